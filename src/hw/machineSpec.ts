@@ -1,0 +1,163 @@
+/**
+ * What a machine is: the validated, unit-free form of a machine file. Presets, YAML files and the
+ * conformance machines all become this; the modelled kernel boots from it and the cost model
+ * prices accesses and copies with it. Plain data: it can be stored in results and sent to workers.
+ *
+ * Units: bytes, nanoseconds, bytes per nanosecond (= GB/s), page frame numbers of 4 KiB.
+ */
+import type { Nanoseconds, Nid, Pfn } from '../base/units.ts';
+import type { ZoneType } from '../uapi/zone.ts';
+
+export type KernelProfile = '7.3' | '7.2' | '6.12' | '6.1';
+
+export interface MachineSpec {
+  readonly name: string;
+  /** Where the numbers come from: printed in every report. */
+  readonly sources: readonly string[];
+  readonly kernel: KernelProfile;
+  readonly nodes: readonly NodeSpec[];
+  /** distance[a][b], local 10 (OV-2). */
+  readonly distance: readonly (readonly number[])[];
+  readonly links: readonly LinkSpec[];
+  readonly swap: SwapSpec;
+  readonly costs: CostSpec;
+  readonly sysctl: Readonly<Partial<SysctlSpec>>;
+  /** /sys/kernel/mm/mempolicy/weighted_interleave; omitted = automatic from bandwidth (TI-83). */
+  readonly interleaveWeights?: Readonly<Record<number, number>>;
+  readonly vdso: boolean;
+}
+
+export type NodeKind = 'dram' | 'cxl' | 'hbm' | 'pmem';
+
+export interface NodeSpec {
+  readonly nid: Nid;
+  readonly kind: NodeKind;
+  readonly role: string;
+  /** CPU numbers; [] = a CPU-less node. */
+  readonly cpus: readonly number[];
+  readonly zones: readonly ZoneSpec[];
+  readonly perf: NodePerf;
+  /** Hotplugged after boot: automatic interleave weights leave it at 1 (TI-83). */
+  readonly hotplugged: boolean;
+  /** Price, for planning; 0 = not given. */
+  readonly costPerGib: number;
+}
+
+export interface ZoneSpec {
+  readonly zone: ZoneType;
+  readonly startPfn: Pfn;
+  /** Exclusive. */
+  readonly endPfn: Pfn;
+  /** Frames in the span that are not there (firmware, holes); taken from the start of the zone. */
+  readonly absentPages: number;
+  /** Present frames that boot reserved (kernel image, memmap): never in the buddy allocator. */
+  readonly reservedPages: number;
+  /** Fixed watermarks (pages), when an observed machine is rebuilt; else PM-36, PM-37 decide. */
+  readonly watermark?: { readonly min: number; readonly low: number; readonly high: number };
+  readonly cma?: readonly { readonly startPfn: Pfn; readonly pages: number }[];
+}
+
+/** Seen from the node's closest CPUs, unloaded. */
+export interface NodePerf {
+  readonly readLatencyNs: Nanoseconds;
+  readonly writeLatencyNs: Nanoseconds;
+  /** Peak bytes per nanosecond. */
+  readonly readBandwidth: number;
+  readonly writeBandwidth: number;
+  /** Peak for a mix of reads and writes, as a fraction of readBandwidth, by read share 0, ¼, ½, ¾, 1. */
+  readonly mixBandwidth: readonly [number, number, number, number, number];
+  /** Loaded latency: multiplier of unloaded latency at rising utilisation; see loadedLatency.ts. */
+  readonly curve: LoadedLatencyCurve;
+}
+
+/** Piecewise linear: factor[i] at utilisation[i]; both rise, utilisation from 0 to at most 1. */
+export interface LoadedLatencyCurve {
+  readonly utilisation: readonly number[];
+  readonly factor: readonly number[];
+}
+
+/** A shared path (UPI, CXL port, switch) between CPUs of `from` nodes and memory of `to` nodes. */
+export interface LinkSpec {
+  readonly name: string;
+  readonly from: readonly Nid[];
+  readonly to: readonly Nid[];
+  readonly latencyNs: Nanoseconds;
+  readonly readBandwidth: number;
+  readonly writeBandwidth: number;
+  readonly curve: LoadedLatencyCurve;
+}
+
+export interface SwapSpec {
+  /** 0 = no swap. */
+  readonly pages: number;
+  readonly readNs: Nanoseconds;
+  readonly writeNs: Nanoseconds;
+}
+
+/** What kernel work costs, in nanoseconds; every constant has its source in the preset file. */
+export interface CostSpec {
+  /** Per migrated folio: allocation, locking, mapping switch. */
+  readonly migrateFolioNs: Nanoseconds;
+  /** Per page table entry found by rmap: unmap and remap. */
+  readonly rmapEntryNs: Nanoseconds;
+  /** Per CPU interrupted by a TLB shoot-down. */
+  readonly tlbShootdownNs: Nanoseconds;
+  /** Copy bandwidth of one CPU in bytes per nanosecond, when neither node limits it. */
+  readonly copyBandwidth: number;
+  readonly minorFaultNs: Nanoseconds;
+  readonly hintFaultNs: Nanoseconds;
+  /** Zeroing a 4 KiB page. */
+  readonly clearPageNs: Nanoseconds;
+  readonly majorFaultNs: Nanoseconds;
+  /** Reclaim: scanning one folio. */
+  readonly scanFolioNs: Nanoseconds;
+  /** NUMA balancing: marking one entry PROT_NONE. */
+  readonly scanPteNs: Nanoseconds;
+  /** Hardware sampling: one record (HS-35). */
+  readonly sampleNs: Nanoseconds;
+  /** Misses a core keeps in flight: stall = latency / overlap for independent accesses. */
+  readonly memoryParallelism: number;
+  /** Cost of one instruction that hits the caches. */
+  readonly instructionNs: Nanoseconds;
+}
+
+/** Kernel settings under their sysctl/sysfs names. */
+export interface SysctlSpec {
+  readonly numa_balancing: number;
+  readonly numa_balancing_promote_rate_limit_MBps: number;
+  readonly numa_balancing_hot_threshold_ms: number;
+  readonly numa_balancing_scan_delay_ms: number;
+  readonly numa_balancing_scan_period_min_ms: number;
+  readonly numa_balancing_scan_period_max_ms: number;
+  readonly numa_balancing_scan_size_mb: number;
+  readonly demotion_enabled: boolean;
+  readonly swappiness: number;
+  readonly min_free_kbytes: number;
+  readonly watermark_scale_factor: number;
+  readonly zone_reclaim_mode: number;
+  readonly thp_enabled: 'always' | 'madvise' | 'never';
+  readonly thp_defrag: 'always' | 'defer' | 'defer+madvise' | 'madvise' | 'never';
+  readonly shmem_thp: 'always' | 'within_size' | 'advise' | 'never';
+  readonly overcommit_memory: number;
+}
+
+/** Defaults of SysctlSpec: TI table in section 11, and a distribution's THP settings. */
+export const SYSCTL_DEFAULTS: SysctlSpec = {
+  numa_balancing: 0,
+  numa_balancing_promote_rate_limit_MBps: 65536,
+  numa_balancing_hot_threshold_ms: 1000,
+  numa_balancing_scan_delay_ms: 1000,
+  numa_balancing_scan_period_min_ms: 1000,
+  numa_balancing_scan_period_max_ms: 60000,
+  numa_balancing_scan_size_mb: 256,
+  demotion_enabled: false,
+  swappiness: 60,
+  /** 0 = computed from lowmem (PM-36). */
+  min_free_kbytes: 0,
+  watermark_scale_factor: 10,
+  zone_reclaim_mode: 0,
+  thp_enabled: 'madvise',
+  thp_defrag: 'madvise',
+  shmem_thp: 'never',
+  overcommit_memory: 0,
+};

@@ -1,0 +1,2 @@
+/** hetmem as a library. */
+export * from './base/assert.ts';
