@@ -1,0 +1,21 @@
+/**
+ * The list of commands, in the groups and the order of `hetmem --help`.
+ *
+ * A command is a file of this folder that exports `describe(program)`: it adds the command with its
+ * purpose, arguments, options and examples. All of them are described for every call of hetmem, so
+ * such a file imports commander's types and the small shared pieces only; what it works with is
+ * loaded in its action: `await import('../trace/index.ts')`.
+ */
+import type { Command } from 'commander';
+
+export interface CommandGroup {
+  readonly heading: string;
+  readonly describe: readonly ((program: Command) => void)[];
+}
+
+export const COMMAND_GROUPS: readonly CommandGroup[] = [
+  { heading: 'Try an argument:', describe: [] },
+  { heading: 'Traces of real programs:', describe: [] },
+  { heading: 'Machines and policies:', describe: [] },
+  { heading: 'The kernel model:', describe: [] },
+];

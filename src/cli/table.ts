@@ -1,0 +1,68 @@
+/**
+ * Tables for the terminal: a title row, a rule, no frame; numbers to the right. The text of a cell
+ * is laid out by cli-table3, which knows wide characters and colour codes.
+ */
+import CliTable from 'cli-table3';
+import { paint } from './paint.ts';
+
+export type Align = 'left' | 'right';
+
+export interface Column {
+  readonly title: string;
+  /** Without it: right if every cell is a number, else left. */
+  readonly align?: Align;
+}
+
+export type Cell = string | number;
+
+const NO_FRAME = {
+  top: '',
+  'top-mid': '',
+  'top-left': '',
+  'top-right': '',
+  bottom: '',
+  'bottom-mid': '',
+  'bottom-left': '',
+  'bottom-right': '',
+  left: '',
+  'left-mid': '',
+  mid: '',
+  'mid-mid': '',
+  right: '',
+  'right-mid': '',
+  middle: '  ',
+};
+
+/**
+ * The table as lines without trailing blanks, ending in a newline. Numbers are printed as
+ * JavaScript does; give a string for another form, and `align: 'right'` for its column.
+ */
+export function formatTable(
+  columns: readonly Column[],
+  rows: readonly (readonly Cell[])[],
+  options: { readonly colour?: boolean } = {},
+): string {
+  const aligns = columns.map((column, i) => column.align ?? alignOf(rows, i));
+  const table = new CliTable({
+    chars: NO_FRAME,
+    colAligns: aligns,
+    style: { 'padding-left': 0, 'padding-right': 0, head: [], border: [] },
+  });
+  const isColoured = options.colour ?? true;
+  table.push(columns.map(({ title }) => (isColoured ? paint('bold', title) : title)));
+  for (const row of rows) table.push(row.map(String));
+  const lines = table.toString().split('\n');
+  const [head, ...body] = lines.map((line) => line.trimEnd());
+  const width = Math.max(...lines.map((line) => visibleWidth(line.trimEnd())));
+  return `${[head, '─'.repeat(width), ...body].join('\n')}\n`;
+}
+
+function alignOf(rows: readonly (readonly Cell[])[], column: number): Align {
+  const isNumeric = rows.length > 0 && rows.every((row) => typeof row[column] === 'number');
+  return isNumeric ? 'right' : 'left';
+}
+
+function visibleWidth(line: string): number {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: colour codes begin with ESC.
+  return line.replaceAll(/\x1b\[[0-9;]*m/g, '').length;
+}

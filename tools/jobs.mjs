@@ -1,0 +1,76 @@
+/**
+ * The jobs of bootstrap.mjs. Each takes the arguments that follow its name and returns an exit
+ * code: 0 = well, 1 = something failed, 2 = it could not be tried.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { DIST, DIST_BENCH, ensureBuilt } from './build.mjs';
+import { ensureInstalled } from './install.mjs';
+import { sayWhatIsMissing } from './needs.mjs';
+import { countLine, runSteps, runVitest } from './suite.mjs';
+
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/** `npm start`: the comparison of policies on shipped traces (`hetmem start`). */
+export function start(/** @type {string[]} */ args) {
+  if (!ensureInstalled(ROOT) || !ensureBuilt(ROOT, DIST)) return 2;
+  return node([join(ROOT, 'dist/cli/main.js'), 'start', ...args]);
+}
+
+/** `npm test`: types, house rules of the linter, then every fast test. */
+export function test(/** @type {string[]} */ args) {
+  if (!ensureInstalled(ROOT)) return 2;
+  const steps = runSteps(ROOT, [
+    { name: 'compile (tsc -b)', run: () => ensureBuilt(ROOT, DIST) },
+    { name: 'types of tests, benches and tools', tool: tsc('tsconfig.test.json') },
+    {
+      name: 'biome',
+      tool: ['node_modules/@biomejs/biome/bin/biome', 'check', '--error-on-warnings'],
+    },
+  ]);
+  sayWhatIsMissing('test');
+  const tests = runVitest(ROOT, ['--config', 'vitest.config.ts', ...args], {});
+  return countLine([steps, tests]);
+}
+
+/**
+ * `npm run test:fuzz`: the fuzzers (test/fuzz/*.fuzz.ts), longer than the smoke runs of `npm test`.
+ * `--long`, `--seed=N` and `--runs=N` reach them as HETMEM_FUZZ_LONG, _SEED and _RUNS.
+ */
+export function fuzz(/** @type {string[]} */ args) {
+  if (!ensureInstalled(ROOT) || !ensureBuilt(ROOT, DIST)) return 2;
+  /** @type {Record<string, string>} */
+  const env = {};
+  const rest = args.filter((arg) => {
+    const match = /^--(long|seed|runs)(?:=(\d+))?$/.exec(arg);
+    if (match === null) return true;
+    env[`HETMEM_FUZZ_${match[1].toUpperCase()}`] = match[2] ?? '1';
+    return false;
+  });
+  return countLine([runVitest(ROOT, ['--config', 'vitest.fuzz.config.ts', ...rest], env)]);
+}
+
+/** `npm run bench`: one line per figure; see HACKING.md. */
+export function bench(/** @type {string[]} */ args) {
+  if (!ensureInstalled(ROOT) || !ensureBuilt(ROOT, DIST)) return 2;
+  if (!ensureBuilt(ROOT, DIST_BENCH)) return 2;
+  sayWhatIsMissing('bench');
+  return node([join(ROOT, 'dist-bench/bench/run.js'), ...args]);
+}
+
+/** @param {string} config */
+function tsc(config) {
+  return ['node_modules/typescript-native/bin/tsc', '-p', config];
+}
+
+/** @param {string[]} args */
+function node(args) {
+  if (!existsSync(args[0])) {
+    process.stderr.write(`hetmem: ${args[0]} was not built\n`);
+    return 2;
+  }
+  const done = spawnSync(process.execPath, args, { stdio: 'inherit', cwd: ROOT });
+  return done.status ?? 1;
+}
