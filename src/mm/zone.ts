@@ -1,0 +1,98 @@
+/**
+ * A zone of a node (include/linux/mmzone.h struct zone): its span, its watermarks, its free lists.
+ *
+ * Free lists are links in the frame table's lruNext/lruPrev columns, one list per order and
+ * migratetype, with heads, tails and counts here. Memory that was never allocated is not on the
+ * lists: it is kept as `pristine` ranges of order-10 blocks that stand at the tail of the order-10
+ * list of their migratetype, so that booting writes no frame rows (docs/decisions/0002).
+ * buddy.ts owns the lists, watermark.ts the watermarks.
+ *
+ * Layout of the span: [startPfn, + absent) not there, then reserved by boot, then managed frames.
+ * OV-3. Not modelled: HIGHATOMIC reserve, per-cpu lists (OV-48), ZONE_DEVICE (no free lists).
+ */
+import { type FrameId, MAX_PAGE_ORDER, type Nid, type Pfn } from '../base/units.ts';
+import { MAX_NR_ZONES, MIGRATE_TYPES, ZONE_NAMES, type ZoneType } from '../uapi/zone.ts';
+
+/** Free lists of a zone: index = order * MIGRATE_TYPES + migratetype. */
+export const NR_FREE_LISTS = (MAX_PAGE_ORDER + 1) * MIGRATE_TYPES;
+
+export const WMARK_MIN = 0;
+export const WMARK_LOW = 1;
+export const WMARK_HIGH = 2;
+export const WMARK_PROMO = 3;
+export const NR_WMARK = 4;
+export type Wmark = 0 | 1 | 2 | 3;
+
+/** Never-allocated order-10 blocks [start, end) of one migratetype. */
+export interface PristineRange {
+  start: FrameId;
+  end: FrameId;
+  readonly migratetype: number;
+}
+
+/** What a zone is made of; all in pages and frames. */
+export interface ZoneSpan {
+  readonly startPfn: Pfn;
+  /** Exclusive. */
+  readonly endPfn: Pfn;
+  /** First present frame. */
+  readonly presentStart: FrameId;
+  /** First frame that the buddy allocator manages; those before are reserved. */
+  readonly managedStart: FrameId;
+  /** Exclusive. */
+  readonly endFrame: FrameId;
+  readonly cmaPages: number;
+}
+
+export class Zone {
+  /** Dense id: index in PhysicalMemory.zones and row in VmStat.zone. */
+  readonly id: number;
+  readonly nid: Nid;
+  readonly type: ZoneType;
+  readonly name: string;
+  readonly startPfn: Pfn;
+  readonly endPfn: Pfn;
+  readonly presentStart: FrameId;
+  readonly managedStart: FrameId;
+  readonly endFrame: FrameId;
+  readonly spannedPages: number;
+  readonly presentPages: number;
+  readonly managedPages: number;
+  readonly cmaPages: number;
+
+  /** min, low, high, promo without the boost. Read marks through wmarkPages. */
+  readonly watermark: Int32Array = new Int32Array(NR_WMARK);
+  /** Pages added to all marks after a mobility fallback; kswapd takes it back (PM-37). */
+  watermarkBoost = 0;
+  /** ZONE_BOOSTED_WATERMARK: the next successful allocation wakes kswapd. */
+  boostWakesKswapd = false;
+  /** Pages kept from requests that could use a higher zone, by that zone's type (PM-35). */
+  readonly lowmemReserve: Int32Array = new Int32Array(MAX_NR_ZONES);
+  nrIsolatePageblock = 0;
+
+  /** First and last block of each list, -1 = empty; pristine blocks not among them. */
+  readonly freeHead: Int32Array = new Int32Array(NR_FREE_LISTS).fill(-1);
+  readonly freeTail: Int32Array = new Int32Array(NR_FREE_LISTS).fill(-1);
+  /** Blocks per list, pristine ones included: what buddyinfo and pagetypeinfo show. */
+  readonly nrFreeBlocks: Int32Array = new Int32Array(NR_FREE_LISTS);
+  /** Per migratetype, bit o set = nrFreeBlocks of order o is not 0. */
+  readonly orderMask: Int32Array = new Int32Array(MIGRATE_TYPES);
+  /** Ascending by address. */
+  readonly pristine: PristineRange[] = [];
+
+  constructor(id: number, nid: Nid, type: ZoneType, span: ZoneSpan) {
+    this.id = id;
+    this.nid = nid;
+    this.type = type;
+    this.name = ZONE_NAMES[type];
+    this.startPfn = span.startPfn;
+    this.endPfn = span.endPfn;
+    this.presentStart = span.presentStart;
+    this.managedStart = span.managedStart;
+    this.endFrame = span.endFrame;
+    this.spannedPages = span.endPfn - span.startPfn;
+    this.presentPages = span.endFrame - span.presentStart;
+    this.managedPages = span.endFrame - span.managedStart;
+    this.cmaPages = span.cmaPages;
+  }
+}
