@@ -39,6 +39,11 @@ export interface NodeSpec {
   readonly perf: NodePerf;
   /** Hotplugged after boot: automatic interleave weights leave it at 1 (TI-83). */
   readonly hotplugged: boolean;
+  /**
+   * Abstract distance fixed by a driver instead of computed from performance data (TI-2), for
+   * memory whose firmware tells nothing: dax/kmem uses 2880. Omitted = computed.
+   */
+  readonly abstractDistance?: number;
   /** Price, for planning; 0 = not given. */
   readonly costPerGib: number;
 }
@@ -57,16 +62,23 @@ export interface ZoneSpec {
   readonly cma?: readonly { readonly startPfn: Pfn; readonly pages: number }[];
 }
 
-/** Seen from the node's closest CPUs, unloaded. */
+/**
+ * Seen from the node's closest CPUs, unloaded. What a link adds (LinkSpec.latencyNs) comes on top:
+ * the figures here are those of a path without links that add latency.
+ */
 export interface NodePerf {
   readonly readLatencyNs: Nanoseconds;
   readonly writeLatencyNs: Nanoseconds;
-  /** Peak bytes per nanosecond. */
+  /**
+   * Sustained peak in bytes per nanosecond: what a saturating benchmark (MLC, STREAM) measures, not
+   * the product of channels and transfer rate.
+   */
   readonly readBandwidth: number;
+  /** Of writes alone: readBandwidth * mixBandwidth[0]. */
   readonly writeBandwidth: number;
-  /** Peak for a mix of reads and writes, as a fraction of readBandwidth, by read share 0, ¼, ½, ¾, 1. */
+  /** Sustained peak for a mix of reads and writes, as a fraction of readBandwidth, by read share 0, ¼, ½, ¾, 1. */
   readonly mixBandwidth: readonly [number, number, number, number, number];
-  /** Loaded latency: multiplier of unloaded latency at rising utilisation; see loadedLatency.ts. */
+  /** Loaded latency: multiplier of unloaded latency at rising utilisation; loadedLatency.ts. */
   readonly curve: LoadedLatencyCurve;
 }
 

@@ -1,0 +1,14 @@
+/**
+ * The machine: its description, what accesses and copies cost, tiers. The only door of hw/.
+ * Machine files (YAML) need yaml and zod, so their reader stays behind a dynamic import:
+ * `const { parseMachine } = await machineFileReader()`.
+ */
+export * from './accessCost.ts';
+export * from './costDefaults.ts';
+export * from './interleaveWeights.ts';
+export * from './loadedLatency.ts';
+export * from './machineResize.ts';
+export * from './machineSpec.ts';
+export * from './memoryTiers.ts';
+export * from './migrationCost.ts';
+export * from './topology.ts';

@@ -1,0 +1,154 @@
+/**
+ * Memory tiers: which node is fast, and where a node's pages are demoted to.
+ *
+ * Real thing: mm/memory-tiers.c (abstract distance, tiers, demotion targets, toptier) and
+ * find_next_best_node() of mm/page_alloc.c. Rules TI-1 to TI-7.
+ * How we model it: pure functions of the machine as it stands; whoever changes the machine (node
+ * online or offline) calls them again (TI-7). Integer arithmetic in the kernel's order.
+ * Deviates: node_load, which spreads zonelists of equal distance over nodes, is taken as 0: the
+ * lower node id wins a tie. On every observed machine the order is the same.
+ */
+import type { Nid } from '../base/units.ts';
+import type { MachineSpec } from './machineSpec.ts';
+import { type AccessCoordinates, closestCoordinates, nodePresentPages } from './topology.ts';
+
+/** Width of a tier in abstract distance (MEMTIER_CHUNK_SIZE). */
+export const MEMTIER_CHUNK_SIZE = 128;
+/** MEMTIER_ADISTANCE_DRAM: the middle of tier 4. */
+export const MEMTIER_ADISTANCE_DRAM = 4 * MEMTIER_CHUNK_SIZE + (MEMTIER_CHUNK_SIZE >> 1);
+/** What dax/kmem gives memory without performance data. */
+export const MEMTIER_DEFAULT_DAX_ADISTANCE = MEMTIER_ADISTANCE_DRAM * 5;
+
+/** Firmware tables count in whole nanoseconds and MB/s. */
+function toFirmwareUnits(c: AccessCoordinates): [number, number, number, number] {
+  return [
+    Math.round(c.readLatencyNs),
+    Math.round(c.writeLatencyNs),
+    Math.round(c.readBandwidth * 1000),
+    Math.round(c.writeBandwidth * 1000),
+  ];
+}
+
+/** Coordinates of the default DRAM node; undefined = none, or DRAM nodes disagree by > 10 %. */
+function dramReference(spec: MachineSpec): [number, number, number, number] | undefined {
+  let reference: [number, number, number, number] | undefined;
+  for (const node of spec.nodes) {
+    if (node.cpus.length === 0 || nodePresentPages(node) === 0) continue;
+    const own = toFirmwareUnits(closestCoordinates(spec, node.nid));
+    if (reference === undefined) {
+      reference = own;
+      continue;
+    }
+    const isOff = reference.some((value, i) => Math.abs(own[i]! - value) * 10 > value);
+    if (isOff) return undefined;
+  }
+  return reference;
+}
+
+/**
+ * Abstract distance of each node, -1 for a node without memory.
+ * TI-2: 576 * (rl+wl)/(RL+WL) * (RB+WB)/(rb+wb), integers, left to right; a driver's fixed value
+ * wins; without a usable reference, and on 6.1, which has no performance data, DRAM's.
+ */
+export function abstractDistance(spec: MachineSpec): Float64Array {
+  const distances = new Float64Array(spec.nodes.length).fill(-1);
+  const reference = spec.kernel === '6.1' ? undefined : dramReference(spec);
+  for (const node of spec.nodes) {
+    if (nodePresentPages(node) === 0) continue;
+    if (node.abstractDistance !== undefined) {
+      distances[node.nid] = node.abstractDistance;
+      continue;
+    }
+    distances[node.nid] = MEMTIER_ADISTANCE_DRAM;
+    if (reference === undefined) continue;
+    const [rl, wl, rb, wb] = toFirmwareUnits(closestCoordinates(spec, node.nid));
+    const [refRl, refWl, refRb, refWb] = reference;
+    if (rl + wl === 0 || rb + wb === 0 || refRl + refWl === 0 || refRb + refWb === 0) continue;
+    const byLatency = Math.floor((MEMTIER_ADISTANCE_DRAM * (rl + wl)) / (refRl + refWl));
+    distances[node.nid] = Math.floor((byLatency * (refRb + refWb)) / (rb + wb));
+  }
+  return distances;
+}
+
+/** Tier id (memory_tierN) of each node, -1 for a node without memory. Smaller = faster. TI-1. */
+export function memoryTiers(spec: MachineSpec): Int32Array {
+  return Int32Array.from(abstractDistance(spec), (adist) =>
+    adist < 0 ? -1 : Math.floor(adist / MEMTIER_CHUNK_SIZE),
+  );
+}
+
+/** Toptier flag of each node (1 or 0): no promotion from there. TI-6. */
+export function toptierNodes(spec: MachineSpec): Uint8Array {
+  const tiers = memoryTiers(spec);
+  let slowest = -1;
+  for (const node of spec.nodes) {
+    if (node.cpus.length > 0 && tiers[node.nid]! > slowest) slowest = tiers[node.nid]!;
+  }
+  return Uint8Array.from(tiers, (tier) =>
+    tier !== -1 && (slowest < 0 || tier <= slowest) ? 1 : 0,
+  );
+}
+
+/**
+ * The next node in the order in which `nid` prefers others (TI-5), out of `candidates` and not in
+ * `used`; -1 = none left. `nid` itself comes first if it is a candidate.
+ */
+export function nextBestNid(
+  spec: MachineSpec,
+  nid: Nid,
+  candidates: readonly Nid[],
+  used: ReadonlySet<Nid>,
+): Nid {
+  if (candidates.includes(nid) && !used.has(nid)) return nid;
+  let best = -1;
+  let bestValue = Infinity;
+  for (const candidate of candidates) {
+    if (used.has(candidate)) continue;
+    const cpuPenalty = spec.nodes[candidate]!.cpus.length > 0 ? 1 : 0;
+    const value = spec.distance[nid]![candidate]! + (candidate < nid ? 1 : 0) + cpuPenalty;
+    if (value < bestValue) {
+      best = candidate;
+      bestValue = value;
+    }
+  }
+  return best;
+}
+
+/** All of `candidates` in the order in which `nid` prefers them: its zonelist's node order. TI-5. */
+export function fallbackOrder(spec: MachineSpec, nid: Nid, candidates: readonly Nid[]): Nid[] {
+  const order: Nid[] = [];
+  const used = new Set<Nid>();
+  for (;;) {
+    const next = nextBestNid(spec, nid, candidates, used);
+    if (next === -1) return order;
+    order.push(next);
+    used.add(next);
+  }
+}
+
+export interface DemotionTargets {
+  /** Chosen at random among these; empty in the last tier. */
+  readonly preferred: readonly Nid[];
+  /** All nodes of all slower tiers, ascending. */
+  readonly fallback: readonly Nid[];
+}
+
+/** Demotion targets of each node, by nid. TI-4. */
+export function demotionTargets(spec: MachineSpec): DemotionTargets[] {
+  const tiers = memoryTiers(spec);
+  return spec.nodes.map(({ nid }) => {
+    const own = tiers[nid]!;
+    const slower = spec.nodes.filter((n) => own !== -1 && tiers[n.nid]! > own).map((n) => n.nid);
+    const nextTier = slower.reduce((least, n) => Math.min(least, tiers[n]!), Infinity);
+    const candidates = slower.filter((n) => tiers[n] === nextTier);
+    const preferred: Nid[] = [];
+    for (const candidate of fallbackOrder(spec, nid, candidates)) {
+      const isAsClose =
+        preferred.length === 0 ||
+        spec.distance[nid]![candidate] === spec.distance[nid]![preferred[0]!];
+      if (!isAsClose) break;
+      preferred.push(candidate);
+    }
+    return { preferred: preferred.sort((a, b) => a - b), fallback: slower };
+  });
+}
