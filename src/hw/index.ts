@@ -11,4 +11,5 @@ export * from './machineResize.ts';
 export * from './machineSpec.ts';
 export * from './memoryTiers.ts';
 export * from './migrationCost.ts';
+export * from './observedMachine.ts';
 export * from './topology.ts';

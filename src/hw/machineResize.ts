@@ -65,11 +65,16 @@ function resizeZone(zone: ZoneSpec, managed: number): ZoneSpec {
 function shiftZone(zone: ZoneSpec, fromPfn: number, pages: number): ZoneSpec {
   if (pages === 0 || zone.startPfn < fromPfn) return zone;
   const cma = zone.cma?.map((area) => ({ ...area, startPfn: area.startPfn + pages }));
+  const holes = zone.holes?.map((hole) => ({
+    startPfn: hole.startPfn + pages,
+    endPfn: hole.endPfn + pages,
+  }));
   return {
     ...zone,
     startPfn: zone.startPfn + pages,
     endPfn: zone.endPfn + pages,
     ...(cma === undefined ? {} : { cma }),
+    ...(holes === undefined ? {} : { holes }),
   };
 }
 
@@ -88,8 +93,8 @@ function withZoneSize(nodes: readonly NodeSpec[], nid: Nid, index: number, manag
 
 /**
  * The same machine whose node `nid` has exactly `bytes` (rounded up to a page) for programs and
- * kernel: present memory minus what boot reserves. Fixed watermarks and CMA areas of resized zones
- * are dropped; a zone left without pages goes.
+ * kernel: present memory minus what boot reserves. Fixed watermarks, CMA areas and holes of
+ * resized zones are dropped; a zone left without pages goes.
  * Preconditions: the node has memory; bytes > 0.
  */
 export function withNodeSize(spec: MachineSpec, nid: Nid, bytes: Bytes): MachineSpec {

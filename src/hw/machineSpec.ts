@@ -53,8 +53,13 @@ export interface ZoneSpec {
   readonly startPfn: Pfn;
   /** Exclusive. */
   readonly endPfn: Pfn;
-  /** Frames in the span that are not there (firmware, holes); taken from the start of the zone. */
+  /**
+   * Frames in the span that are not there (firmware, holes): those of `holes`, and what these leave
+   * over from the start of the zone.
+   */
   readonly absentPages: number;
+  /** Known places of absent frames, ascending, inside the span. */
+  readonly holes?: readonly { readonly startPfn: Pfn; readonly endPfn: Pfn }[];
   /** Present frames that boot reserved (kernel image, memmap): never in the buddy allocator. */
   readonly reservedPages: number;
   /** Fixed watermarks (pages), when an observed machine is rebuilt; else PM-36, PM-37 decide. */
