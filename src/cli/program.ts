@@ -17,7 +17,7 @@ const EXAMPLES: readonly (readonly [string, string])[] = [
   ['hetmem help record', 'all about one command'],
 ];
 
-const NOTES = `Exit codes: 0 done, 1 the answer is no, 2 wrong input, 70 a bug in hetmem, 130 ^C.
+const NOTES = `Exit codes: 0 done, 1 the answer is no, 2 wrong input, 70 a bug, 130 ^C.
 NO_COLOR=1 turns colours off; HETMEM_DEBUG=1 prints the stacks of errors.`;
 
 /** A program with all commands of `groups` described; it throws CommanderError instead of exiting. */
