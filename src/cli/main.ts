@@ -15,10 +15,6 @@ const EXIT_SIGPIPE = 141;
 
 function fail(error: unknown): never {
   cleanUp();
-  if (error instanceof CommanderError) {
-    // commander has printed its message already.
-    process.exit(error.exitCode === 0 ? 0 : EXIT_BAD_INPUT);
-  }
   const failure = describeFailure(error);
   process.stderr.write(failure.text);
   process.exit(failure.exitCode);
@@ -38,5 +34,7 @@ process.on('unhandledRejection', fail);
 try {
   await createProgram(packageVersion()).parseAsync();
 } catch (error) {
-  fail(error);
+  if (!(error instanceof CommanderError)) fail(error);
+  // commander has printed its message or the help; a pipe that broke meanwhile is still reported.
+  process.exitCode = error.exitCode === 0 ? 0 : EXIT_BAD_INPUT;
 }

@@ -11,9 +11,9 @@ const DESCRIPTION =
   'Replays traces of real programs on modelled machines and compares what policies do.';
 
 const EXAMPLES: readonly (readonly [string, string])[] = [
-  ['hetmem start', 'compare policies on the shipped traces'],
-  ['hetmem record -o sort.hmt -- sort big.txt', 'make a trace of a program'],
-  ['hetmem run experiment.yaml', 'machines × policies × traces × seeds'],
+  ['hetmem start', 'compare policies on shipped traces'],
+  ['hetmem record -o sort.hmt -- sort big', 'make a trace of a program'],
+  ['hetmem run experiment.yaml', 'machines × policies × traces'],
   ['hetmem help record', 'all about one command'],
 ];
 
