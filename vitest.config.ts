@@ -1,3 +1,4 @@
+/** The fast suite: unit tests beside the sources, everything else in test/. */
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({

@@ -1,5 +1,5 @@
 /**
- * The door for a fresh machine: `npm start`, `npm test`, `npm run bench` and `npm run test:fuzz` all
+ * The door for a fresh machine: `npm start`, `npm test`, `npm run bench` and `npm run test:fuzz`
  * come here, with nothing but Node installed. Checks the Node version, installs the packages of the
  * lock file, compiles what is out of date, then runs the job.
  *

@@ -94,7 +94,7 @@ export function ensureBuilt(root, target) {
     const args = [join(root, TSC), ...target.tsc];
     const done = spawnSync(process.execPath, args, { cwd: root, stdio: ['ignore', 2, 2] });
     if (done.status !== 0) {
-      process.stderr.write(`hetmem: ${target.outDir}/ could not be compiled (see above)\n`);
+      process.stderr.write(`hetmem: ${target.outDir}/ could not be compiled (see above).\n`);
       return false;
     }
     removeOrphans(join(root, target.outDir), sourceOf(root, target));

@@ -44,7 +44,10 @@ export class Bitset {
     return nr;
   }
 
-  /** The smallest member >= `from`, or -1. Visits all: `for (i = next(0); i >= 0; i = next(i + 1))`. */
+  /**
+   * The smallest member >= `from`, or -1. Visits all members:
+   * `for (let i = set.next(0); i >= 0; i = set.next(i + 1))`.
+   */
   next(from: number): number {
     if (from < 0 || from >= this.capacity) return from < 0 ? this.next(0) : -1;
     let at = from >>> 5;

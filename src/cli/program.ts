@@ -20,7 +20,7 @@ const EXAMPLES: readonly (readonly [string, string])[] = [
 const NOTES = `Exit codes: 0 done, 1 the answer is no, 2 wrong input, 70 a bug, 130 ^C.
 NO_COLOR=1 turns colours off; HETMEM_DEBUG=1 prints the stacks of errors.`;
 
-/** A program with all commands of `groups` described; it throws CommanderError instead of exiting. */
+/** All commands of `groups`, described. It throws CommanderError instead of exiting. */
 export function createProgram(
   version: string,
   groups: readonly CommandGroup[] = COMMAND_GROUPS,

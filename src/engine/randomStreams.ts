@@ -17,7 +17,7 @@ export class RandomStreams {
     this.seed = seed;
   }
 
-  /** Preconditions: nobody opened `name` before: two users of one stream would disturb each other. */
+  /** Preconditions: `name` is not open yet: two users of a stream would disturb each other. */
   open(name: string): RandomStream {
     assert(!this.#open.has(name), `random stream ${name} is open already`);
     this.#open.add(name);

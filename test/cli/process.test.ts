@@ -78,7 +78,8 @@ describe('a signal', () => {
   });
 
   it('lets a command end gracefully at the first, and ends it at the second', async () => {
-    const graceful = `${OPEN} onInterrupt(() => { file.commit(); process.exit(7); }); say('ready');`;
+    const end = '() => { file.commit(); process.exit(7); }';
+    const graceful = `${OPEN} onInterrupt(${end}); say('ready');`;
     expect(await signalled(graceful, 'SIGINT')).toBe(7);
     expect(readdirSync(folder)).toEqual(['result']);
     rmSync(join(folder, 'result'));

@@ -1,0 +1,64 @@
+/**
+ * Who may import what (STYLE.md, map-of-imports). Unlisted is an error. The map is data: a change
+ * of it is a decision, with an entry in docs/decisions/.
+ */
+
+export interface ImportRow {
+  /** Folders of src/, through their index.ts. */
+  readonly folders: readonly string[] | 'any but web';
+  /** Packages of npm. */
+  readonly packages: readonly string[];
+  /** Whether Node's own modules may be imported. */
+  readonly node: boolean;
+}
+
+const PURE_FOLDERS = [
+  'base',
+  'uapi',
+  'engine',
+  'hw',
+  'mm',
+  'syscalls',
+  'drivers',
+  'heat',
+  'policy',
+  'trace',
+  'workload',
+  'sim',
+  'experiment',
+] as const;
+
+/** Compiled without Node and DOM; no clock, no randomness of the host. */
+export const PURE: ReadonlySet<string> = new Set(PURE_FOLDERS);
+
+/** Imported file by file: many small files without a common subject, so an index says nothing. */
+export const OPEN_FOLDERS: ReadonlySet<string> = new Set(['base', 'uapi']);
+
+function pure(folders: readonly string[], packages: readonly string[] = []): ImportRow {
+  return { folders, packages, node: false };
+}
+
+export const IMPORT_TABLE: Readonly<Record<string, ImportRow>> = {
+  base: pure([], ['pure-rand']),
+  uapi: pure(['base']),
+  engine: pure(['base']),
+  // Machine files are YAML, checked by a schema that editors can use.
+  hw: pure(['base', 'uapi', 'engine'], ['yaml', 'zod']),
+  mm: pure(['base', 'uapi', 'engine', 'hw']),
+  syscalls: pure(['base', 'uapi', 'mm']),
+  drivers: pure(['base', 'uapi', 'mm']),
+  heat: pure(['base', 'uapi']),
+  // Never mm, hw, sim or live: a policy that could look would not run on a real kernel.
+  policy: pure(['base', 'uapi', 'heat']),
+  trace: pure(['base', 'uapi', 'engine'], ['@bokuweb/zstd-wasm']),
+  workload: pure(['base', 'uapi', 'engine', 'trace']),
+  sim: pure(PURE_FOLDERS.filter((folder) => folder !== 'experiment')),
+  experiment: pure(['base', 'hw', 'policy', 'workload', 'sim'], ['yaml', 'zod']),
+  live: { folders: ['base', 'uapi', 'heat', 'policy', 'trace'], packages: [], node: true },
+  runner: { folders: 'any but web', packages: ['piscina'], node: true },
+  cli: { folders: 'any but web', packages: ['cli-table3', 'commander', 'yaml'], node: true },
+  server: { folders: 'any but web', packages: [], node: true },
+  web: pure(PURE_FOLDERS),
+  // src/index.ts, the library.
+  '': pure(PURE_FOLDERS),
+};

@@ -1,0 +1,14 @@
+/**
+ * The fuzzers, which run for minutes: test/fuzz/*.fuzz.ts. How long and from which seed is said by
+ * HETMEM_FUZZ_LONG, HETMEM_FUZZ_RUNS and HETMEM_FUZZ_SEED (tools/jobs.mjs).
+ */
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['test/fuzz/**/*.fuzz.ts'],
+    passWithNoTests: true,
+    pool: 'threads',
+    testTimeout: 15 * 60_000,
+  },
+});
