@@ -1,15 +1,51 @@
 /**
- * The physical side of the modelled kernel: frames, zones, nodes, free memory (mm/mm_init.c,
- * mm/page_alloc.c). Boots from a MachineSpec.
+ * The physical side of the modelled kernel: frames, pageblocks, zones, nodes, zonelists, and the
+ * hooks through which the allocator reaches reclaim (mm/mm_init.c free_area_init, mm/page_alloc.c
+ * build_all_zonelists, include/linux/mmzone.h). Boots from a MachineSpec.
+ *
+ * Boot is lazy: no frame row is written but those of the few free blocks at the ragged ends of a
+ * zone. What a row that was never written means is derived: `isPresent`, `isReserved`, `isFree`,
+ * `isPristine` answer from the zone's layout and the pageblock columns, so 1 TiB boots in
+ * milliseconds and costs what it touches.
+ *
+ * Layout of a zone: holes where the spec places them, absent frames without a place first, then
+ * frames reserved by boot, then managed memory; CMA areas inside it. Zones may start and end
+ * anywhere, but no two zones may share a pageblock, which makes node and zone of a frame
+ * a pageblock fact.
+ * Not modelled: memory hot-add after boot, deferred struct page init, ZONE_DEVICE.
+ * Order: zones, then free lists, then watermarks and reserves, then zonelists.
  */
-import { InvariantError } from '../base/assert.ts';
-import type { FrameId, Nid, Order } from '../base/units.ts';
-import type { MachineSpec } from '../hw/machineSpec.ts';
-import type { ZoneType } from '../uapi/zone.ts';
-import type { FrameTable } from './frameTable.ts';
-import type { Pageblocks } from './pageblock.ts';
-import type { VmStat } from './vmstat.ts';
-import type { Zone } from './zone.ts';
+import { assert } from '../base/assert.ts';
+import {
+  type FrameId,
+  type Nid,
+  type Order,
+  PAGEBLOCK_NR,
+  PAGEBLOCK_ORDER,
+  PAGES_PER_SECTION,
+  type Pfn,
+} from '../base/units.ts';
+import { type MachineSpec, type NodeSpec, SYSCTL_DEFAULTS, type ZoneSpec } from '../hw/index.ts';
+import {
+  MIGRATE_CMA,
+  MIGRATE_MOVABLE,
+  ZONE_DEVICE,
+  ZONE_DMA32,
+  ZONE_NORMAL,
+  type ZoneType,
+} from '../uapi/zone.ts';
+import { Buddy } from './buddy.ts';
+import { FrameTable, PG_RESERVED } from './frameTable.ts';
+import { NO_ZONE, Pageblocks } from './pageblock.ts';
+import { VmStat } from './vmstat.ts';
+import {
+  setFixedWmarks,
+  setupPerZoneLowmemReserve,
+  setWatermarkSysctls,
+  thpRecommendedMinFreeKbytes,
+} from './watermark.ts';
+import { type FrameRange, nrFrames, Zone } from './zone.ts';
+import { NODES_MAX, type NodeGraph, Zonelists } from './zonelist.ts';
 
 /** Outcomes of direct compaction that the allocator distinguishes (enum compact_result). */
 export const COMPACT_SKIPPED = 0; // not tried: no room, deferred
@@ -17,23 +53,32 @@ export const COMPACT_COMPLETE = 1; // ran and freed no block
 export const COMPACT_SUCCESS = 2; // a block of the order should be free now
 export type CompactResult = 0 | 1 | 2;
 
+/** How hard direct compaction tries (enum compact_priority). */
+export const COMPACT_PRIO_SYNC_FULL = 0;
+export const COMPACT_PRIO_SYNC_LIGHT = 1;
+export const COMPACT_PRIO_ASYNC = 2;
+export type CompactPriority = 0 | 1 | 2;
+
 /** What the allocator asks of the kernel above it. The kernel assigns PhysicalMemory.hooks. */
 export interface ReclaimHooks {
-  /** PF_MEMALLOC: no reclaim from inside reclaim; may use all reserves. The allocator sets it around directReclaim and directCompact; kswapd sets it itself. */
+  /**
+   * PF_MEMALLOC: no reclaim from inside reclaim, and all reserves may be used (unless
+   * __GFP_NOMEMALLOC). The allocator sets it around directReclaim and directCompact; kswapd sets
+   * it itself.
+   */
   inReclaim: boolean;
-  /** PF_MEMALLOC_PIN (PM-16): every allocation loses __GFP_MOVABLE, so no ZONE_MOVABLE, no CMA. */
+  /** PF_MEMALLOC_PIN (PM-16): allocations lose __GFP_MOVABLE, so no ZONE_MOVABLE and no CMA. */
   memallocPin: boolean;
-  /** Called once per node of the zonelist when the low watermark fails. */
+  /** Once per node of the zonelist in turn, when the low watermark failed everywhere. */
   wakeKswapd(nid: Nid, order: Order, highestZoneType: ZoneType): void;
   /** Returns the number of pages reclaimed. */
   directReclaim(order: Order, gfp: number, preferredNid: Nid, nodemask: number): number;
-  /** `light`: asynchronous, only MOVABLE blocks. */
   directCompact(
     order: Order,
     gfp: number,
     preferredNid: Nid,
     nodemask: number,
-    light: boolean,
+    priority: CompactPriority,
   ): CompactResult;
   /** True: something was freed, try again. */
   outOfMemory(order: Order, gfp: number): boolean;
@@ -41,15 +86,39 @@ export interface ReclaimHooks {
   canReclaimAnon(nid: Nid): boolean;
 }
 
+/** Before anything above the allocator exists: nothing can be reclaimed. */
+export class NoReclaim implements ReclaimHooks {
+  inReclaim = false;
+  memallocPin = false;
+
+  wakeKswapd(): void {}
+
+  directReclaim(): number {
+    return 0;
+  }
+
+  directCompact(): CompactResult {
+    return COMPACT_SKIPPED;
+  }
+
+  outOfMemory(): boolean {
+    return false;
+  }
+
+  canReclaimAnon(): boolean {
+    return false;
+  }
+}
+
 export interface PhysicalMemoryOptions {
   readonly trackContent: boolean;
-  /** khugepaged's raise of min_free_kbytes (PM-112), unless the spec sets it; default off. */
+  /** khugepaged's raise of min_free_kbytes (PM-112) if that is more; default off. */
   readonly thpRecommendedMin?: boolean;
 }
 
 export interface PhysicalNode {
   readonly nid: Nid;
-  /** In the machine at all; ids between nodes that do not exist are false. */
+  /** In the machine at all; numbers between nodes that do not exist are offline. */
   readonly online: boolean;
   readonly cpus: readonly number[];
   /** Ascending by type. */
@@ -61,54 +130,268 @@ export interface PhysicalNode {
 }
 
 export class PhysicalMemory {
-  declare readonly spec: MachineSpec;
-  declare readonly frames: FrameTable;
-  declare readonly vmstat: VmStat;
-  declare readonly blocks: Pageblocks;
-  /** Populated zones, ascending by (nid, type). */
-  declare readonly zones: readonly Zone[];
+  readonly spec: MachineSpec;
+  readonly frames: FrameTable;
+  readonly vmstat: VmStat;
+  readonly blocks: Pageblocks;
+  readonly buddy: Buddy;
+  /** Populated zones, ascending by (nid, type); the index is the dense zone id. */
+  readonly zones: readonly Zone[];
   /** By nid, 0 to highestNid. */
-  declare readonly nodes: readonly PhysicalNode[];
-  /** N_MEMORY and N_CPU as bit masks. */
-  declare nodesWithMemory: number;
-  declare nodesWithCpu: number;
-  declare readonly highestNid: Nid;
-  declare hooks: ReclaimHooks;
-  /** numa_node_id(): node of the CPU that runs; for numa_local and numa_other. */
-  declare currentNid: Nid;
-  /** Recompute the marks after a sysctl write: setWatermarkSysctls(pm, ...) of watermark.ts. */
-  declare minFreeKbytes: number;
-  declare watermarkScaleFactor: number;
+  readonly nodes: readonly PhysicalNode[];
+  /** N_MEMORY and N_CPU, bit masks by nid (OV-1). */
+  readonly nodesWithMemory: number;
+  readonly nodesWithCpu: number;
+  readonly highestNid: Nid;
+  readonly nrOnlineNodes: number;
+  readonly graph: NodeGraph;
+  readonly zonelists: Zonelists;
+  /** By zone id: 1 if allocations that prefer this zone first try not to fragment others. */
+  readonly nofragmentZone: Uint8Array;
 
+  hooks: ReclaimHooks = new NoReclaim();
+  /** numa_node_id(): node of the running CPU; decides numa_local and numa_other only. */
+  currentNid: Nid;
+  /** vm.min_free_kbytes and vm.watermark_scale_factor; written by setWatermarkSysctls. */
+  minFreeKbytes = 0;
+  watermarkScaleFactor = 0;
+  /** vm.watermark_boost_factor; 0 = never boost. */
+  watermarkBoostFactor = 15000;
+
+  /**
+   * Preconditions (asserted): node numbers are unique and below NODES_MAX; zones do not share
+   * a pageblock; absent + reserved pages fit; CMA areas are pageblock aligned, managed, ascending.
+   */
   constructor(spec: MachineSpec, options: PhysicalMemoryOptions) {
-    throw new InvariantError(`not built yet: ${spec.name} ${options.trackContent}`);
+    this.spec = spec;
+    this.frames = new FrameTable(presentSections(spec), options.trackContent);
+    this.blocks = new Pageblocks(this.frames.nrFrames);
+    this.zones = makeZones(spec, this.frames);
+    this.highestNid = spec.nodes.reduce((most, node) => Math.max(most, node.nid), 0);
+    this.vmstat = new VmStat(this.zones.length, this.highestNid + 1);
+    this.buddy = new Buddy(this.frames, this.blocks, this.vmstat);
+    for (const zone of this.zones) claimPageblocks(this.blocks, zone);
+    for (const zone of this.zones) freeBootMemory(spec, this.frames, this.buddy, zone);
+
+    this.#setupWatermarks(options.thpRecommendedMin === true);
+
+    this.nodesWithMemory = maskOf(spec.nodes, (node) => hasMemory(this.zones, node.nid));
+    this.nodesWithCpu = maskOf(spec.nodes, (node) => node.cpus.length > 0);
+    this.nrOnlineNodes = spec.nodes.length;
+    this.graph = {
+      distance: spec.distance,
+      nodesWithMemory: this.nodesWithMemory,
+      nodesWithCpu: this.nodesWithCpu,
+      nodeLoad: new Int32Array(this.highestNid + 1),
+    };
+    this.zonelists = new Zonelists(this.graph, this.highestNid + 1, this.zones);
+    this.nodes = makeNodes(spec, this.highestNid, this.zones, this.zonelists);
+    this.nofragmentZone = nofragmentZones(this.zones, this.nrOnlineNodes);
+    this.currentNid = spec.nodes.find((node) => node.cpus.length > 0)?.nid ?? 0;
   }
 
   nidOf(frame: FrameId): Nid {
-    return this.blocks.nidOfBlock[frame >>> 9];
+    return this.blocks.nidOfBlock[frame >>> PAGEBLOCK_ORDER];
   }
 
+  /** Precondition: the frame is in a zone's pageblock (every present frame is). */
   zoneOf(frame: FrameId): Zone {
-    return this.zones[this.blocks.zoneOfBlock[frame >>> 9]];
+    return this.zones[this.blocks.zoneOfBlock[frame >>> PAGEBLOCK_ORDER]];
   }
 
-  /** In a free block, isolated or not (pristine included). */
+  /** In a free block, isolated or not, pristine included. */
   isFree(frame: FrameId): boolean {
-    throw new InvariantError(`not built yet: ${frame}`);
+    return this.buddy.blockOf(frame) >= 0;
   }
 
-  /** Never allocated: the row is all zero. */
+  /** Never allocated: the row is all zero. False for the few frames that boot wrote. */
   isPristine(frame: FrameId): boolean {
-    return this.blocks.pristineBlock[frame >>> 9] !== 0;
+    return this.blocks.pristineBlock[frame >>> PAGEBLOCK_ORDER] !== 0;
   }
 
-  /** Present but never in the buddy allocator: kernel image, memmap. */
+  /** Present but never in the buddy allocator (kernel image, memmap), or marked PG_reserved. */
   isReserved(frame: FrameId): boolean {
-    throw new InvariantError(`not built yet: ${frame}`);
+    const id = this.blocks.zoneOfBlock[frame >>> PAGEBLOCK_ORDER];
+    if (id === NO_ZONE) return false;
+    const zone = this.zones[id];
+    if (frame < zone.managedStart && zone.isPresent(frame)) return true;
+    return (this.frames.flags[frame] & PG_RESERVED) !== 0;
   }
 
-  /** Backed by memory. */
+  /** Backed by memory: no hole, inside its zone. */
   isPresent(frame: FrameId): boolean {
-    throw new InvariantError(`not built yet: ${frame}`);
+    const id = this.blocks.zoneOfBlock[frame >>> PAGEBLOCK_ORDER];
+    return id !== NO_ZONE && this.zones[id].isPresent(frame);
   }
+
+  #setupWatermarks(thpRecommendedMin: boolean): void {
+    const { sysctl } = this.spec;
+    const scaleFactor = sysctl.watermark_scale_factor ?? SYSCTL_DEFAULTS.watermark_scale_factor;
+    setWatermarkSysctls(this, sysctl.min_free_kbytes ?? 0, scaleFactor);
+    if (thpRecommendedMin) {
+      const recommended = thpRecommendedMinFreeKbytes(this.zones);
+      if (recommended > this.minFreeKbytes) setWatermarkSysctls(this, recommended, scaleFactor);
+    }
+    setFixedWmarks(this.spec, this.zones);
+    setupPerZoneLowmemReserve(this.zones);
+  }
+}
+
+/** PFN ranges [start, end) of a zone that are backed by memory, ascending. */
+function presentPfns(zone: ZoneSpec): { start: Pfn; end: Pfn }[] {
+  const holes = zone.holes ?? [];
+  const placed = holes.reduce((sum, hole) => sum + hole.endPfn - hole.startPfn, 0);
+  let left = zone.absentPages - placed;
+  const ranges: { start: Pfn; end: Pfn }[] = [];
+  let start = zone.startPfn;
+  for (const hole of [...holes, { startPfn: zone.endPfn, endPfn: zone.endPfn }]) {
+    const end = hole.startPfn;
+    assert(left >= 0 && end >= start, `zone at PFN ${zone.startPfn}: holes do not fit`);
+    const skipped = Math.min(left, end - start);
+    left -= skipped;
+    if (start + skipped < end) ranges.push({ start: start + skipped, end });
+    start = hole.endPfn;
+  }
+  assert(ranges.length > 0 && left === 0, `zone at PFN ${zone.startPfn}: no memory in it`);
+  return ranges;
+}
+
+/** PFN sections with at least one present frame, ascending. */
+function presentSections(spec: MachineSpec): number[] {
+  const sections = new Set<number>();
+  for (const node of spec.nodes) {
+    for (const zone of node.zones) {
+      for (const { start, end } of presentPfns(zone)) {
+        const last = Math.floor((end - 1) / PAGES_PER_SECTION);
+        for (let i = Math.floor(start / PAGES_PER_SECTION); i <= last; i++) sections.add(i);
+      }
+    }
+  }
+  return [...sections].sort((a, b) => a - b);
+}
+
+/** The present ranges as frames. All sections of a range are there, so its ids are consecutive. */
+function presentFrames(zone: ZoneSpec, frames: FrameTable): FrameRange[] {
+  const ranges: FrameRange[] = [];
+  for (const { start, end } of presentPfns(zone)) {
+    const first = frames.frameOfPfn(start);
+    ranges.push({ start: first, end: first + (end - start) });
+  }
+  return ranges;
+}
+
+function makeZones(spec: MachineSpec, frames: FrameTable): Zone[] {
+  const zones: Zone[] = [];
+  const nodes = [...spec.nodes].sort((a, b) => a.nid - b.nid);
+  for (let i = 1; i < nodes.length; i++) {
+    assert(nodes[i].nid !== nodes[i - 1].nid, `two nodes are called ${nodes[i].nid}`);
+  }
+  for (const node of nodes) {
+    assert(node.nid < NODES_MAX, `node numbers must be below ${NODES_MAX}, not ${node.nid}`);
+    for (const zone of [...node.zones].sort((a, b) => a.zone - b.zone)) {
+      const where = `node ${node.nid} zone ${zone.zone}`;
+      assert(zone.zone !== ZONE_DEVICE, `${where}: ZONE_DEVICE is not booted`);
+      const presentRanges = presentFrames(zone, frames);
+      const { startPfn, endPfn, reservedPages } = zone;
+      assert(reservedPages <= nrFrames(presentRanges), `${where}: more reserved than present`);
+      const cmaPages = (zone.cma ?? []).reduce((sum, area) => sum + area.pages, 0);
+      const span = { startPfn, endPfn, presentRanges, reservedPages, cmaPages };
+      zones.push(new Zone(zones.length, node.nid, zone.zone, span));
+    }
+  }
+  assert(zones.length < NO_ZONE, `a machine has at most ${NO_ZONE - 1} zones`);
+  return zones;
+}
+
+function claimPageblocks(blocks: Pageblocks, zone: Zone): void {
+  for (const range of zone.presentRanges) {
+    const end = Math.ceil(range.end / PAGEBLOCK_NR);
+    for (let block = range.start >>> PAGEBLOCK_ORDER; block < end; block++) {
+      const owner = blocks.zoneOfBlock[block];
+      assert(
+        owner === NO_ZONE || owner === zone.id,
+        `node ${zone.nid} zone ${zone.name} shares a pageblock of ${PAGEBLOCK_NR} pages with another`,
+      );
+      blocks.zoneOfBlock[block] = zone.id;
+      blocks.nidOfBlock[block] = zone.nid;
+    }
+  }
+}
+
+/** Hands the managed memory of a zone to the buddy allocator, CMA areas as CMA pageblocks. */
+function freeBootMemory(spec: MachineSpec, frames: FrameTable, buddy: Buddy, zone: Zone): void {
+  const { migratetypeOfBlock } = buddy.blocks;
+  const areas = cmaAreas(spec, zone).map((area) => {
+    const start = frames.frameOfPfn(area.startPfn);
+    return { start, end: start + area.pages };
+  });
+  for (const range of zone.presentRanges) {
+    let from = Math.max(range.start, zone.managedStart);
+    if (from >= range.end) continue;
+    for (const { start, end } of areas) {
+      if (start < from || end > range.end) continue;
+      assert((start | end) % PAGEBLOCK_NR === 0, 'a CMA area is not aligned to pageblocks');
+      buddy.addBootMemory(zone, from, start, MIGRATE_MOVABLE);
+      migratetypeOfBlock.fill(MIGRATE_CMA, start >>> PAGEBLOCK_ORDER, end >>> PAGEBLOCK_ORDER);
+      buddy.addBootMemory(zone, start, end, MIGRATE_CMA);
+      from = end;
+    }
+    buddy.addBootMemory(zone, from, range.end, MIGRATE_MOVABLE);
+  }
+  assert(
+    buddy.freeCmaPages(zone) === zone.cmaPages,
+    `node ${zone.nid} zone ${zone.name}: a CMA area is not managed memory or out of order`,
+  );
+}
+
+function cmaAreas(
+  spec: MachineSpec,
+  zone: Zone,
+): readonly { readonly startPfn: Pfn; readonly pages: number }[] {
+  const node = spec.nodes.find((n) => n.nid === zone.nid);
+  return node?.zones.find((z) => z.zone === zone.type)?.cma ?? [];
+}
+
+function hasMemory(zones: readonly Zone[], nid: Nid): boolean {
+  return zones.some((zone) => zone.nid === nid && zone.presentPages > 0);
+}
+
+function maskOf(nodes: readonly NodeSpec[], test: (node: NodeSpec) => boolean): number {
+  let mask = 0;
+  for (const node of nodes) if (test(node)) mask |= 1 << node.nid;
+  return mask;
+}
+
+function makeNodes(
+  spec: MachineSpec,
+  highestNid: Nid,
+  allZones: readonly Zone[],
+  zonelists: Zonelists,
+): PhysicalNode[] {
+  const nodes: PhysicalNode[] = [];
+  for (let nid = 0; nid <= highestNid; nid++) {
+    const node = spec.nodes.find((n) => n.nid === nid);
+    const zones = allZones.filter((zone) => zone.nid === nid);
+    nodes.push({
+      nid,
+      online: node !== undefined,
+      cpus: node?.cpus ?? [],
+      zones,
+      present: zones.reduce((sum, zone) => sum + zone.presentPages, 0),
+      managed: zones.reduce((sum, zone) => sum + zone.managedPages, 0),
+      fallbackOrder: zonelists.nodeOrder[nid],
+    });
+  }
+  return nodes;
+}
+
+/** alloc_flags_nofragment: NORMAL zones with a DMA32 zone below, or on a machine of one node. */
+function nofragmentZones(zones: readonly Zone[], nrOnlineNodes: number): Uint8Array {
+  const marks = new Uint8Array(zones.length);
+  for (const zone of zones) {
+    if (zone.type !== ZONE_NORMAL) continue;
+    const below = zones.some((z) => z.nid === zone.nid && z.type === ZONE_DMA32);
+    if (below || nrOnlineNodes === 1) marks[zone.id] = 1;
+  }
+  return marks;
 }

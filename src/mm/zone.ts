@@ -7,7 +7,7 @@
  * list of their migratetype, so that booting writes no frame rows (docs/decisions/0002).
  * buddy.ts owns the lists, watermark.ts the watermarks.
  *
- * Layout of the span: [startPfn, + absent) not there, then reserved by boot, then managed frames.
+ * The present frames of the span are ranges between holes; the first of them are reserved by boot.
  * OV-3. Not modelled: HIGHATOMIC reserve, per-cpu lists (OV-48), ZONE_DEVICE (no free lists).
  */
 import { type FrameId, MAX_PAGE_ORDER, type Nid, type Pfn } from '../base/units.ts';
@@ -30,17 +30,21 @@ export interface PristineRange {
   readonly migratetype: number;
 }
 
+/** Frames [start, end). */
+export interface FrameRange {
+  readonly start: FrameId;
+  readonly end: FrameId;
+}
+
 /** What a zone is made of; all in pages and frames. */
 export interface ZoneSpan {
   readonly startPfn: Pfn;
   /** Exclusive. */
   readonly endPfn: Pfn;
-  /** First present frame. */
-  readonly presentStart: FrameId;
-  /** First frame that the buddy allocator manages; those before are reserved. */
-  readonly managedStart: FrameId;
-  /** Exclusive. */
-  readonly endFrame: FrameId;
+  /** Ascending, not empty. */
+  readonly presentRanges: readonly FrameRange[];
+  /** The first so many present frames are reserved by boot, never in the buddy allocator. */
+  readonly reservedPages: number;
   readonly cmaPages: number;
 }
 
@@ -52,9 +56,10 @@ export class Zone {
   readonly name: string;
   readonly startPfn: Pfn;
   readonly endPfn: Pfn;
-  readonly presentStart: FrameId;
+  /** Backed by memory, ascending. Between them lie holes, and maybe frames of other zones. */
+  readonly presentRanges: readonly FrameRange[];
+  /** First frame that the buddy allocator manages; present ones before it are reserved. */
   readonly managedStart: FrameId;
-  readonly endFrame: FrameId;
   readonly spannedPages: number;
   readonly presentPages: number;
   readonly managedPages: number;
@@ -87,12 +92,33 @@ export class Zone {
     this.name = ZONE_NAMES[type];
     this.startPfn = span.startPfn;
     this.endPfn = span.endPfn;
-    this.presentStart = span.presentStart;
-    this.managedStart = span.managedStart;
-    this.endFrame = span.endFrame;
+    this.presentRanges = span.presentRanges;
+    this.managedStart = frameAfter(span.presentRanges, span.reservedPages);
     this.spannedPages = span.endPfn - span.startPfn;
-    this.presentPages = span.endFrame - span.presentStart;
-    this.managedPages = span.endFrame - span.managedStart;
+    this.presentPages = nrFrames(span.presentRanges);
+    this.managedPages = this.presentPages - span.reservedPages;
     this.cmaPages = span.cmaPages;
   }
+
+  isPresent(frame: FrameId): boolean {
+    for (let i = 0; i < this.presentRanges.length; i++) {
+      const range = this.presentRanges[i];
+      if (frame >= range.start && frame < range.end) return true;
+    }
+    return false;
+  }
+}
+
+export function nrFrames(ranges: readonly FrameRange[]): number {
+  return ranges.reduce((sum, range) => sum + range.end - range.start, 0);
+}
+
+/** The frame that has `pages` frames of the ranges before it; the last end if that is all. */
+function frameAfter(ranges: readonly FrameRange[], pages: number): FrameId {
+  let left = pages;
+  for (const { start, end } of ranges) {
+    if (left < end - start) return start + left;
+    left -= end - start;
+  }
+  return ranges[ranges.length - 1].end;
 }

@@ -1,0 +1,299 @@
+/**
+ * The buddy allocator (mm/page_alloc.c: __rmqueue_smallest, expand, __free_one_page,
+ * split_large_buddy, __isolate_free_page): free blocks of order 0 to 10 per zone and migratetype.
+ *
+ * A free block is marked in its first row only: flags = PG_BUDDY exactly, orderIndexHigh = order,
+ * lruNext/lruPrev = list links (OV-8d). The other rows of the block hold no flag, no reference and
+ * no mapping (OV-53). Frame ids keep the low 15 bits of the PFN, so buddies are found by XOR on ids.
+ *
+ * Order of the lists, as in Linux: boot puts blocks at the tail, ascending; allocation takes the
+ * head; the unused halves of a split go to the head; a freed block goes to the head, or to the tail
+ * if the buddy one order up is free (it may merge again soon) or the caller says so.
+ *
+ * Never-allocated memory is kept as ranges (zone.ts, PristineRange) and turned into a real list
+ * element one order-10 block at a time, when the list before it is empty or a place in it is asked
+ * for. MOVABLE ranges give their lowest block first, CMA ranges their highest: the order in which
+ * boot fills these lists.
+ * Deviates: blocks put at the tail of an order-10 list stand before its pristine blocks, not after.
+ *
+ * nr_free_pages and nr_free_cma follow each block: isolated blocks count in neither (PM-63).
+ * Not modelled: page reporting, page shuffling, guard pages, unaccepted memory, capture control.
+ */
+import { assert } from '../base/assert.ts';
+import { type FrameId, MAX_PAGE_ORDER, type Order, PAGEBLOCK_ORDER } from '../base/units.ts';
+import { NR_FREE_CMA_PAGES, NR_FREE_PAGES, NR_VM_ZONE_STAT_ITEMS } from '../uapi/vmstat.ts';
+import {
+  MIGRATE_CMA,
+  MIGRATE_ISOLATE,
+  MIGRATE_MOVABLE,
+  MIGRATE_RECLAIMABLE,
+  MIGRATE_TYPES,
+} from '../uapi/zone.ts';
+import { type FrameTable, PG_BUDDY } from './frameTable.ts';
+import type { Pageblocks } from './pageblock.ts';
+import type { VmStat } from './vmstat.ts';
+import type { PristineRange, Zone } from './zone.ts';
+
+const MAX_ORDER_NR = 1 << MAX_PAGE_ORDER;
+
+/** Blocks of these types may merge with each other across pageblocks: those with fallbacks. */
+export function isMergeable(migratetype: number): boolean {
+  return migratetype <= MIGRATE_RECLAIMABLE;
+}
+
+export class Buddy {
+  readonly frames: FrameTable;
+  readonly blocks: Pageblocks;
+  readonly #zoneStat: Float64Array;
+  readonly #flags: Uint32Array;
+  readonly #order: Uint8Array;
+  readonly #next: Int32Array;
+  readonly #prev: Int32Array;
+  readonly #zoneOfBlock: Uint8Array;
+
+  constructor(frames: FrameTable, blocks: Pageblocks, vmstat: VmStat) {
+    this.frames = frames;
+    this.blocks = blocks;
+    this.#zoneStat = vmstat.zone;
+    this.#flags = frames.flags;
+    this.#order = frames.orderIndexHigh;
+    this.#next = frames.lruNext;
+    this.#prev = frames.lruPrev;
+    this.#zoneOfBlock = blocks.zoneOfBlock;
+  }
+
+  // ---- lists ----
+
+  /** account_freepages: `nr` free pages more (or fewer) of that type. */
+  account(zone: Zone, nr: number, migratetype: number): void {
+    if (migratetype === MIGRATE_ISOLATE) return;
+    const row = zone.id * NR_VM_ZONE_STAT_ITEMS;
+    this.#zoneStat[row + NR_FREE_PAGES] += nr;
+    if (migratetype === MIGRATE_CMA) this.#zoneStat[row + NR_FREE_CMA_PAGES] += nr;
+  }
+
+  /** nr_free_cma of a zone. */
+  freeCmaPages(zone: Zone): number {
+    return this.#zoneStat[zone.id * NR_VM_ZONE_STAT_ITEMS + NR_FREE_CMA_PAGES];
+  }
+
+  /** Puts a block on its list. Counts the block, not its pages. */
+  add(zone: Zone, frame: FrameId, order: Order, migratetype: number, toTail: boolean): void {
+    const list = order * MIGRATE_TYPES + migratetype;
+    this.#flags[frame] = PG_BUDDY;
+    this.#order[frame] = order;
+    if (toTail) {
+      const tail = zone.freeTail[list];
+      this.#prev[frame] = tail;
+      this.#next[frame] = -1;
+      if (tail < 0) zone.freeHead[list] = frame;
+      else this.#next[tail] = frame;
+      zone.freeTail[list] = frame;
+    } else {
+      const head = zone.freeHead[list];
+      this.#next[frame] = head;
+      this.#prev[frame] = -1;
+      if (head < 0) zone.freeTail[list] = frame;
+      else this.#prev[head] = frame;
+      zone.freeHead[list] = frame;
+    }
+    if (zone.nrFreeBlocks[list]++ === 0) zone.orderMask[migratetype] |= 1 << order;
+  }
+
+  /** Takes a block off its list. */
+  remove(zone: Zone, frame: FrameId, order: Order, migratetype: number): void {
+    const list = order * MIGRATE_TYPES + migratetype;
+    const next = this.#next[frame];
+    const prev = this.#prev[frame];
+    if (prev < 0) zone.freeHead[list] = next;
+    else this.#next[prev] = next;
+    if (next < 0) zone.freeTail[list] = prev;
+    else this.#prev[next] = prev;
+    this.#flags[frame] = 0;
+    if (--zone.nrFreeBlocks[list] === 0) zone.orderMask[migratetype] &= ~(1 << order);
+  }
+
+  /** First block of a list, -1 if the list is empty. May turn a pristine block into a real one. */
+  first(zone: Zone, order: Order, migratetype: number): FrameId {
+    const head = zone.freeHead[order * MIGRATE_TYPES + migratetype];
+    if (head >= 0 || order !== MAX_PAGE_ORDER) return head;
+    if (zone.nrFreeBlocks[MAX_PAGE_ORDER * MIGRATE_TYPES + migratetype] === 0) return -1;
+    return this.#carve(zone, migratetype);
+  }
+
+  // ---- allocation ----
+
+  /** __rmqueue_smallest: a block of exactly `order` from the lists of one type, or -1. */
+  rmqueueSmallest(zone: Zone, order: Order, migratetype: number): FrameId {
+    const mask = zone.orderMask[migratetype] >>> order;
+    if (mask === 0) return -1;
+    const found = order + 31 - Math.clz32(mask & -mask);
+    const frame = this.first(zone, found, migratetype);
+    this.remove(zone, frame, found, migratetype);
+    this.expand(zone, frame, order, found, migratetype);
+    this.account(zone, -(1 << order), migratetype);
+    return frame;
+  }
+
+  /** Keeps the first 2^low frames of a block of order `high`; the rest goes to the list heads. */
+  expand(zone: Zone, frame: FrameId, low: Order, high: Order, migratetype: number): void {
+    for (let order = high - 1; order >= low; order--) {
+      this.add(zone, frame + (1 << order), order, migratetype, false);
+    }
+  }
+
+  // ---- freeing ----
+
+  /**
+   * Frees a block whose rows are already clean. Blocks above pageblock order are freed by
+   * pageblock, since their halves may have different types.
+   */
+  freeBlock(zone: Zone, frame: FrameId, order: Order, toTail: boolean): void {
+    if (order <= PAGEBLOCK_ORDER) {
+      this.#freeOne(zone, frame, order, this.blocks.migratetypeOf(frame), toTail);
+      return;
+    }
+    const step = 1 << PAGEBLOCK_ORDER;
+    for (let f = frame; f < frame + (1 << order); f += step) {
+      this.#freeOne(zone, f, PAGEBLOCK_ORDER, this.blocks.migratetypeOf(f), toTail);
+    }
+  }
+
+  /** __free_one_page: merges with free buddies as far as possible. */
+  #freeOne(zone: Zone, start: FrameId, from: Order, migratetype: number, toTail: boolean): void {
+    this.account(zone, 1 << from, migratetype);
+    let frame = start;
+    let order = from;
+    while (order < MAX_PAGE_ORDER) {
+      const buddy = frame ^ (1 << order);
+      if (this.#flags[buddy] !== PG_BUDDY || this.#order[buddy] !== order) break;
+      let buddyType = migratetype;
+      if (order >= PAGEBLOCK_ORDER) {
+        if (this.#zoneOfBlock[buddy >>> PAGEBLOCK_ORDER] !== zone.id) break;
+        buddyType = this.blocks.migratetypeOf(buddy);
+        if (buddyType !== migratetype) {
+          if (!isMergeable(buddyType) || !isMergeable(migratetype)) break;
+          this.blocks.migratetypeOfBlock[buddy >>> PAGEBLOCK_ORDER] = migratetype;
+        }
+      }
+      this.remove(zone, buddy, order, buddyType);
+      frame &= buddy;
+      order++;
+    }
+    this.add(zone, frame, order, migratetype, toTail || this.#mergeIsLikely(zone, frame, order));
+  }
+
+  /** buddy_merge_likely: the block's buddy is in use, but the buddy of the pair is free. */
+  #mergeIsLikely(zone: Zone, frame: FrameId, order: Order): boolean {
+    if (order >= MAX_PAGE_ORDER - 1) return false;
+    const higher = (frame & ~(1 << order)) ^ (1 << (order + 1));
+    return (
+      this.#flags[higher] === PG_BUDDY &&
+      this.#order[higher] === order + 1 &&
+      this.#zoneOfBlock[higher >>> PAGEBLOCK_ORDER] === zone.id
+    );
+  }
+
+  // ---- looking at places ----
+
+  /** First frame of the free block that holds `frame`, or -1. Pristine blocks stay pristine. */
+  blockOf(frame: FrameId): FrameId {
+    if (this.blocks.pristineBlock[frame >>> PAGEBLOCK_ORDER] !== 0) {
+      return frame & ~(MAX_ORDER_NR - 1);
+    }
+    for (let order = 0; order <= MAX_PAGE_ORDER; order++) {
+      const head = frame & ~((1 << order) - 1);
+      if (this.#flags[head] === PG_BUDDY) {
+        return this.#order[head] >= order ? head : -1;
+      }
+    }
+    return -1;
+  }
+
+  /** Order of the free block that starts at `head` (from blockOf). */
+  orderOfBlock(head: FrameId): Order {
+    return this.blocks.pristineBlock[head >>> PAGEBLOCK_ORDER] !== 0
+      ? MAX_PAGE_ORDER
+      : this.#order[head];
+  }
+
+  /** Takes exactly the free block that starts at `head` out of the allocator; returns its order. */
+  takeBlock(zone: Zone, head: FrameId): Order {
+    this.materialise(zone, head);
+    assert(this.#flags[head] === PG_BUDDY, 'takeBlock: no free block starts here');
+    const order = this.#order[head];
+    const migratetype = this.blocks.migratetypeOf(head);
+    this.remove(zone, head, order, migratetype);
+    this.account(zone, -(1 << order), migratetype);
+    return order;
+  }
+
+  // ---- pristine memory ----
+
+  /** Boot: adds never-allocated memory [start, end), ascending, as __free_pages_memory does. */
+  addBootMemory(zone: Zone, start: FrameId, end: FrameId, migratetype: number): void {
+    this.account(zone, end - start, migratetype);
+    let frame = start;
+    while (frame < end) {
+      const range = Math.floor((end - frame) / MAX_ORDER_NR) * MAX_ORDER_NR;
+      if ((frame & (MAX_ORDER_NR - 1)) === 0 && range > 0) {
+        this.#addPristine(zone, frame, frame + range, migratetype);
+        frame += range;
+        continue;
+      }
+      let order = frame === 0 ? MAX_PAGE_ORDER : 31 - Math.clz32(frame & -frame);
+      while (frame + (1 << order) > end) order--;
+      this.add(zone, frame, order, migratetype, true);
+      frame += 1 << order;
+    }
+  }
+
+  /** Makes the pristine block around `frame`, if it is in one, an ordinary free block. */
+  materialise(zone: Zone, frame: FrameId): void {
+    if (this.blocks.pristineBlock[frame >>> PAGEBLOCK_ORDER] === 0) return;
+    const block = frame & ~(MAX_ORDER_NR - 1);
+    const at = zone.pristine.findIndex((r) => r.start <= block && block < r.end);
+    const range = zone.pristine[at];
+    const rest: PristineRange[] = [];
+    if (range.start < block) rest.push({ ...range, end: block });
+    if (block + MAX_ORDER_NR < range.end) rest.push({ ...range, start: block + MAX_ORDER_NR });
+    zone.pristine.splice(at, 1, ...rest);
+    this.#makeReal(zone, block, range.migratetype);
+  }
+
+  #addPristine(zone: Zone, start: FrameId, end: FrameId, migratetype: number): void {
+    zone.pristine.push({ start, end, migratetype });
+    this.blocks.pristineBlock.fill(1, start >>> PAGEBLOCK_ORDER, end >>> PAGEBLOCK_ORDER);
+    const list = MAX_PAGE_ORDER * MIGRATE_TYPES + migratetype;
+    zone.nrFreeBlocks[list] += (end - start) / MAX_ORDER_NR;
+    zone.orderMask[migratetype] |= 1 << MAX_PAGE_ORDER;
+  }
+
+  /** Takes the next block of a type out of the pristine ranges. Precondition: there is one. */
+  #carve(zone: Zone, migratetype: number): FrameId {
+    const ranges = zone.pristine;
+    const fromTop = migratetype !== MIGRATE_MOVABLE;
+    let at = fromTop ? ranges.length - 1 : 0;
+    while (ranges[at].migratetype !== migratetype) at += fromTop ? -1 : 1;
+    const range = ranges[at];
+    let block = range.start;
+    if (fromTop) {
+      range.end -= MAX_ORDER_NR;
+      block = range.end;
+    } else {
+      range.start += MAX_ORDER_NR;
+    }
+    if (range.start === range.end) ranges.splice(at, 1);
+    this.#makeReal(zone, block, migratetype);
+    return block;
+  }
+
+  /** Pristine block -> list element. Counts stay, as pristine blocks are in them already. */
+  #makeReal(zone: Zone, block: FrameId, migratetype: number): void {
+    const pageblock = block >>> PAGEBLOCK_ORDER;
+    this.blocks.pristineBlock[pageblock] = 0;
+    this.blocks.pristineBlock[pageblock + 1] = 0;
+    zone.nrFreeBlocks[MAX_PAGE_ORDER * MIGRATE_TYPES + migratetype]--;
+    this.add(zone, block, MAX_PAGE_ORDER, migratetype, true);
+  }
+}

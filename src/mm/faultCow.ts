@@ -1,0 +1,122 @@
+/**
+ * Write to a present read-only entry (mm/memory.c: do_wp_page, wp_page_copy, wp_page_reuse).
+ * OV-18, OV-18a, OV-31h.
+ */
+import type { FrameId, Vpn } from '../base/units.ts';
+import { GFP_HIGHUSER_MOVABLE } from '../uapi/gfp.ts';
+import { vmEvent } from '../uapi/vmstat.ts';
+import {
+  addToLruVma,
+  FAULT_CLEARED,
+  FAULT_COPIED,
+  FAULT_DONE,
+  FAULT_OOM,
+  wantsWriteNotify,
+} from './fault.ts';
+import { setFolioDirty } from './fileFolio.ts';
+import { PG_ANON_EXCLUSIVE, PG_LRU, PG_SWAPBACKED, PG_SWAPCACHE } from './frameTable.ts';
+import type { Kernel } from './kernel.ts';
+import {
+  PTE_A,
+  PTE_D,
+  PTE_W,
+  PTEB_SOFT_DIRTY,
+  PTEB_SPECIAL,
+  PTEB_UFFD_WP,
+  pteFast,
+  ptePayload,
+} from './pageTable.ts';
+import { allocVmaFolio } from './policyNode.ts';
+import { anonVmaPrepare } from './pteSetup.ts';
+import { addRmapPte, removeRmapPtes } from './rmap.ts';
+import { freeSwapCache } from './swapCache.ts';
+import type { Task } from './task.ts';
+import { VM_SHARED, type Vma } from './vma.ts';
+
+const PGREUSE = vmEvent('pgreuse');
+const COW_KSM = vmEvent('cow_ksm');
+
+/** Makes the entry at `i` writable, by reuse or by copying the page. */
+export function doWpPage(k: Kernel, task: Task, vma: Vma, vpn: Vpn, i: number): number {
+  const word = k.ptes.words[i];
+  const byte = k.ptes.bytes[i];
+  const page = ptePayload(word);
+  if ((byte & PTEB_UFFD_WP) !== 0) k.ptes.bytes[i] = byte & ~PTEB_UFFD_WP;
+  if ((byte & PTEB_SPECIAL) !== 0) {
+    if (page !== k.zeroFrame) return FAULT_DONE;
+    return copyToAnon(k, task, vma, vpn, i, -1);
+  }
+  const head = k.frames.headOf(page);
+  if (vma.has(VM_SHARED)) {
+    if (wantsWriteNotify(vma)) setFolioDirty(k, head);
+    return reuse(k, i, page);
+  }
+  if (k.folios.isAnon(head) && canReuseAnon(k, head, page)) return reuse(k, i, page);
+  return copyToAnon(k, task, vma, vpn, i, page);
+}
+
+function reuse(k: Kernel, i: number, page: FrameId): number {
+  k.ptes.set(i, pteFast(page, PTE_A | PTE_D | PTE_W), k.ptes.bytes[i] | PTEB_SOFT_DIRTY);
+  k.vmstat.count(PGREUSE, 1);
+  return FAULT_DONE;
+}
+
+/** OV-18a: nobody else holds a reference. Drains batches that hide that (wp_can_reuse_anon_folio). */
+export function canReuseAnon(k: Kernel, head: FrameId, page: FrameId): boolean {
+  if (k.folios.isAnonExclusive(page)) return true;
+  if (k.folios.isKsm(head)) return false;
+  const f = k.frames;
+  const large = k.folios.isLarge(head);
+  if (large) {
+    const alone = !k.folios.maybeMappedShared(head);
+    if (!alone || f.refcount[head] !== k.folios.mapcount(head)) return false;
+    f.flags[page] |= PG_ANON_EXCLUSIVE;
+    return true;
+  }
+  if (f.refcount[head] > 3) return false;
+  if ((f.flags[head] & PG_LRU) === 0) k.lru.drainAll();
+  const cached = (f.flags[head] & PG_SWAPCACHE) !== 0 ? 1 : 0;
+  if (f.refcount[head] > 1 + cached) return false;
+  if (cached === 1) {
+    freeSwapCache(k, head);
+    if ((f.flags[head] & PG_SWAPCACHE) !== 0) return false;
+  }
+  f.flags[page] |= PG_ANON_EXCLUSIVE;
+  return true;
+}
+
+/** wp_page_copy: a fresh anonymous page replaces `page` (-1: the zero page). */
+export function copyToAnon(
+  k: Kernel,
+  task: Task,
+  vma: Vma,
+  vpn: Vpn,
+  i: number,
+  page: FrameId,
+): number {
+  anonVmaPrepare(k, vma);
+  const copy = allocVmaFolio(k, task, vma, vpn, 0, GFP_HIGHUSER_MOVABLE);
+  if (copy < 0) return FAULT_OOM;
+  const f = k.frames;
+  if (page >= 0 && f.content !== null) f.content[copy] = f.content[page];
+  f.flags[copy] |= PG_SWAPBACKED | PG_ANON_EXCLUSIVE;
+  k.folios.setAnonMapping(copy, vma.anonVma!.id);
+  f.setIndex(copy, vma.indexOf(vpn));
+  let result = FAULT_CLEARED;
+  if (page >= 0) {
+    const head = f.headOf(page);
+    if (k.folios.isKsm(head)) k.vmstat.count(COW_KSM, 1);
+    if (k.folios.isAnon(head)) vma.mm.rssAnon--;
+    else if (k.folios.isFileLru(head)) vma.mm.rssFile--;
+    else vma.mm.rssShmem--;
+    removeRmapPtes(k, page, 1, vma.mm, false);
+    k.ptes.set(i, 0, 0);
+    k.putFolio(head);
+    result = FAULT_COPIED;
+  }
+  addRmapPte(k, copy, vma.mm);
+  vma.mm.rssAnon++;
+  k.ptes.set(i, pteFast(copy, PTE_A | PTE_D | PTE_W), PTEB_SOFT_DIRTY);
+  addToLruVma(k, task, vma, copy);
+  return result;
+}

@@ -1,0 +1,237 @@
+/**
+ * The modelled kernel's state in one place: physical memory, files, swap, tasks, settings. The
+ * operations on it are functions in the other files of this folder, named after the kernel
+ * functions they model; syscalls/ and drivers are the doors for programs and devices.
+ *
+ * Time is an argument: whoever drives the kernel sets `nowNs` before each operation.
+ */
+import { RandomStream } from '../base/prng.ts';
+import { assert } from '../base/assert.ts';
+import type { FrameId, Nanoseconds, Vpn } from '../base/units.ts';
+import {
+  abstractDistance,
+  interleaveWeights,
+  type MachineSpec,
+  SYSCTL_DEFAULTS,
+  type SysctlSpec,
+} from '../hw/index.ts';
+import { GFP_KERNEL } from '../uapi/gfp.ts';
+import { NR_MLOCK, NR_PAGETABLE, NR_WRITEBACK, vmEvent } from '../uapi/vmstat.ts';
+import { AddressSpace } from './addressSpace.ts';
+import { FailureLog } from './failureLog.ts';
+import { releaseFolio } from './folioLifecycle.ts';
+import { Folios } from './folio.ts';
+import { type FrameTable, PG_MLOCKED, PG_RESERVED, PG_WRITEBACK, PGTY_TABLE } from './frameTable.ts';
+import { Lru } from './lru.ts';
+import { type FileKind, MappedFile } from './mappedFile.ts';
+import { MemoryTiers } from './memoryTiers.ts';
+import type { MigrationOp } from './migrate.ts';
+import { PromotionState } from './numaFault.ts';
+import { allocPages, freePages } from './pageAlloc.ts';
+import { PhysicalMemory } from './physicalMemory.ts';
+import { PteTables } from './pageTable.ts';
+import { KernelReclaim } from './kernelReclaim.ts';
+import { RmapScratch } from './rmap.ts';
+import { SwapArea } from './swap.ts';
+import { Task } from './task.ts';
+import { AnonVma, type Vma } from './vma.ts';
+import type { VmStat } from './vmstat.ts';
+
+export interface KernelOptions {
+  readonly seed: number;
+  /** Keep one word of content per page: needed to check that no data is lost. */
+  readonly trackContent: boolean;
+}
+
+/** Settings the kernel reads at run time; written by sysctl and sysfs files. */
+export type Sysctl = { -readonly [K in keyof SysctlSpec]: SysctlSpec[K] } & {
+  /** mTHP orders enabled as always and as madvise, bit per order (OV-31b). */
+  mthpAlways: number;
+  mthpMadvise: number;
+};
+
+export class Kernel {
+  readonly spec: MachineSpec;
+  readonly pm: PhysicalMemory;
+  readonly frames: FrameTable;
+  readonly folios: Folios;
+  readonly vmstat: VmStat;
+  readonly ptes: PteTables;
+  readonly lru: Lru;
+  readonly tiers: MemoryTiers;
+  readonly swap: SwapArea;
+  readonly sysctl: Sysctl;
+  readonly rmap: RmapScratch = new RmapScratch();
+  readonly failures: FailureLog = new FailureLog();
+  readonly random: RandomStream;
+  readonly tasks: Map<number, Task> = new Map();
+  /** By id; index 0 unused. */
+  readonly files: (MappedFile | null)[] = [null];
+  readonly anonVmas: (AnonVma | null)[] = [null];
+  readonly spaces: (AddressSpace | null)[] = [null];
+  /** Large anonymous folios that are partly unmapped, oldest first (deferred split queue). */
+  readonly deferredSplit: Set<FrameId> = new Set();
+  /** Source frames of migrations between two steps -> the operation that holds them (MC-90). */
+  readonly inFlight: Map<FrameId, MigrationOp> = new Map();
+  /** Weighted interleave weights by node, 1..255. */
+  readonly interleaveWeights: Uint8Array;
+  interleaveAuto: boolean;
+  /** The shared zero page and, once needed, the huge zero folio's head. */
+  readonly zeroFrame: FrameId;
+  hugeZeroHead = -1;
+  /** What decides promotion by hint faults, per fast node (TI-24..TI-26). */
+  readonly promotion: PromotionState = new PromotionState();
+  nowNs: Nanoseconds = 0;
+  /** Nodes whose kswapd was woken and has not yet finished. */
+  kswapdWoken = 0;
+  /**
+   * CPU fault on a device-private or device-exclusive entry; returns FAULT_* bits. Set by the
+   * driver that owns the device; without one such entries cannot exist.
+   */
+  deviceFault: (task: Task, vma: Vma, vpn: Vpn, pteIndex: number, write: boolean) => number = () =>
+    assert(false, 'device entry without a driver') as never;
+  #nextPid = 100;
+  readonly #freeAnonVmas: number[] = [];
+  readonly #freeSpaces: number[] = [];
+
+  constructor(spec: MachineSpec, options: KernelOptions) {
+    this.spec = spec;
+    this.pm = new PhysicalMemory(spec, { trackContent: options.trackContent });
+    this.frames = this.pm.frames;
+    this.vmstat = this.pm.vmstat;
+    this.folios = new Folios(this.frames);
+    this.ptes = new PteTables(Math.ceil((this.frames.nrFrames / 512) * 1.25) + 1024);
+    this.swap = new SwapArea(spec.swap.pages, options.trackContent);
+    this.random = new RandomStream(options.seed, 'mm');
+    this.sysctl = { ...SYSCTL_DEFAULTS, ...spec.sysctl, mthpAlways: 0, mthpMadvise: 0 };
+    let nrCpus = 1;
+    for (const node of spec.nodes) for (const cpu of node.cpus) nrCpus = Math.max(nrCpus, cpu + 1);
+    this.lru = new Lru(this.pm, this.folios, nrCpus);
+    this.lru.putFolio = (head) => this.putFolio(head);
+    this.tiers = new MemoryTiers(this.pm, Array.from(abstractDistance(spec)));
+    this.interleaveWeights = new Uint8Array(32).fill(1);
+    this.interleaveAuto = spec.interleaveWeights === undefined;
+    this.interleaveWeights.set(interleaveWeights(spec).subarray(0, 32));
+    this.zeroFrame = allocPages(this.pm, 0, GFP_KERNEL, this.firstCpuNode(), -1);
+    assert(this.zeroFrame >= 0, 'a machine has room for the zero page');
+    this.frames.flags[this.zeroFrame] |= PG_RESERVED;
+    this.pm.hooks = new KernelReclaim(this);
+  }
+
+  firstCpuNode(): number {
+    for (const node of this.spec.nodes) if (node.cpus.length > 0) return node.nid;
+    return this.spec.nodes[0].nid;
+  }
+
+  /** Drops one reference; frees the folio with the last one. */
+  putFolio(head: FrameId): void {
+    const left = --this.frames.refcount[head];
+    if (left > 0) return;
+    assert(left === 0, `reference count of frame ${head} drops below zero`);
+    releaseFolio(this, head);
+  }
+
+  putFolioRefs(head: FrameId, n: number): void {
+    if (n === 0) return;
+    this.frames.refcount[head] -= n;
+    if (this.frames.refcount[head] > 0) return;
+    assert(this.frames.refcount[head] === 0, `reference count of frame ${head} below zero`);
+    releaseFolio(this, head);
+  }
+
+  /** A process with an empty address space, running on `cpu`. */
+  spawn(parent: Task | null, cpu: number): Task {
+    const pid = this.#nextPid++;
+    const task = new Task(pid, pid, this.newAddressSpace(), parent?.memsAllowed ?? -1);
+    task.parent = parent;
+    this.placeTask(task, cpu);
+    this.tasks.set(pid, task);
+    return task;
+  }
+
+  /** Adds a task made by fork or clone; gives it the next pid. */
+  addTask(parent: Task, mm: AddressSpace | null, sameProcess: boolean): Task {
+    const pid = this.#nextPid++;
+    const task = new Task(pid, sameProcess ? parent.tgid : pid, mm, parent.memsAllowed);
+    task.parent = parent;
+    task.uid = parent.uid;
+    task.euid = parent.euid;
+    task.suid = parent.suid;
+    task.caps = parent.caps;
+    task.cpu = parent.cpu;
+    task.cpuNid = parent.cpuNid;
+    task.policy = parent.policy;
+    task.ilPrev = parent.ilPrev;
+    task.ilWeight = parent.ilWeight;
+    task.rlimitMemlock = parent.rlimitMemlock;
+    this.tasks.set(pid, task);
+    return task;
+  }
+
+  placeTask(task: Task, cpu: number): void {
+    task.cpu = cpu;
+    for (const node of this.spec.nodes) if (node.cpus.includes(cpu)) task.cpuNid = node.nid;
+  }
+
+  newAddressSpace(): AddressSpace {
+    const id = this.#freeSpaces.pop() ?? this.spaces.length;
+    const mm = new AddressSpace(id);
+    this.spaces[id] = mm;
+    return mm;
+  }
+
+  dropAddressSpace(mm: AddressSpace): void {
+    this.spaces[mm.id] = null;
+    this.#freeSpaces.push(mm.id);
+  }
+
+  newAnonVma(): AnonVma {
+    const id = this.#freeAnonVmas.pop() ?? this.anonVmas.length;
+    const anonVma = new AnonVma(id);
+    this.anonVmas[id] = anonVma;
+    return anonVma;
+  }
+
+  dropAnonVma(anonVma: AnonVma): void {
+    this.anonVmas[anonVma.id] = null;
+    this.#freeAnonVmas.push(anonVma.id);
+  }
+
+  newFile(name: string, kind: FileKind, sizePages: number): MappedFile {
+    const file = new MappedFile(this.files.length, name, kind, sizePages);
+    this.files.push(file);
+    return file;
+  }
+
+  /** Mlocked state leaves with a migrated source; the destination got its own (MC-36). */
+  clearMlocked(head: FrameId): void {
+    this.frames.flags[head] &= ~PG_MLOCKED;
+    this.vmstat.modZone(this.pm.zoneOf(head).id, NR_MLOCK, -this.folios.nrPages(head));
+  }
+
+  /** folio_wait_writeback: I/O started by the model's users ends when someone waits for it. */
+  waitOnWriteback(head: FrameId): void {
+    this.frames.flags[head] &= ~PG_WRITEBACK;
+    this.vmstat.modNode(this.pm.nidOf(head), NR_WRITEBACK, -this.folios.nrPages(head));
+  }
+
+  /** A page table page: unmovable kernel memory of the local node (pte_alloc_one). -1 = -ENOMEM. */
+  allocPageTable(nid: number): number {
+    const frame = allocPages(this.pm, 0, GFP_KERNEL, nid, -1);
+    if (frame < 0) return -1;
+    this.frames.mapcount[frame] = PGTY_TABLE;
+    this.vmstat.modNode(this.pm.nidOf(frame), NR_PAGETABLE, 1);
+    return this.ptes.allocate(frame);
+  }
+
+  freePageTable(table: number): void {
+    const frame = this.ptes.release(table);
+    this.vmstat.modNode(this.pm.nidOf(frame), NR_PAGETABLE, -1);
+    this.frames.mapcount[frame] = 0;
+    freePages(this.pm, frame, 0);
+  }
+}
+
+/** Events counted in many files. */
+export const PGFAULT = vmEvent('pgfault');
+export const PGMAJFAULT = vmEvent('pgmajfault');

@@ -1,0 +1,128 @@
+/**
+ * Who reclaims: kswapd in the background, allocations that found no memory directly
+ * (mm/vmscan.c: balance_pgdat, try_to_free_pages). TI-17, TI-18, PM-38.
+ *
+ * kswapd is stepped by whoever owns time: wakeKswapd marks a node, kswapdStep does one pass.
+ * Not modelled: the OOM killer (an allocation fails instead, PM-25 `oom = fail`), compaction.
+ */
+import type { Nid } from '../base/units.ts';
+import { __GFP_MOVABLE, __GFP_THISNODE } from '../uapi/gfp.ts';
+import { vmEvent } from '../uapi/vmstat.ts';
+import { MAX_NR_ZONES, type ZoneType } from '../uapi/zone.ts';
+import type { Kernel } from './kernel.ts';
+import { NUMA_BALANCING_MEMORY_TIERING } from './numaFault.ts';
+import { COMPACT_SKIPPED, type CompactResult, type ReclaimHooks } from './physicalMemory.ts';
+import { DEF_PRIORITY, RECLAIM_DIRECT, RECLAIM_KSWAPD, ScanControl } from './scanControl.ts';
+import { canReclaimAnon, SWAP_CLUSTER_MAX, shrinkNode } from './shrinkNode.ts';
+import { wmarkPages, zoneWatermarkOk } from './watermark.ts';
+import { WMARK_HIGH, WMARK_PROMO } from './zone.ts';
+
+const ALLOCSTALL_NORMAL = vmEvent('allocstall_normal');
+const ALLOCSTALL_MOVABLE = vmEvent('allocstall_movable');
+const PAGEOUTRUN = vmEvent('pageoutrun');
+
+/** Passes without progress after which kswapd gives a node up (MAX_RECLAIM_RETRIES). */
+const KSWAPD_FAILURES_MAX = 16;
+
+export class KernelReclaim implements ReclaimHooks {
+  inReclaim = false;
+  memallocPin = false;
+  readonly #k: Kernel;
+  readonly #priority: Int32Array = new Int32Array(32).fill(DEF_PRIORITY);
+  readonly #failures: Int32Array = new Int32Array(32);
+
+  constructor(k: Kernel) {
+    this.#k = k;
+  }
+
+  wakeKswapd(nid: Nid, _order: number, _highestZoneType: ZoneType): void {
+    if (this.#failures[nid] >= KSWAPD_FAILURES_MAX) return;
+    const bit = 1 << nid;
+    if ((this.#k.kswapdWoken & bit) !== 0) return;
+    if (this.isBalanced(nid)) return;
+    this.#k.kswapdWoken |= bit;
+    this.#priority[nid] = DEF_PRIORITY;
+    this.#k.vmstat.count(PAGEOUTRUN, 1);
+  }
+
+  /** pgdat_balanced at the high mark, or the promo mark in tiering mode (TI-17). */
+  isBalanced(nid: Nid): boolean {
+    const k = this.#k;
+    const tiering = (k.sysctl.numa_balancing & NUMA_BALANCING_MEMORY_TIERING) !== 0;
+    const mark = tiering && k.tiers.isToptier(nid) ? WMARK_PROMO : WMARK_HIGH;
+    for (const zone of k.pm.nodes[nid].zones) {
+      const pages = wmarkPages(zone, mark);
+      if (zoneWatermarkOk(k.pm, zone, 0, pages, (MAX_NR_ZONES - 1) as ZoneType, 0)) return true;
+    }
+    return false;
+  }
+
+  /**
+   * One pass of kswapd over a woken node. Returns true while it has more to do. Costs are the
+   * caller's to charge from the vmstat deltas.
+   */
+  kswapdStep(nid: Nid): boolean {
+    const k = this.#k;
+    if (this.isBalanced(nid)) return this.#sleep(nid);
+    const sc = new ScanControl(RECLAIM_KSWAPD, this.#kswapdGoal(nid), k.sysctl.swappiness);
+    sc.priority = this.#priority[nid];
+    this.inReclaim = true;
+    shrinkNode(k, nid, sc);
+    this.inReclaim = false;
+    if (sc.nrReclaimed > 0) {
+      this.#failures[nid] = 0;
+      return true;
+    }
+    if (this.#priority[nid] > 1) {
+      this.#priority[nid]--;
+      return true;
+    }
+    this.#failures[nid]++;
+    if (this.#failures[nid] >= KSWAPD_FAILURES_MAX) return this.#sleep(nid);
+    this.#priority[nid] = DEF_PRIORITY;
+    return true;
+  }
+
+  #sleep(nid: Nid): boolean {
+    this.#k.kswapdWoken &= ~(1 << nid);
+    return false;
+  }
+
+  /** kswapd_shrink_node: the sum of max(high mark, SWAP_CLUSTER_MAX), in steps of a cluster. */
+  #kswapdGoal(nid: Nid): number {
+    let goal = 0;
+    for (const zone of this.#k.pm.nodes[nid].zones) {
+      goal += Math.max(wmarkPages(zone, WMARK_HIGH), SWAP_CLUSTER_MAX);
+    }
+    return Math.min(goal, 8 * SWAP_CLUSTER_MAX);
+  }
+
+  directReclaim(_order: number, gfp: number, preferredNid: Nid, nodemask: number): number {
+    const k = this.#k;
+    k.vmstat.count((gfp & __GFP_MOVABLE) !== 0 ? ALLOCSTALL_MOVABLE : ALLOCSTALL_NORMAL, 1);
+    const sc = new ScanControl(RECLAIM_DIRECT, SWAP_CLUSTER_MAX, k.sysctl.swappiness);
+    const order = k.pm.nodes[preferredNid].fallbackOrder;
+    for (sc.priority = DEF_PRIORITY; sc.priority >= 0; sc.priority--) {
+      for (let i = 0; i < order.length; i++) {
+        if ((nodemask & (1 << order[i])) === 0) continue;
+        if ((gfp & __GFP_THISNODE) !== 0 && order[i] !== preferredNid) continue;
+        shrinkNode(k, order[i], sc);
+      }
+      if (sc.nrReclaimed >= sc.nrToReclaim) break;
+    }
+    if (sc.nrReclaimed > 0) this.#failures.fill(0);
+    return sc.nrReclaimed;
+  }
+
+  directCompact(): CompactResult {
+    return COMPACT_SKIPPED;
+  }
+
+  outOfMemory(): boolean {
+    return false;
+  }
+
+  canReclaimAnon(nid: Nid): boolean {
+    return canReclaimAnon(this.#k, nid, null);
+  }
+}

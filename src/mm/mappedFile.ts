@@ -1,0 +1,146 @@
+/**
+ * Files and their page cache (struct address_space, include/linux/fs.h; mm/filemap.c, mm/shmem.c).
+ * OV-22..OV-24a. One index of the cache holds a frame, a swap entry (shmem) or nothing; a large
+ * folio fills nr indexes. What a file system can and cannot do is a row of FILE_KINDS.
+ *
+ * Not modelled: names, directories, permissions, block layout; shadow entries.
+ */
+import type { FrameId } from '../base/units.ts';
+import { ZONE_MOVABLE, ZONE_NORMAL, type ZoneType } from '../uapi/zone.ts';
+import type { Mempolicy } from './mempolicy.ts';
+import type { Vma } from './vma.ts';
+
+export type FileKind = 'shmem' | 'tmpfs' | 'ext4' | 'ramfs' | 'secretmem' | 'devmem';
+
+interface FileKindTraits {
+  /** Pages are swapbacked: LRU anon lists, swapped out under pressure. */
+  readonly swapbacked: boolean;
+  /** The file system keeps private data on each folio: one more reference (OV-24a). */
+  readonly private_: boolean;
+  /** Dirty pages can be written to a backing store and dropped. */
+  readonly writeback: boolean;
+  /** Has a migrate_folio operation (MC-41: ramfs has none and is dirty for ever). */
+  readonly migratable: boolean;
+  /** write(2) may create large folios (OV-24a). */
+  readonly largeFolios: boolean;
+  readonly gfpZone: ZoneType;
+  readonly unevictable: boolean;
+}
+
+const FILE_KINDS: Readonly<Record<FileKind, FileKindTraits>> = {
+  shmem: {
+    swapbacked: true,
+    private_: false,
+    writeback: false,
+    migratable: true,
+    largeFolios: false,
+    gfpZone: ZONE_MOVABLE,
+    unevictable: false,
+  },
+  tmpfs: {
+    swapbacked: true,
+    private_: false,
+    writeback: false,
+    migratable: true,
+    largeFolios: false,
+    gfpZone: ZONE_MOVABLE,
+    unevictable: false,
+  },
+  ext4: {
+    swapbacked: false,
+    private_: true,
+    writeback: true,
+    migratable: true,
+    largeFolios: true,
+    gfpZone: ZONE_MOVABLE,
+    unevictable: false,
+  },
+  ramfs: {
+    swapbacked: false,
+    private_: false,
+    writeback: false,
+    migratable: false,
+    largeFolios: false,
+    gfpZone: ZONE_NORMAL,
+    unevictable: true,
+  },
+  secretmem: {
+    swapbacked: false,
+    private_: false,
+    writeback: false,
+    migratable: false,
+    largeFolios: false,
+    gfpZone: ZONE_NORMAL,
+    unevictable: true,
+  },
+  devmem: {
+    swapbacked: false,
+    private_: false,
+    writeback: false,
+    migratable: false,
+    largeFolios: false,
+    gfpZone: ZONE_NORMAL,
+    unevictable: true,
+  },
+};
+
+/** One shared policy of a range of a shmem object (OV-31). */
+export interface SharedPolicyRange {
+  readonly start: number;
+  readonly end: number;
+  readonly policy: Mempolicy;
+}
+
+export class MappedFile {
+  readonly id: number;
+  readonly name: string;
+  readonly kind: FileKind;
+  readonly traits: FileKindTraits;
+  sizePages: number;
+  /** tmpfs mounted huge=always: faults try a PMD-order folio. */
+  hugeAlways = false;
+  /** Page index -> frame of that page (>= 0), or -1 - swap slot for swapped-out shmem. */
+  readonly pages: Map<number, number> = new Map();
+  /** Content words of pages that are in the backing store and not in the cache. */
+  readonly backing: Map<number, number> = new Map();
+  /** Every VMA that maps the file (OV-36). */
+  readonly vmas: Vma[] = [];
+  sharedPolicy: SharedPolicyRange[] = [];
+  /** Open descriptors and names; the cache goes when this and `vmas` are empty. */
+  openCount = 1;
+
+  constructor(id: number, name: string, kind: FileKind, sizePages: number) {
+    this.id = id;
+    this.name = name;
+    this.kind = kind;
+    this.traits = FILE_KINDS[kind];
+    this.sizePages = sizePages;
+  }
+
+  get gfpZone(): ZoneType {
+    return this.traits.gfpZone;
+  }
+
+  isShmem(): boolean {
+    return this.kind === 'shmem' || this.kind === 'tmpfs';
+  }
+
+  /** The cached frame of a page, or -1. */
+  frameAt(index: number): FrameId {
+    const value = this.pages.get(index);
+    return value === undefined || value < 0 ? -1 : value;
+  }
+
+  /** The swap slot that holds a page of a shmem object, or -1. */
+  swapSlotAt(index: number): number {
+    const value = this.pages.get(index);
+    return value === undefined || value >= 0 ? -1 : -1 - value;
+  }
+
+  policyAt(index: number): Mempolicy | null {
+    for (const range of this.sharedPolicy) {
+      if (index >= range.start && index < range.end) return range.policy;
+    }
+    return null;
+  }
+}

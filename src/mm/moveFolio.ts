@@ -1,0 +1,177 @@
+/**
+ * The move phase of one folio: reference check, copy, mapping switch, state transfer, remap
+ * (mm/migrate.c: migrate_folio_move, move_to_new_folio, __migrate_folio, folio_migrate_flags).
+ * MC-37..MC-47.
+ */
+import { assert } from '../base/assert.ts';
+import type { FrameId } from '../base/units.ts';
+import { EAGAIN, EBUSY } from '../uapi/errno.ts';
+import { type MigrateMode, type MigrateReason, MR_DEMOTION } from '../uapi/migrate.ts';
+import {
+  NR_FILE_DIRTY,
+  NR_FILE_PAGES,
+  NR_FILE_THPS,
+  NR_SHMEM,
+  NR_SHMEM_THPS,
+  NR_SWAPCACHE,
+  NR_ZONE_WRITE_PENDING,
+} from '../uapi/vmstat.ts';
+import { CAUSE_EXTRA_REFERENCE, CAUSE_NO_MIGRATE_OP } from './failureLog.ts';
+import {
+  MAPPING_NONE,
+  PG_ACTIVE,
+  PG_DEFERRED_SPLIT,
+  PG_DIRTY,
+  PG_IDLE,
+  PG_LOCKED,
+  PG_MLOCKED,
+  PG_PARTIALLY_MAPPED,
+  PG_PRIVATE,
+  PG_REFERENCED,
+  PG_SWAPBACKED,
+  PG_SWAPCACHE,
+  PG_UNEVICTABLE,
+  PG_UPTODATE,
+  PG_WORKINGSET,
+  PG_YOUNG,
+} from './frameTable.ts';
+import type { Kernel } from './kernel.ts';
+import type { MappedFile } from './mappedFile.ts';
+import { removeMigrationPtes } from './migrationEntries.ts';
+import { CPUPID_NONE, NUMA_BALANCING_MEMORY_TIERING } from './numaFault.ts';
+
+/** Flags that move with a folio (OV section 3). mlocked is rebuilt by the remap. */
+const MOVED_FLAGS =
+  PG_REFERENCED |
+  PG_UPTODATE |
+  PG_ACTIVE |
+  PG_UNEVICTABLE |
+  PG_WORKINGSET |
+  PG_SWAPBACKED |
+  PG_SWAPCACHE |
+  PG_DIRTY |
+  PG_YOUNG |
+  PG_IDLE |
+  PG_PRIVATE;
+
+/**
+ * Moves one unmapped, locked folio. 0: done, the source is freed. -EAGAIN: extra references.
+ * Other errno: permanent.
+ */
+export function moveToNewFolio(
+  k: Kernel,
+  src: FrameId,
+  dst: FrameId,
+  _mode: MigrateMode,
+  reason: MigrateReason,
+  wasMapped: boolean,
+): number {
+  const f = k.frames;
+  const nr = k.folios.nrPages(src);
+  const file = fileOf(k, src);
+  if (file !== null && !file.traits.migratable) {
+    // MC-41, MC-41a: no migrate_folio operation and dirty for ever, or one that always refuses.
+    k.failures.record(src, CAUSE_NO_MIGRATE_OP, reason, nr);
+    return -EBUSY;
+  }
+  if (f.refcount[src] !== k.folios.expectedRefs(src) + 1) {
+    k.failures.record(src, CAUSE_EXTRA_REFERENCE, reason, nr);
+    return -EAGAIN;
+  }
+  if (f.content !== null) f.content.copyWithin(dst, src, src + nr);
+  switchMapping(k, src, dst, nr, file);
+  transferState(k, src, dst);
+  k.lru.addBatched(0, dst);
+  if (wasMapped) removeMigrationPtes(k, src, dst);
+  f.flags[dst] &= ~PG_LOCKED;
+  f.flags[src] &= ~PG_LOCKED;
+  k.putFolio(dst);
+  if (reason !== MR_DEMOTION) k.lru.countIsolated(src, -1);
+  releaseSource(k, src);
+  return 0;
+}
+
+function fileOf(k: Kernel, head: FrameId): MappedFile | null {
+  return k.folios.hasFileMapping(head) ? k.files[k.folios.mappingId(head)] : null;
+}
+
+/** MC-42, MC-43: the page cache or swap cache now points to dst; references follow. */
+function switchMapping(
+  k: Kernel,
+  src: FrameId,
+  dst: FrameId,
+  nr: number,
+  file: MappedFile | null,
+): void {
+  const f = k.frames;
+  const flags = f.flags[src];
+  f.setIndex(dst, f.indexOf(src));
+  f.mapping[dst] = f.mapping[src];
+  let moved = 0;
+  if ((flags & PG_SWAPCACHE) !== 0) {
+    const slot = f.private_[src];
+    for (let i = 0; i < nr; i++) k.swap.replaceCached(slot + i, dst + i);
+    f.private_[dst] = slot;
+    moved = nr;
+  } else if (file !== null) {
+    const index = f.indexOf(src);
+    for (let i = 0; i < nr; i++) file.pages.set(index + i, dst + i);
+    moved = nr;
+  }
+  if (file !== null && (flags & PG_PRIVATE) !== 0) moved++;
+  f.refcount[dst] += moved;
+  f.refcount[src] -= moved;
+  if (moved > 0) moveGauges(k, src, dst, nr, file);
+}
+
+/** OV-45: gauges follow the folio to its new node and zone. */
+function moveGauges(
+  k: Kernel,
+  src: FrameId,
+  dst: FrameId,
+  nr: number,
+  file: MappedFile | null,
+): void {
+  const flags = k.frames.flags[src];
+  const from = k.pm.nidOf(src);
+  const to = k.pm.nidOf(dst);
+  const item = (name: number, pages: number): void => {
+    k.vmstat.modNode(from, name, -pages);
+    k.vmstat.modNode(to, name, pages);
+  };
+  item(NR_FILE_PAGES, nr);
+  const swapcache = (flags & PG_SWAPCACHE) !== 0;
+  if (swapcache) item(NR_SWAPCACHE, nr);
+  const shmem = (flags & PG_SWAPBACKED) !== 0 && !swapcache;
+  if (shmem) item(NR_SHMEM, nr);
+  if (file !== null && k.folios.isThp(src)) item(shmem ? NR_SHMEM_THPS : NR_FILE_THPS, nr);
+  if ((flags & PG_DIRTY) === 0 || file === null || !file.traits.writeback) return;
+  item(NR_FILE_DIRTY, nr);
+  k.vmstat.modZone(k.pm.zoneOf(src).id, NR_ZONE_WRITE_PENDING, -nr);
+  k.vmstat.modZone(k.pm.zoneOf(dst).id, NR_ZONE_WRITE_PENDING, nr);
+}
+
+/** MC-44 (folio_migrate_flags). */
+function transferState(k: Kernel, src: FrameId, dst: FrameId): void {
+  const f = k.frames;
+  f.flags[dst] |= f.flags[src] & MOVED_FLAGS;
+  const tiering = (k.sysctl.numa_balancing & NUMA_BALANCING_MEMORY_TIERING) !== 0;
+  const tiers = k.tiers;
+  const crosses = tiers.isToptier(k.pm.nidOf(src)) !== tiers.isToptier(k.pm.nidOf(dst));
+  f.lastCpupid[dst] = tiering && crosses ? CPUPID_NONE : f.lastCpupid[src];
+  if ((f.flags[src] & PG_DEFERRED_SPLIT) !== 0) {
+    k.deferredSplit.delete(src);
+    f.flags[src] &= ~(PG_DEFERRED_SPLIT | PG_PARTIALLY_MAPPED);
+  }
+}
+
+/** The source loses its isolation reference and is freed: nobody else has any. */
+function releaseSource(k: Kernel, src: FrameId): void {
+  const f = k.frames;
+  f.flags[src] &= ~(PG_SWAPCACHE | PG_PRIVATE | PG_DIRTY | PG_UNEVICTABLE | PG_ACTIVE);
+  if ((f.flags[src] & PG_MLOCKED) !== 0) k.clearMlocked(src);
+  f.private_[src] = 0;
+  if (!k.folios.isAnon(src)) f.mapping[src] = MAPPING_NONE;
+  assert(f.refcount[src] === 1, 'a moved source has only its isolation reference');
+  k.putFolio(src);
+}

@@ -1,0 +1,331 @@
+/**
+ * NUMA hint faults: an access to a PROT_NONE entry of an accessible area (mm/memory.c:
+ * do_numa_page, mm/huge_memory.c: do_huge_pmd_numa_page, mm/mempolicy.c: mpol_misplaced,
+ * mm/migrate.c: migrate_misplaced_folio, kernel/sched/fair.c: should_numa_migrate_memory).
+ * TI-21..TI-27, TI-95, TI-96.
+ *
+ * Not modelled: numa groups and per-task fault statistics; the task's two-stage filter is.
+ */
+import { MIB, PAGE_SIZE, type FrameId, type Nid, type Vpn } from '../base/units.ts';
+import {
+  __GFP_NOMEMALLOC,
+  __GFP_NORETRY,
+  __GFP_NOWARN,
+  __GFP_RECLAIM,
+  __GFP_THISNODE,
+  GFP_HIGHUSER_MOVABLE,
+  GFP_TRANSHUGE_LIGHT,
+} from '../uapi/gfp.ts';
+import {
+  MPOL_BIND,
+  MPOL_F_NUMA_BALANCING,
+  MPOL_INTERLEAVE,
+  MPOL_LOCAL,
+  MPOL_PREFERRED,
+  MPOL_PREFERRED_MANY,
+  MPOL_WEIGHTED_INTERLEAVE,
+} from '../uapi/mempolicy.ts';
+import { MIGRATE_ASYNC, MR_NUMA_MISPLACED } from '../uapi/migrate.ts';
+import {
+  PGPROMOTE_CANDIDATE,
+  PGPROMOTE_CANDIDATE_NRL,
+  PGPROMOTE_SUCCESS,
+  vmEvent,
+} from '../uapi/vmstat.ts';
+import { ZONE_MOVABLE } from '../uapi/zone.ts';
+import { CAUSE_DIRTY_FILE, CAUSE_NOT_ON_LRU, CAUSE_SHARED, CAUSE_WATERMARK } from './failureLog.ts';
+import { FAULT_DONE, FAULT_HINT, FAULT_MIGRATED, wantsWriteNotify } from './fault.ts';
+import { PG_DIRTY } from './frameTable.ts';
+import type { Kernel } from './kernel.ts';
+import { firstNode, interleaveNodeOf, type Mempolicy } from './mempolicy.ts';
+import { migratePages } from './migrate.ts';
+import {
+  PTE_A,
+  PTE_W,
+  PTEB_DIRTY,
+  PTEB_SPECIAL,
+  PTEB_UFFD_WP,
+  pteByteToAdw,
+  pteFast,
+  ptePayload,
+} from './pageTable.ts';
+import { interleaveIndex, vmaPolicy } from './policyNode.ts';
+import type { Task } from './task.ts';
+import { VM_EXEC, VM_SHARED, VM_WRITE, type Vma } from './vma.ts';
+import { ALLOC_CMA, wmarkPages, zoneWatermarkOk } from './watermark.ts';
+import { WMARK_HIGH, WMARK_PROMO } from './zone.ts';
+
+const NUMA_HINT_FAULTS = vmEvent('numa_hint_faults');
+const NUMA_HINT_FAULTS_LOCAL = vmEvent('numa_hint_faults_local');
+const NUMA_PAGES_MIGRATED = vmEvent('numa_pages_migrated');
+
+export const NUMA_BALANCING_NORMAL = 1;
+export const NUMA_BALANCING_MEMORY_TIERING = 2;
+
+/** lastCpupid: no value. */
+export const CPUPID_NONE = 0xffff;
+/** Scan times are kept in 12 bits of milliseconds (TI-27). */
+const SCAN_TIME_MASK = 0xfff;
+
+/** do_numa_page: restores the entry, then decides whether the folio belongs elsewhere. */
+export function doNumaPage(k: Kernel, task: Task, vma: Vma, vpn: Vpn, slot: number): number {
+  const mm = vma.mm;
+  const i = slot >= 0 ? -1 : mm.pteIndex(vpn);
+  const word = slot >= 0 ? mm.pmd[slot] : k.ptes.words[i];
+  const byte = slot >= 0 ? mm.pmdByte[slot] : k.ptes.bytes[i];
+  const page = ptePayload(word);
+  const adw = (pteByteToAdw(byte) & ~PTE_W) | PTE_A | writeBit(k, vma, byte, page);
+  const restored = pteFast(page, adw);
+  const kept = byte & ~7;
+  if (slot >= 0) {
+    mm.pmd[slot] = restored;
+    mm.pmdByte[slot] = kept;
+  } else {
+    k.ptes.set(i, restored, kept);
+  }
+  if ((byte & PTEB_SPECIAL) !== 0) return FAULT_DONE | FAULT_HINT;
+  return numaFault(k, task, vma, vpn, k.frames.headOf(page));
+}
+
+/** can_change_pte_writable: marking dropped the write bit; it may come back without a fault. */
+function writeBit(k: Kernel, vma: Vma, byte: number, page: FrameId): number {
+  if (!vma.has(VM_WRITE) || (byte & PTEB_UFFD_WP) !== 0) return 0;
+  if (vma.has(VM_SHARED)) {
+    return !wantsWriteNotify(vma) || (byte & PTEB_DIRTY) !== 0 ? PTE_W : 0;
+  }
+  return k.folios.isAnonExclusive(page) ? PTE_W : 0;
+}
+
+function numaFault(k: Kernel, task: Task, vma: Vma, vpn: Vpn, head: FrameId): number {
+  const nr = k.folios.nrPages(head);
+  const nid = k.pm.nidOf(head);
+  k.vmstat.count(NUMA_HINT_FAULTS, 1);
+  if (nid === task.cpuNid) k.vmstat.count(NUMA_HINT_FAULTS_LOCAL, 1);
+  const target = mpolMisplaced(k, task, vma, vpn, head);
+  if (target < 0 || !migrateMisplacedPrepare(k, vma, head, target)) return FAULT_DONE | FAULT_HINT;
+  return migrateMisplaced(k, head, nr, nid, target)
+    ? FAULT_DONE | FAULT_HINT | FAULT_MIGRATED
+    : FAULT_DONE | FAULT_HINT;
+}
+
+/** The isolated folio is migrated, or put back. TI-21. */
+function migrateMisplaced(
+  k: Kernel,
+  head: FrameId,
+  nr: number,
+  source: Nid,
+  target: Nid,
+): boolean {
+  const list = [head];
+  const gfp =
+    nr > 1
+      ? GFP_TRANSHUGE_LIGHT | __GFP_THISNODE
+      : ((GFP_HIGHUSER_MOVABLE | __GFP_THISNODE | __GFP_NOMEMALLOC | __GFP_NORETRY | __GFP_NOWARN) &
+          ~__GFP_RECLAIM);
+  const left = migratePages(k, list, { nid: target, mask: -1, gfp }, MIGRATE_ASYNC, MR_NUMA_MISPLACED);
+  if (left !== 0) {
+    for (const leftover of list) {
+      k.lru.countIsolated(leftover, -1);
+      k.lru.putback(leftover);
+    }
+    return false;
+  }
+  k.vmstat.count(NUMA_PAGES_MIGRATED, nr);
+  const tiers = k.tiers;
+  const tiering = (k.sysctl.numa_balancing & NUMA_BALANCING_MEMORY_TIERING) !== 0;
+  if (tiering && !tiers.isToptier(source) && tiers.isToptier(target)) {
+    k.vmstat.modNode(target, PGPROMOTE_SUCCESS, nr);
+  }
+  return true;
+}
+
+/** TI-22: the node the folio should be on, or -1 if it is well placed. */
+function mpolMisplaced(k: Kernel, task: Task, vma: Vma, vpn: Vpn, head: FrameId): Nid {
+  const policy = vmaPolicy(vma, vpn) ?? task.policy;
+  const current = k.pm.nidOf(head);
+  let target = task.cpuNid;
+  let towardsCpu = policy === null;
+  if (policy !== null) {
+    const verdict = policyTarget(k, policy, vma, vpn, current, task.cpuNid);
+    if (verdict === STAYS) return -1;
+    if (verdict === TO_CPU) towardsCpu = true;
+    else target = verdict;
+  }
+  if (towardsCpu) {
+    target = task.cpuNid;
+    if (!shouldNumaMigrate(k, task, head, current, target)) return -1;
+  }
+  return target === current ? -1 : target;
+}
+
+const STAYS = -2;
+const TO_CPU = -3;
+
+function policyTarget(
+  k: Kernel,
+  policy: Mempolicy,
+  vma: Vma,
+  vpn: Vpn,
+  current: Nid,
+  cpuNid: Nid,
+): number {
+  const bit = 1 << current;
+  switch (policy.mode) {
+    case MPOL_INTERLEAVE:
+    case MPOL_WEIGHTED_INTERLEAVE:
+      return interleaveNodeOf(policy, interleaveIndex(vma, vpn, 0), k.interleaveWeights);
+    case MPOL_PREFERRED:
+      return (policy.nodes & bit) !== 0 ? STAYS : firstNode(policy.nodes);
+    case MPOL_LOCAL:
+      return cpuNid;
+    case MPOL_BIND:
+    case MPOL_PREFERRED_MANY:
+      if ((policy.flags & MPOL_F_NUMA_BALANCING) !== 0) {
+        return (policy.nodes & (1 << cpuNid)) !== 0 ? TO_CPU : STAYS;
+      }
+      if ((policy.nodes & bit) !== 0) return STAYS;
+      return nearestOf(k, cpuNid, policy.nodes);
+    default:
+      return STAYS;
+  }
+}
+
+function nearestOf(k: Kernel, nid: Nid, mask: number): Nid {
+  const order = k.pm.nodes[nid].fallbackOrder;
+  for (let i = 0; i < order.length; i++) if ((mask & (1 << order[i])) !== 0) return order[i];
+  return nid;
+}
+
+/** TI-24 (should_numa_migrate_memory). */
+function shouldNumaMigrate(k: Kernel, task: Task, head: FrameId, src: Nid, dst: Nid): boolean {
+  if ((k.pm.nodesWithMemory & (1 << dst)) === 0) return false;
+  const tiers = k.tiers;
+  const tiering = (k.sysctl.numa_balancing & NUMA_BALANCING_MEMORY_TIERING) !== 0;
+  const nr = k.folios.nrPages(head);
+  if (tiering && !tiers.isToptier(src)) return shouldPromote(k, head, nr, dst);
+  const f = k.frames;
+  const last = f.lastCpupid[head];
+  const self = cpupidOf(task);
+  f.lastCpupid[head] = self;
+  if (!tiering && !tiers.isToptier(src) && last === CPUPID_NONE) return false;
+  const seq = task.mm === null ? 0 : task.mm.numaScanSeq;
+  const sameTask = last === CPUPID_NONE || (last & 0xff) === (self & 0xff);
+  if ((task.numaPreferredNid < 0 || seq <= 4) && sameTask) return true;
+  const lastCpu = last >> 8;
+  if (last === CPUPID_NONE || nodeOfCpu(k, lastCpu) !== dst) return false;
+  return true;
+}
+
+/** cpu << 8 | low bits of the pid, as last_cpupid packs them. */
+function cpupidOf(task: Task): number {
+  return ((task.cpu & 0x7f) << 8) | (task.pid & 0xff);
+}
+
+function nodeOfCpu(k: Kernel, cpu: number): Nid {
+  for (const node of k.spec.nodes) if (node.cpus.includes(cpu)) return node.nid;
+  return -1;
+}
+
+/** TI-24 tiering branch, TI-25, TI-26, TI-95, TI-96. */
+function shouldPromote(k: Kernel, head: FrameId, nr: number, dst: Nid): boolean {
+  const state = k.promotion;
+  const nowMs = Math.floor(k.nowNs / 1_000_000);
+  if (hasEnoughFree(k, dst)) {
+    state.thresholdMs[dst] = 0;
+    k.vmstat.modNode(dst, PGPROMOTE_CANDIDATE_NRL, nr);
+    return true;
+  }
+  const defaultMs = k.sysctl.numa_balancing_hot_threshold_ms;
+  const ratePages = (k.sysctl.numa_balancing_promote_rate_limit_MBps * MIB) / PAGE_SIZE;
+  state.adjust(dst, nowMs, ratePages, defaultMs, k.vmstat.nodeItem(dst, PGPROMOTE_CANDIDATE));
+  const threshold = state.thresholdMs[dst] === 0 ? defaultMs : state.thresholdMs[dst];
+  const stamp = k.frames.lastCpupid[head];
+  const nowStamp = nowMs & SCAN_TIME_MASK;
+  k.frames.lastCpupid[head] = nowStamp;
+  const latency = stamp === CPUPID_NONE ? SCAN_TIME_MASK : (nowStamp - stamp) & SCAN_TIME_MASK;
+  if (latency >= threshold) return false;
+  k.vmstat.modNode(dst, PGPROMOTE_CANDIDATE, nr);
+  return state.underRate(dst, nowMs, ratePages, k.vmstat.nodeItem(dst, PGPROMOTE_CANDIDATE));
+}
+
+/** pgdat_free_space_enough: TI-24 step 1, TI-104. */
+function hasEnoughFree(k: Kernel, nid: Nid): boolean {
+  const node = k.pm.nodes[nid];
+  const enough = Math.max(262144, Math.floor(node.present / 16));
+  for (const zone of node.zones) {
+    const mark = wmarkPages(zone, WMARK_PROMO) + enough;
+    if (zoneWatermarkOk(k.pm, zone, 0, mark, ZONE_MOVABLE, 0)) return true;
+  }
+  return false;
+}
+
+/** TI-23: the folio may be isolated for migration to `target`. Isolates it on success. */
+function migrateMisplacedPrepare(k: Kernel, vma: Vma, head: FrameId, target: Nid): boolean {
+  const nr = k.folios.nrPages(head);
+  if (k.folios.isFileLru(head)) {
+    if (vma.has(VM_EXEC) && k.folios.maybeMappedShared(head)) {
+      k.failures.record(head, CAUSE_SHARED, MR_NUMA_MISPLACED, nr);
+      return false;
+    }
+    if ((k.frames.flags[head] & PG_DIRTY) !== 0) {
+      k.failures.record(head, CAUSE_DIRTY_FILE, MR_NUMA_MISPLACED, nr);
+      return false;
+    }
+  }
+  if (!balancedFor(k, target, nr)) {
+    k.failures.record(head, CAUSE_WATERMARK, MR_NUMA_MISPLACED, nr);
+    const tiering = (k.sysctl.numa_balancing & NUMA_BALANCING_MEMORY_TIERING) !== 0;
+    if (tiering) k.pm.hooks.wakeKswapd(target, k.frames.orderOf(head), ZONE_MOVABLE);
+    return false;
+  }
+  if (!k.lru.isolate(head)) {
+    k.failures.record(head, CAUSE_NOT_ON_LRU, MR_NUMA_MISPLACED, nr);
+    return false;
+  }
+  k.lru.countIsolated(head, 1);
+  return true;
+}
+
+/** migrate_balanced_pgdat: some zone keeps its high watermark after nr more pages. */
+function balancedFor(k: Kernel, nid: Nid, nr: number): boolean {
+  for (const zone of k.pm.nodes[nid].zones) {
+    const mark = wmarkPages(zone, WMARK_HIGH) + nr;
+    if (zoneWatermarkOk(k.pm, zone, 0, mark, ZONE_MOVABLE, ALLOC_CMA)) return true;
+  }
+  return false;
+}
+
+/** Per-node state of the promotion filter (struct pglist_data: nbp_*). */
+export class PromotionState {
+  readonly thresholdMs: Float64Array = new Float64Array(32);
+  readonly #thresholdStartMs: Float64Array = new Float64Array(32);
+  readonly #thresholdCandidates: Float64Array = new Float64Array(32);
+  readonly #rateStartMs: Float64Array = new Float64Array(32).fill(Number.NEGATIVE_INFINITY);
+  readonly #rateBase: Float64Array = new Float64Array(32);
+  /** numa_balancing_scan_period_max: the adjustment period. */
+  periodMs = 60000;
+
+  /** TI-25, with the comparisons of TI-96. */
+  adjust(nid: Nid, nowMs: number, ratePages: number, defaultMs: number, candidates: number): void {
+    if (nowMs - this.#thresholdStartMs[nid] <= this.periodMs) return;
+    const reference = (ratePages * this.periodMs) / 1000;
+    const unit = Math.floor((defaultMs * 2) / 16);
+    const seen = candidates - this.#thresholdCandidates[nid];
+    const now = this.thresholdMs[nid] === 0 ? defaultMs : this.thresholdMs[nid];
+    let next = now;
+    if (seen > (reference * 11) / 10) next = Math.max(now - unit, unit);
+    else if (seen < (reference * 9) / 10) next = Math.min(now + unit, defaultMs * 2);
+    this.thresholdMs[nid] = next;
+    this.#thresholdStartMs[nid] = nowMs;
+    this.#thresholdCandidates[nid] = candidates;
+  }
+
+  /** TI-26: `candidates` includes the one being asked for. */
+  underRate(nid: Nid, nowMs: number, ratePages: number, candidates: number): boolean {
+    if (nowMs - this.#rateStartMs[nid] > 1000) {
+      this.#rateStartMs[nid] = nowMs;
+      this.#rateBase[nid] = candidates;
+    }
+    return candidates - this.#rateBase[nid] < ratePages;
+  }
+}

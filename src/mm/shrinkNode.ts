@@ -1,0 +1,160 @@
+/**
+ * Scanning the LRU lists of a node (mm/vmscan.c: shrink_node, shrink_lruvec, shrink_active_list,
+ * shrink_inactive_list, get_scan_count). TI-11, TI-17, OV-26, OV-27.
+ *
+ * Not modelled: slab shrinkers, refault costs in the anon/file balance, multi-generation LRU.
+ */
+import type { FrameId, Nid } from '../base/units.ts';
+import { NR_ISOLATED_ANON, NR_ISOLATED_FILE, vmEvent } from '../uapi/vmstat.ts';
+import { canDemote } from './demote.ts';
+import { PG_ACTIVE, PG_WORKINGSET } from './frameTable.ts';
+import type { Kernel } from './kernel.ts';
+import {
+  LRU_ACTIVE_ANON,
+  LRU_ACTIVE_FILE,
+  LRU_INACTIVE_ANON,
+  LRU_INACTIVE_FILE,
+  NR_LRU_LISTS,
+} from './lru.ts';
+import { shrinkFolioList } from './reclaimFolios.ts';
+import type { ScanControl } from './scanControl.ts';
+import { folioReferenced, referencedFlags } from './unmapFolio.ts';
+
+/** Folios isolated and scanned at a time. */
+export const SWAP_CLUSTER_MAX = 32;
+
+const PGREFILL = vmEvent('pgrefill');
+const PGDEACTIVATE = vmEvent('pgdeactivate');
+const PGSCAN_ANON = vmEvent('pgscan_anon');
+const PGSCAN_FILE = vmEvent('pgscan_file');
+const PGSTEAL_ANON = vmEvent('pgsteal_anon');
+const PGSTEAL_FILE = vmEvent('pgsteal_file');
+
+const toScan = new Float64Array(4);
+
+/** One pass over a node at sc.priority; adds to sc.nrReclaimed and nrScanned. */
+export function shrinkNode(k: Kernel, nid: Nid, sc: ScanControl): void {
+  k.lru.drainAll();
+  getScanCount(k, nid, sc);
+  const goal = sc.nrReclaimed + sc.nrToReclaim;
+  while (toScan[0] + toScan[2] + toScan[3] > 0) {
+    for (let list = LRU_INACTIVE_ANON; list <= LRU_ACTIVE_FILE; list++) {
+      const nr = Math.min(toScan[list], SWAP_CLUSTER_MAX);
+      if (nr <= 0) continue;
+      toScan[list] -= nr;
+      const active = list === LRU_ACTIVE_ANON || list === LRU_ACTIVE_FILE;
+      if (!active) shrinkInactive(k, nid, list, nr, sc);
+      else if (inactiveIsLow(k, nid, list - 1)) shrinkActive(k, nid, list, nr, sc);
+    }
+    if (sc.nrReclaimed >= goal) break;
+  }
+  if (canAgeAnon(k, nid, sc) && inactiveIsLow(k, nid, LRU_INACTIVE_ANON)) {
+    shrinkActive(k, nid, LRU_ACTIVE_ANON, SWAP_CLUSTER_MAX, sc);
+  }
+}
+
+/** Anonymous pages can go somewhere: swap has room, or a lower tier exists (TI-11). */
+export function canReclaimAnon(k: Kernel, nid: Nid, sc: ScanControl | null): boolean {
+  return k.swap.free > 0 || canDemote(k, nid, sc);
+}
+
+function canAgeAnon(k: Kernel, nid: Nid, sc: ScanControl): boolean {
+  return sc.maySwap && canReclaimAnon(k, nid, sc);
+}
+
+/** How much of each list to scan: swappiness splits anon and file at equal cost. */
+function getScanCount(k: Kernel, nid: Nid, sc: ScanControl): void {
+  const anonAllowed = sc.maySwap && canReclaimAnon(k, nid, sc) && sc.swappiness > 0;
+  const equal = sc.priority === 0;
+  for (let list = LRU_INACTIVE_ANON; list <= LRU_ACTIVE_FILE; list++) {
+    const file = list >= LRU_INACTIVE_FILE;
+    const size = k.lru.size(nid, list);
+    let scan = Math.floor(size / (1 << sc.priority));
+    if (!file && !anonAllowed) scan = 0;
+    else if (anonAllowed && !equal) {
+      const share = file ? 200 - sc.swappiness : sc.swappiness;
+      const other = k.lru.size(nid, file ? LRU_INACTIVE_ANON : LRU_INACTIVE_FILE);
+      const otherActive = k.lru.size(nid, file ? LRU_ACTIVE_ANON : LRU_ACTIVE_FILE);
+      if (other + otherActive > 0) scan = Math.floor((scan * share) / 200);
+    }
+    if (scan === 0 && size > 0 && (file || anonAllowed) && sc.filter !== null) scan = size;
+    toScan[list] = scan;
+  }
+}
+
+/** inactive * ratio < active, ratio = int_sqrt(10 * GiB of both), at least 1. */
+function inactiveIsLow(k: Kernel, nid: Nid, inactiveList: number): boolean {
+  const inactive = k.lru.size(nid, inactiveList);
+  const active = k.lru.size(nid, inactiveList + 1);
+  const gib = Math.floor((inactive + active) / 262144);
+  const ratio = gib > 0 ? Math.floor(Math.sqrt(10 * gib)) : 1;
+  return inactive * ratio < active;
+}
+
+/** Takes up to `nr` folios from the cold end of a list. NR_ISOLATED is raised. */
+function isolateLruFolios(
+  k: Kernel,
+  nid: Nid,
+  list: number,
+  nr: number,
+  sc: ScanControl,
+  out: FrameId[],
+): number {
+  const f = k.frames;
+  let scanned = 0;
+  let head = k.lru.tail[nid * NR_LRU_LISTS + list];
+  while (head >= 0 && scanned < nr) {
+    const previous = f.lruPrev[head];
+    const pages = k.folios.nrPages(head);
+    const wanted = sc.filter === null || sc.filter(head);
+    if (wanted && k.pm.zoneOf(head).type <= sc.highestZoneType) {
+      scanned += pages;
+      k.lru.isolate(head);
+      k.lru.countIsolated(head, 1);
+      out.push(head);
+    }
+    head = previous;
+  }
+  return scanned;
+}
+
+/** shrink_active_list: folios age to the inactive list; referenced executable pages stay. */
+function shrinkActive(k: Kernel, nid: Nid, list: number, nr: number, sc: ScanControl): void {
+  const taken: FrameId[] = [];
+  const scanned = isolateLruFolios(k, nid, list, nr, sc, taken);
+  k.vmstat.count(PGREFILL, scanned);
+  for (const head of taken) {
+    const young = folioReferenced(k, head);
+    k.lru.countIsolated(head, -1);
+    const keep = young > 0 && referencedFlags.exec && k.folios.isFileLru(head);
+    if (!keep) {
+      k.frames.flags[head] = (k.frames.flags[head] & ~PG_ACTIVE) | PG_WORKINGSET;
+      k.vmstat.count(PGDEACTIVATE, k.folios.nrPages(head));
+    }
+    k.lru.putback(head);
+  }
+}
+
+/** shrink_inactive_list: isolate, reclaim, put back what stays. */
+function shrinkInactive(k: Kernel, nid: Nid, list: number, nr: number, sc: ScanControl): void {
+  const taken: FrameId[] = [];
+  const scanned = isolateLruFolios(k, nid, list, nr, sc, taken);
+  if (taken.length === 0) return;
+  const file = list >= LRU_INACTIVE_FILE;
+  k.vmstat.count(sc.scanEvent, scanned);
+  k.vmstat.count(file ? PGSCAN_FILE : PGSCAN_ANON, scanned);
+  sc.nrScanned += scanned;
+  const reclaimed = shrinkFolioList(k, taken, nid, sc, false);
+  let left = 0;
+  for (const head of taken) left += k.folios.nrPages(head);
+  for (const head of taken) {
+    k.lru.countIsolated(head, -1);
+    k.lru.putback(head);
+  }
+  // What is neither put back nor counted down yet was freed or demoted (TI-14, MC-61).
+  const isolated = file ? NR_ISOLATED_FILE : NR_ISOLATED_ANON;
+  k.vmstat.modNode(nid, isolated, left - scanned);
+  k.vmstat.count(sc.stealEvent, reclaimed);
+  k.vmstat.count(file ? PGSTEAL_FILE : PGSTEAL_ANON, reclaimed);
+  sc.nrReclaimed += reclaimed;
+}
