@@ -9,6 +9,7 @@ import { checkColumnWrites } from './tidy/columns.ts';
 import { checkDeadCode, checkHeader, checkUnfinished } from './tidy/comments.ts';
 import { checkDeadFiles } from './tidy/deadFiles.ts';
 import { withoutDebts } from './tidy/debts.ts';
+import { checkDeviations } from './tidy/deviations.ts';
 import { checkImports } from './tidy/imports.ts';
 import { checkFolderReadmes, checkLinks, checkTitle } from './tidy/markdown.ts';
 import { checkNames } from './tidy/names.ts';
@@ -42,6 +43,7 @@ const RULES: Readonly<Record<string, ProjectRule>> = {
   'for-the-reader': everyFile(checkTexts),
   'say-what-is-skipped': everyFile(checkSkips),
   'pinned-and-used': checkPackages,
+  'deviations-are-listed': checkDeviations,
 };
 
 describe('house rules', () => {

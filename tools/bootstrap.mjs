@@ -6,24 +6,18 @@
  * Order: nothing outside Node's own modules is imported before the packages are installed, and
  * nothing that an old Node cannot parse before the version is checked.
  *
- * Usage: node tools/bootstrap.mjs start|test|fuzz|bench [arguments passed on]
+ * Usage: node tools/bootstrap.mjs JOB [arguments passed on]; the jobs are in jobs.mjs
  */
 import { checkNodeVersion } from '../bin/nodeVersion.mjs';
 
 checkNodeVersion();
 
-const jobs = {
-  start: async () => (await import('./jobs.mjs')).start,
-  test: async () => (await import('./jobs.mjs')).test,
-  fuzz: async () => (await import('./jobs.mjs')).fuzz,
-  bench: async () => (await import('./jobs.mjs')).bench,
-};
-
+const { JOBS } = await import('./jobs.mjs');
 const [name, ...args] = process.argv.slice(2);
-const load = Object.hasOwn(jobs, name) ? jobs[name] : undefined;
-if (load === undefined) {
-  console.error(`usage: node tools/bootstrap.mjs ${Object.keys(jobs).join('|')} [arguments]`);
+const job = JOBS.get(name);
+if (job === undefined) {
+  const names = [...JOBS.keys()].join('|');
+  process.stderr.write(`usage: node tools/bootstrap.mjs ${names} [arguments]\n`);
   process.exit(2);
 }
-const job = await load();
-process.exitCode = await job(args);
+process.exitCode = job(args);

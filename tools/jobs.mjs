@@ -9,18 +9,19 @@ import { fileURLToPath } from 'node:url';
 import { DIST, DIST_BENCH, ensureBuilt } from './build.mjs';
 import { ensureInstalled } from './install.mjs';
 import { sayWhatIsMissing } from './needs.mjs';
+import { runPacked } from './packed.mjs';
 import { countLine, runSteps, runVitest } from './suite.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
 /** `npm start`: the comparison of policies on shipped traces (`hetmem start`). */
-export function start(/** @type {string[]} */ args) {
+function start(/** @type {string[]} */ args) {
   if (!ensureInstalled(ROOT) || !ensureBuilt(ROOT, DIST)) return 2;
   return node([join(ROOT, 'dist/cli/main.js'), 'start', ...args]);
 }
 
 /** `npm test`: types, house rules of the linter, then every fast test. */
-export function test(/** @type {string[]} */ args) {
+function test(/** @type {string[]} */ args) {
   if (!ensureInstalled(ROOT)) return 2;
   const steps = runSteps(ROOT, [
     { name: 'compile (tsc -b)', run: () => ensureBuilt(ROOT, DIST) },
@@ -39,7 +40,7 @@ export function test(/** @type {string[]} */ args) {
  * `npm run test:fuzz`: the fuzzers (test/fuzz/*.fuzz.ts), longer than the smoke runs of `npm test`.
  * `--long`, `--seed=N` and `--runs=N` reach them as HETMEM_FUZZ_LONG, _SEED and _RUNS.
  */
-export function fuzz(/** @type {string[]} */ args) {
+function fuzz(/** @type {string[]} */ args) {
   if (!ensureInstalled(ROOT) || !ensureBuilt(ROOT, DIST)) return 2;
   /** @type {Record<string, string>} */
   const env = {};
@@ -53,12 +54,33 @@ export function fuzz(/** @type {string[]} */ args) {
 }
 
 /** `npm run bench`: one line per figure; see HACKING.md. */
-export function bench(/** @type {string[]} */ args) {
+function bench(/** @type {string[]} */ args) {
   if (!ensureInstalled(ROOT) || !ensureBuilt(ROOT, DIST)) return 2;
   if (!ensureBuilt(ROOT, DIST_BENCH)) return 2;
   sayWhatIsMissing('bench');
   return node([join(ROOT, 'dist-bench/bench/run.js'), ...args]);
 }
+
+/** `npm run build`: compiles, if anything is out of date. */
+function build() {
+  return ensureInstalled(ROOT) && ensureBuilt(ROOT, DIST) ? 0 : 2;
+}
+
+/** `npm run test:packed`: the package as npm would publish it, outside of the checkout. */
+function packed() {
+  if (build() !== 0) return 2;
+  return countLine([runSteps(ROOT, runPacked(ROOT))]);
+}
+
+/** @type {ReadonlyMap<string, (args: string[]) => number>} */
+export const JOBS = new Map([
+  ['start', start],
+  ['build', build],
+  ['test', test],
+  ['fuzz', fuzz],
+  ['packed', packed],
+  ['bench', bench],
+]);
 
 /** @param {string} config */
 function tsc(config) {

@@ -22,12 +22,26 @@ import { join } from 'node:path';
 export function runSteps(root, steps) {
   const counts = { passed: 0, failed: 0, skipped: 0 };
   for (const step of steps) {
-    const isWell = step.run === undefined ? runTool(root, step.tool ?? []) : step.run();
+    const isWell = runStep(root, step);
     console.log(`${isWell ? 'ok    ' : 'FAILED'}  ${step.name}`);
     if (isWell) counts.passed++;
     else counts.failed++;
   }
   return counts;
+}
+
+/**
+ * @param {string} root
+ * @param {Step} step
+ */
+function runStep(root, step) {
+  if (step.run === undefined) return runTool(root, step.tool ?? []);
+  try {
+    return step.run();
+  } catch (error) {
+    console.log(error instanceof Error ? error.message : error);
+    return false;
+  }
 }
 
 /**
