@@ -92,8 +92,8 @@ const KINDS: readonly string[] = ['all', 'cache-misses', 'samples', 'synthetic']
  */
 export function parseHeader(json: Json, place: string): TraceHeader {
   const top = record(json, 'header', place);
-  const recorder = record(top['recorder'], 'recorder', place);
-  const timeBase = record(top['timeBase'], 'timeBase', place);
+  const recorder = record(top.recorder, 'recorder', place);
+  const timeBase = record(top.timeBase, 'timeBase', place);
   const header: TraceHeader = {
     program: text(top, 'program', place),
     args: texts(top, 'args', place),
@@ -128,7 +128,7 @@ function cacheLevel(json: Json, place: string): CacheLevel {
     sizeBytes: count(level, 'sizeBytes', place),
     ways: count(level, 'ways', place),
     lineBytes: count(level, 'lineBytes', place),
-    shared: level['shared'] === true,
+    shared: level.shared === true,
   };
 }
 

@@ -8,7 +8,7 @@
  *
  * Pages are named by a 32-bit word, so that a replay loop needs no 36-bit arithmetic:
  * `regionIndex << 10 | pageInRegion << 1 | write`. Each process has its own growing table of
- * 2 MiB regions, numbered 0, 1, 2... in order of first appearance.
+ * 2 MiB regions, numbered 0, 1, 2... as they appear (a file: chunk by chunk, by address in each).
  * Not modelled: the order of accesses of two threads inside overlapping slices; instruction
  * fetches; access sizes (an access is one cache line).
  */
