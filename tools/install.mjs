@@ -4,6 +4,10 @@
  * `npm ci` deletes node_modules before it downloads, so on a machine without network it must not
  * run for nothing: an older time stamp alone (a fresh clone, a copied folder) is no reason, other
  * contents are. Install scripts stay off; no package of ours needs one.
+ *
+ * Some registries lack binaries of platforms that nobody there uses, and a lock file made with one
+ * cannot list them. `npm ci` refuses such a lock file, on every platform. Then `npm install` does
+ * the work, and what it installed is compared with the lock file, package by package.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync, utimesSync } from 'node:fs';
@@ -24,20 +28,54 @@ export function ensureInstalled(root) {
       return true;
     }
   }
-  process.stderr.write('hetmem: installing the packages of package-lock.json (npm ci) …\n');
-  const [command, prefix] = npmCommand();
-  const flags = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
-  const done = spawnSync(command, [...prefix, ...flags], {
-    cwd: root,
-    stdio: ['ignore', 2, 2],
-  });
-  if (done.status === 0) return true;
-  const why = done.error === undefined ? `npm exited with ${done.status}` : done.error.message;
+  process.stderr.write('hetmem: installing the packages of package-lock.json …\n');
+  if (!isLockOfManifest(root, lock)) {
+    const remedy = 'run npm install and commit both';
+    process.stderr.write(`hetmem: package.json and package-lock.json disagree: ${remedy}\n`);
+    return false;
+  }
+  const ci = npm(root, ['ci']);
+  if (ci.isDone) return true;
+  const isRefused = /\bEUSAGE\b/.test(ci.messages) && /from lock file/.test(ci.messages);
+  const install = isRefused ? npm(root, ['install', '--no-save']) : ci;
+  if (install.isDone && holdsAll(lock, installed)) return true;
+  const why = install.isDone ? 'the registry has other contents' : install.messages.trim();
   process.stderr.write(
-    `hetmem: the packages could not be installed: ${why}\n` +
+    `${why}\nhetmem: the packages of package-lock.json could not be installed (see above).\n` +
       'The registry must be reachable once; after that everything works without network.\n',
   );
   return false;
+}
+
+/**
+ * Whether the lock file was made for the dependencies that package.json names.
+ * @param {string} root
+ * @param {string} lock
+ */
+function isLockOfManifest(root, lock) {
+  const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const locked = packagesOf(lock)?.[''] ?? {};
+  return ['dependencies', 'devDependencies'].every(
+    (kind) => JSON.stringify(sorted(manifest[kind])) === JSON.stringify(sorted(locked[kind])),
+  );
+}
+
+/** @param {Record<string, string> | undefined} versions */
+function sorted(versions) {
+  return Object.entries(versions ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
+}
+
+/**
+ * @param {string} root
+ * @param {string[]} args
+ * @returns {{ isDone: boolean, messages: string }}
+ */
+function npm(root, args) {
+  const [command, prefix] = npmCommand();
+  const flags = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
+  const done = spawnSync(command, [...prefix, ...args, ...flags], { cwd: root, encoding: 'utf8' });
+  const messages = `${done.stderr ?? ''}${done.error?.message ?? ''}`;
+  return { isDone: done.status === 0, messages };
 }
 
 /**
@@ -60,7 +98,7 @@ function holdsAll(lock, installed) {
 
 /**
  * @param {string} file
- * @returns {Record<string, { version?: string, integrity?: string, optional?: boolean }> | null}
+ * @returns {Record<string, any> | null}
  */
 function packagesOf(file) {
   try {

@@ -3,10 +3,10 @@
  * meets all of them, and the fastest round of each counts: noise only ever adds time.
  */
 
-/** Does the work; returns its own seconds if it knows them better (a C program that times itself). */
+/** Does the work; returns its seconds if it knows them better (a C program that times itself). */
 export type Work = () => number | undefined | Promise<number | undefined>;
 
-/** Seconds of the fastest of `rounds` rounds, for each work. The first, cold round is not counted. */
+/** Seconds of the fastest of `rounds` rounds, for each work, after a round that is not counted. */
 export async function fastestSeconds(rounds: number, works: readonly Work[]): Promise<number[]> {
   const fastest = works.map(() => Number.POSITIVE_INFINITY);
   for (let round = 0; round <= rounds; round++) {
