@@ -1,0 +1,83 @@
+/**
+ * Heat sources in the simulator: what can be seen of a program's accesses, at what cost, how late,
+ * and with which losses. HS-1..HS-10, HS-30..HS-35; hint faults TI-21.
+ *
+ * How the replay loop uses them: it never calls a monitor per access. A sampling monitor has a
+ * countdown per CPU, in accesses; the loop subtracts its accesses from a local copy and calls
+ * `onSample` only when the countdown runs out:
+ *
+ *     let until = sampler.untilSample[cpu];          // once a slice; Infinity without a sampler
+ *     ... until -= weight;                           // per run
+ *     while (until <= 0) {                           // rare
+ *       until += sampler.onSample(cpu, tid, pid, vpn, nid, isWrite, nowNs);
+ *       observationNs += sampler.programNsPerSample;
+ *     }
+ *     sampler.setUntilSample(cpu, until);            // at the end of the slice
+ *
+ * Hint faults are reported when handleFault says FAULT_HINT. Everything else a monitor does (drain
+ * a buffer, scan page tables) it does in events of its own.
+ *
+ * `pid` is the kernel's (Task.tgid), `vpn` the page accessed, `nid` the node that served it.
+ */
+import type { Nanoseconds, Nid, Vpn } from '../../base/units.ts';
+import type { HeatTable } from '../../heat/index.ts';
+
+/** What the replay loop sees of a sampling monitor. */
+export interface AccessSampler {
+  /** CPU -> accesses until the next sample, at least 1. Read by the loop. */
+  readonly untilSample: Float64Array;
+  /** What one sample costs the program (HS-35): the loop charges it to the thread. */
+  readonly programNsPerSample: Nanoseconds;
+
+  /**
+   * The countdown of `cpu` ran out at this access. Returns the accesses until the next one,
+   * at least 1: the loop adds them to its countdown (a run may hold several samples).
+   */
+  onSample(
+    cpu: number,
+    tid: number,
+    pid: number,
+    vpn: Vpn,
+    nid: Nid,
+    isWrite: boolean,
+    nowNs: Nanoseconds,
+  ): number;
+
+  /** Gives the countdown of a CPU back at the end of a slice. Preconditions: until >= 1. */
+  setUntilSample(cpu: number, until: number): void;
+}
+
+/** What a monitor cost and lost so far. */
+export interface MonitorStats {
+  /** Records, faults or set accessed bits that were seen. */
+  readonly samples: number;
+  /** Records dropped because a buffer was full. */
+  readonly lost: number;
+  /** Time taken from programs (already charged by the loop). */
+  readonly programNs: Nanoseconds;
+  /** CPU time of the monitor's own threads: drains and scans. */
+  readonly backgroundNs: Nanoseconds;
+}
+
+export interface Monitor {
+  /** As policies name it in their needs: 'pebs', 'hint-faults', 'idle-bits'. */
+  readonly source: string;
+  /** Not null: the loop counts accesses down. At most one monitor of a run samples. */
+  readonly sampler: AccessSampler | null;
+  readonly stats: MonitorStats;
+
+  /** Schedules the monitor's first event. Called once, before the first access. */
+  start(nowNs: Nanoseconds): void;
+
+  /** A hint fault was handled; `nid` is where the page was when it faulted. */
+  onHintFault(pid: number, vpn: Vpn, nid: Nid, isWrite: boolean, nowNs: Nanoseconds): void;
+
+  /**
+   * Adds to `heat` what became visible since the last call, in the order in which it was seen.
+   * What still lies in a buffer that nobody drained is not visible.
+   */
+  collect(heat: HeatTable, nowNs: Nanoseconds): void;
+
+  /** A process is gone: its page numbers mean nothing any more. */
+  forget(pid: number): void;
+}
