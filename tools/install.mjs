@@ -28,12 +28,12 @@ export function ensureInstalled(root) {
       return true;
     }
   }
-  process.stderr.write('hetmem: installing the packages of package-lock.json …\n');
   if (!isLockOfManifest(root, lock)) {
     const remedy = 'run npm install and commit both';
     process.stderr.write(`hetmem: package.json and package-lock.json disagree: ${remedy}\n`);
     return false;
   }
+  process.stderr.write('hetmem: installing the packages of package-lock.json …\n');
   const ci = npm(root, ['ci']);
   if (ci.isDone) return true;
   const isRefused = /\bEUSAGE\b/.test(ci.messages) && /from lock file/.test(ci.messages);

@@ -4,6 +4,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DIST, DIST_BENCH, ensureBuilt } from './build.mjs';
@@ -94,5 +95,5 @@ function node(args) {
     return 2;
   }
   const done = spawnSync(process.execPath, args, { stdio: 'inherit', cwd: ROOT });
-  return done.status ?? 1;
+  return done.status ?? 128 + constants.signals[done.signal ?? 'SIGTERM'];
 }
