@@ -7,10 +7,12 @@
  * it would have to leave the node. Not modelled: dirty-page spreading, zone_reclaim_mode.
  */
 import type { FrameId, Nid, Order } from '../base/units.ts';
-import { __GFP_COMP, __GFP_THISNODE } from '../uapi/gfp.ts';
+import { __GFP_COMP, __GFP_KSWAPD_RECLAIM, __GFP_THISNODE } from '../uapi/gfp.ts';
 import {
+  NR_FREE_CMA_PAGES,
   NR_FREE_PAGES,
   NR_VM_NUMA_ITEMS,
+  NR_VM_ZONE_STAT_ITEMS,
   NUMA_FOREIGN,
   NUMA_HIT,
   NUMA_LOCAL,
@@ -27,7 +29,7 @@ import {
   ZONE_NORMAL,
   type ZoneType,
 } from '../uapi/zone.ts';
-import { type FrameTable, MAPPING_NONE, PG_HEAD, PG_TAIL } from './frameTable.ts';
+import { type FrameTable, PG_HEAD, PG_TAIL } from './frameTable.ts';
 import { rmqueue } from './mobility.ts';
 import type { PhysicalMemory } from './physicalMemory.ts';
 import {
@@ -38,12 +40,12 @@ import {
   ALLOC_WMARK_MASK,
   watermarkOkWith,
 } from './watermark.ts';
-import type { Zone } from './zone.ts';
+import { WMARK_LOW, type Zone } from './zone.ts';
 
 const PGALLOC_BASE = vmEvent('pgalloc_dma');
 const NO_CPUPID = 0xffff;
-/** Rows up to this many are written by a loop; more by TypedArray.fill. */
-const FILL_MIN = 32;
+/** From this order on rows are written by TypedArray.fill. */
+const FILL_ORDER_MIN = 5;
 
 /** gfp_zone by the low four gfp bits: DMA, HIGHMEM, DMA32, MOVABLE (PM-30). */
 const ZONE_OF_GFP: readonly ZoneType[] = Array.from({ length: 16 }, (_, bits) => {
@@ -81,6 +83,29 @@ export function allocFlagsCma(gfp: number): number {
   return gfpMigratetype(gfp) === MIGRATE_MOVABLE ? ALLOC_CMA : 0;
 }
 
+/**
+ * What almost every allocation does, without the walk: the first zone of the list is above its low
+ * mark and has a block of the right mobility. -1 = not so, or a CMA area is to be weighed; then
+ * getPageFromFreelist decides. Takes the very block that the walk would take.
+ */
+export function takeFromFirstZone(
+  pm: PhysicalMemory,
+  zone: Zone,
+  order: Order,
+  gfp: number,
+): FrameId {
+  const zoneStat = pm.vmstat.zone;
+  const row = zone.id * NR_VM_ZONE_STAT_ITEMS;
+  if (zoneStat[row + NR_FREE_CMA_PAGES] !== 0) return -1;
+  const mark = zone.watermark[WMARK_LOW] + zone.watermarkBoost + zone.lowmemReserve[gfpZone(gfp)];
+  if (zoneStat[row + NR_FREE_PAGES] - (1 << order) + 1 <= mark) return -1;
+  const frame = pm.buddy.rmqueueSmallest(zone, order, gfpMigratetype(gfp));
+  if (frame < 0) return -1;
+  countAllocation(pm, zone, zone.nid, order, gfp & __GFP_KSWAPD_RECLAIM);
+  prepNewPage(pm.frames, frame, order, gfp);
+  return frame;
+}
+
 /** get_page_from_freelist: first zone of the list with room above the mark in `allocFlags`. */
 export function getPageFromFreelist(
   pm: PhysicalMemory,
@@ -105,7 +130,7 @@ export function getPageFromFreelist(
       if (!watermarkOk(pm, zone, order, highest, flags)) continue;
       const frame = rmqueue(pm, zone, order, migratetype, flags);
       if (frame < 0) continue;
-      countAllocation(pm, zone, preferredNid, order, flags);
+      countAllocation(pm, zone, preferredNid, order, flags & ALLOC_KSWAPD);
       prepNewPage(pm.frames, frame, order, gfp);
       return frame;
     }
@@ -134,7 +159,7 @@ function countAllocation(
   zone: Zone,
   preferredNid: Nid,
   order: Order,
-  allocFlags: number,
+  mayWakeKswapd: number,
 ): void {
   const { event, numa } = pm.vmstat;
   event[PGALLOC_BASE + zone.type] += 1 << order;
@@ -145,57 +170,44 @@ function countAllocation(
     numa[preferredNid * NR_VM_NUMA_ITEMS + NUMA_FOREIGN]++;
   }
   numa[row + (zone.nid === pm.currentNid ? NUMA_LOCAL : NUMA_OTHER)]++;
-  if (zone.boostWakesKswapd && (allocFlags & ALLOC_KSWAPD) !== 0) {
+  if (zone.boostWakesKswapd && mayWakeKswapd !== 0) {
     zone.boostWakesKswapd = false;
     pm.hooks.wakeKswapd(zone.nid, 0, zone.type);
   }
 }
 
-/** prep_new_page. PP-61a: every frame has a new identity. */
+/**
+ * prep_new_page. Relies on what freePages leaves: no flags, references, mappings.
+ * PP-61a: every frame has a new identity.
+ */
 function prepNewPage(frames: FrameTable, head: FrameId, order: Order, gfp: number): void {
   frames.refcount[head] = 1;
-  frames.mapcount[head] = 0;
-  frames.mapping[head] = MAPPING_NONE;
-  frames.private_[head] = -1;
   frames.lastCpupid[head] = NO_CPUPID;
   frames.orderIndexHigh[head] = order;
   if (order === 0) {
-    frames.flags[head] = 0;
     frames.bumpGeneration(head);
     return;
   }
-  const isCompound = (gfp & __GFP_COMP) !== 0;
-  frames.flags[head] = isCompound ? PG_HEAD : 0;
-  setTails(frames, head, order, isCompound ? PG_TAIL : 0, isCompound ? head : MAPPING_NONE);
-  for (let frame = head; frame < head + (1 << order); frame++) frames.bumpGeneration(frame);
-}
-
-/** Zeroes the rows after the head, but for `flags` and `mapping`. */
-function setTails(
-  frames: FrameTable,
-  head: FrameId,
-  order: Order,
-  flags: number,
-  mapping: number,
-): void {
   const end = head + (1 << order);
-  if (1 << order >= FILL_MIN) {
-    frames.flags.fill(flags, head + 1, end);
-    frames.refcount.fill(0, head + 1, end);
-    frames.mapcount.fill(0, head + 1, end);
-    frames.mapping.fill(mapping, head + 1, end);
-    frames.private_.fill(0, head + 1, end);
-    frames.lastCpupid.fill(NO_CPUPID, head + 1, end);
-    frames.orderIndexHigh.fill(0, head + 1, end);
+  bumpGenerations(frames, head, end);
+  if ((gfp & __GFP_COMP) === 0) return;
+  frames.flags[head] = PG_HEAD;
+  if (order >= FILL_ORDER_MIN) {
+    frames.flags.fill(PG_TAIL, head + 1, end);
+    frames.mapping.fill(head, head + 1, end);
     return;
   }
   for (let frame = head + 1; frame < end; frame++) {
-    frames.flags[frame] = flags;
-    frames.refcount[frame] = 0;
-    frames.mapcount[frame] = 0;
-    frames.mapping[frame] = mapping;
-    frames.private_[frame] = 0;
-    frames.lastCpupid[frame] = NO_CPUPID;
-    frames.orderIndexHigh[frame] = 0;
+    frames.flags[frame] = PG_TAIL;
+    frames.mapping[frame] = head;
+  }
+}
+
+/** PP-61 for [start, end): bumpGeneration of each frame. */
+export function bumpGenerations(frames: FrameTable, start: FrameId, end: FrameId): void {
+  const { generation } = frames;
+  for (let frame = start; frame < end; frame++) {
+    const next = (generation[frame] + 1) | 0;
+    generation[frame] = next === 0 ? 1 : next;
   }
 }

@@ -20,7 +20,13 @@
  * Not modelled: page reporting, page shuffling, guard pages, unaccepted memory, capture control.
  */
 import { assert } from '../base/assert.ts';
-import { type FrameId, MAX_PAGE_ORDER, type Order, PAGEBLOCK_ORDER } from '../base/units.ts';
+import {
+  type FrameId,
+  MAX_PAGE_ORDER,
+  type Order,
+  PAGEBLOCK_NR,
+  PAGEBLOCK_ORDER,
+} from '../base/units.ts';
 import { NR_FREE_CMA_PAGES, NR_FREE_PAGES, NR_VM_ZONE_STAT_ITEMS } from '../uapi/vmstat.ts';
 import {
   MIGRATE_CMA,
@@ -32,7 +38,14 @@ import {
 import { type FrameTable, PG_BUDDY } from './frameTable.ts';
 import type { Pageblocks } from './pageblock.ts';
 import type { VmStat } from './vmstat.ts';
-import type { PristineRange, Zone } from './zone.ts';
+import {
+  FREE_COUNT,
+  FREE_HEAD,
+  FREE_LIST_COLUMNS,
+  FREE_TAIL,
+  type PristineRange,
+  type Zone,
+} from './zone.ts';
 
 const MAX_ORDER_NR = 1 << MAX_PAGE_ORDER;
 
@@ -41,25 +54,30 @@ export function isMergeable(migratetype: number): boolean {
   return migratetype <= MIGRATE_RECLAIMABLE;
 }
 
+/** Where Zone.freeLists counts the order-10 blocks of a type. */
+function maxOrderCount(migratetype: number): number {
+  return (MAX_PAGE_ORDER * MIGRATE_TYPES + migratetype) * FREE_LIST_COLUMNS + FREE_COUNT;
+}
+
 export class Buddy {
   readonly frames: FrameTable;
   readonly blocks: Pageblocks;
-  readonly #zoneStat: Float64Array;
-  readonly #flags: Uint32Array;
-  readonly #order: Uint8Array;
-  readonly #next: Int32Array;
-  readonly #prev: Int32Array;
-  readonly #zoneOfBlock: Uint8Array;
+  private readonly zoneStat: Float64Array;
+  private readonly flags: Uint32Array;
+  private readonly order: Uint8Array;
+  private readonly next: Int32Array;
+  private readonly prev: Int32Array;
+  private readonly zoneOfBlock: Uint8Array;
 
   constructor(frames: FrameTable, blocks: Pageblocks, vmstat: VmStat) {
     this.frames = frames;
     this.blocks = blocks;
-    this.#zoneStat = vmstat.zone;
-    this.#flags = frames.flags;
-    this.#order = frames.orderIndexHigh;
-    this.#next = frames.lruNext;
-    this.#prev = frames.lruPrev;
-    this.#zoneOfBlock = blocks.zoneOfBlock;
+    this.zoneStat = vmstat.zone;
+    this.flags = frames.flags;
+    this.order = frames.orderIndexHigh;
+    this.next = frames.lruNext;
+    this.prev = frames.lruPrev;
+    this.zoneOfBlock = blocks.zoneOfBlock;
   }
 
   // ---- lists ----
@@ -68,57 +86,59 @@ export class Buddy {
   account(zone: Zone, nr: number, migratetype: number): void {
     if (migratetype === MIGRATE_ISOLATE) return;
     const row = zone.id * NR_VM_ZONE_STAT_ITEMS;
-    this.#zoneStat[row + NR_FREE_PAGES] += nr;
-    if (migratetype === MIGRATE_CMA) this.#zoneStat[row + NR_FREE_CMA_PAGES] += nr;
+    this.zoneStat[row + NR_FREE_PAGES] += nr;
+    if (migratetype === MIGRATE_CMA) this.zoneStat[row + NR_FREE_CMA_PAGES] += nr;
   }
 
   /** nr_free_cma of a zone. */
   freeCmaPages(zone: Zone): number {
-    return this.#zoneStat[zone.id * NR_VM_ZONE_STAT_ITEMS + NR_FREE_CMA_PAGES];
+    return this.zoneStat[zone.id * NR_VM_ZONE_STAT_ITEMS + NR_FREE_CMA_PAGES];
   }
 
   /** Puts a block on its list. Counts the block, not its pages. */
   add(zone: Zone, frame: FrameId, order: Order, migratetype: number, toTail: boolean): void {
-    const list = order * MIGRATE_TYPES + migratetype;
-    this.#flags[frame] = PG_BUDDY;
-    this.#order[frame] = order;
+    const lists = zone.freeLists;
+    const at = (order * MIGRATE_TYPES + migratetype) * FREE_LIST_COLUMNS;
+    this.flags[frame] = PG_BUDDY;
+    this.order[frame] = order;
     if (toTail) {
-      const tail = zone.freeTail[list];
-      this.#prev[frame] = tail;
-      this.#next[frame] = -1;
-      if (tail < 0) zone.freeHead[list] = frame;
-      else this.#next[tail] = frame;
-      zone.freeTail[list] = frame;
+      const tail = lists[at + FREE_TAIL];
+      this.prev[frame] = tail;
+      this.next[frame] = -1;
+      if (tail < 0) lists[at + FREE_HEAD] = frame;
+      else this.next[tail] = frame;
+      lists[at + FREE_TAIL] = frame;
     } else {
-      const head = zone.freeHead[list];
-      this.#next[frame] = head;
-      this.#prev[frame] = -1;
-      if (head < 0) zone.freeTail[list] = frame;
-      else this.#prev[head] = frame;
-      zone.freeHead[list] = frame;
+      const head = lists[at + FREE_HEAD];
+      this.next[frame] = head;
+      this.prev[frame] = -1;
+      if (head < 0) lists[at + FREE_TAIL] = frame;
+      else this.prev[head] = frame;
+      lists[at + FREE_HEAD] = frame;
     }
-    if (zone.nrFreeBlocks[list]++ === 0) zone.orderMask[migratetype] |= 1 << order;
+    if (lists[at + FREE_COUNT]++ === 0) zone.orderMask[migratetype] |= 1 << order;
   }
 
   /** Takes a block off its list. */
   remove(zone: Zone, frame: FrameId, order: Order, migratetype: number): void {
-    const list = order * MIGRATE_TYPES + migratetype;
-    const next = this.#next[frame];
-    const prev = this.#prev[frame];
-    if (prev < 0) zone.freeHead[list] = next;
-    else this.#next[prev] = next;
-    if (next < 0) zone.freeTail[list] = prev;
-    else this.#prev[next] = prev;
-    this.#flags[frame] = 0;
-    if (--zone.nrFreeBlocks[list] === 0) zone.orderMask[migratetype] &= ~(1 << order);
+    const lists = zone.freeLists;
+    const at = (order * MIGRATE_TYPES + migratetype) * FREE_LIST_COLUMNS;
+    const next = this.next[frame];
+    const prev = this.prev[frame];
+    if (prev < 0) lists[at + FREE_HEAD] = next;
+    else this.next[prev] = next;
+    if (next < 0) lists[at + FREE_TAIL] = prev;
+    else this.prev[next] = prev;
+    this.flags[frame] = 0;
+    if (--lists[at + FREE_COUNT] === 0) zone.orderMask[migratetype] &= ~(1 << order);
   }
 
   /** First block of a list, -1 if the list is empty. May turn a pristine block into a real one. */
   first(zone: Zone, order: Order, migratetype: number): FrameId {
-    const head = zone.freeHead[order * MIGRATE_TYPES + migratetype];
-    if (head >= 0 || order !== MAX_PAGE_ORDER) return head;
-    if (zone.nrFreeBlocks[MAX_PAGE_ORDER * MIGRATE_TYPES + migratetype] === 0) return -1;
-    return this.#carve(zone, migratetype);
+    const at = (order * MIGRATE_TYPES + migratetype) * FREE_LIST_COLUMNS;
+    const head = zone.freeLists[at + FREE_HEAD];
+    if (head >= 0 || zone.freeLists[at + FREE_COUNT] === 0) return head;
+    return this.carve(zone, migratetype);
   }
 
   // ---- allocation ----
@@ -128,9 +148,17 @@ export class Buddy {
     const mask = zone.orderMask[migratetype] >>> order;
     if (mask === 0) return -1;
     const found = order + 31 - Math.clz32(mask & -mask);
-    const frame = this.first(zone, found, migratetype);
-    this.remove(zone, frame, found, migratetype);
-    this.expand(zone, frame, order, found, migratetype);
+    const lists = zone.freeLists;
+    const at = (found * MIGRATE_TYPES + migratetype) * FREE_LIST_COLUMNS;
+    let frame = lists[at + FREE_HEAD];
+    if (frame < 0) frame = this.carve(zone, migratetype);
+    const next = this.next[frame];
+    lists[at + FREE_HEAD] = next;
+    if (next < 0) lists[at + FREE_TAIL] = -1;
+    else this.prev[next] = -1;
+    this.flags[frame] = 0;
+    if (--lists[at + FREE_COUNT] === 0) zone.orderMask[migratetype] &= ~(1 << found);
+    if (found > order) this.expandIntoEmpty(zone, frame, order, found, migratetype);
     this.account(zone, -(1 << order), migratetype);
     return frame;
   }
@@ -142,6 +170,33 @@ export class Buddy {
     }
   }
 
+  /** expand, when all lists of the type from `low` to below `high` are known to be empty. */
+  private expandIntoEmpty(
+    zone: Zone,
+    frame: FrameId,
+    low: Order,
+    high: Order,
+    migratetype: number,
+  ): void {
+    const lists = zone.freeLists;
+    const flags = this.flags;
+    const orders = this.order;
+    const next = this.next;
+    const prev = this.prev;
+    for (let order = high - 1; order >= low; order--) {
+      const half = frame + (1 << order);
+      const at = (order * MIGRATE_TYPES + migratetype) * FREE_LIST_COLUMNS;
+      flags[half] = PG_BUDDY;
+      orders[half] = order;
+      next[half] = -1;
+      prev[half] = -1;
+      lists[at + FREE_HEAD] = half;
+      lists[at + FREE_TAIL] = half;
+      lists[at + FREE_COUNT] = 1;
+    }
+    zone.orderMask[migratetype] |= (1 << high) - (1 << low);
+  }
+
   // ---- freeing ----
 
   /**
@@ -150,48 +205,67 @@ export class Buddy {
    */
   freeBlock(zone: Zone, frame: FrameId, order: Order, toTail: boolean): void {
     if (order <= PAGEBLOCK_ORDER) {
-      this.#freeOne(zone, frame, order, this.blocks.migratetypeOf(frame), toTail);
+      this.freeOne(zone, frame, order, this.blocks.migratetypeOf(frame), toTail);
       return;
     }
-    const step = 1 << PAGEBLOCK_ORDER;
-    for (let f = frame; f < frame + (1 << order); f += step) {
-      this.#freeOne(zone, f, PAGEBLOCK_ORDER, this.blocks.migratetypeOf(f), toTail);
+    for (let f = frame; f < frame + (1 << order); f += PAGEBLOCK_NR) {
+      this.freeOne(zone, f, PAGEBLOCK_ORDER, this.blocks.migratetypeOf(f), toTail);
     }
   }
 
   /** __free_one_page: merges with free buddies as far as possible. */
-  #freeOne(zone: Zone, start: FrameId, from: Order, migratetype: number, toTail: boolean): void {
+  freeOne(zone: Zone, start: FrameId, from: Order, migratetype: number, toTail: boolean): void {
     this.account(zone, 1 << from, migratetype);
+    const flags = this.flags;
+    const orders = this.order;
+    const lists = zone.freeLists;
+    let emptied = 0;
     let frame = start;
     let order = from;
-    while (order < MAX_PAGE_ORDER) {
+    while (order < PAGEBLOCK_ORDER) {
       const buddy = frame ^ (1 << order);
-      if (this.#flags[buddy] !== PG_BUDDY || this.#order[buddy] !== order) break;
-      let buddyType = migratetype;
-      if (order >= PAGEBLOCK_ORDER) {
-        if (this.#zoneOfBlock[buddy >>> PAGEBLOCK_ORDER] !== zone.id) break;
-        buddyType = this.blocks.migratetypeOf(buddy);
-        if (buddyType !== migratetype) {
-          if (!isMergeable(buddyType) || !isMergeable(migratetype)) break;
-          this.blocks.migratetypeOfBlock[buddy >>> PAGEBLOCK_ORDER] = migratetype;
-        }
-      }
-      this.remove(zone, buddy, order, buddyType);
+      if (flags[buddy] !== PG_BUDDY || orders[buddy] !== order) break;
+      // remove(), with the mask written once at the end.
+      const at = (order * MIGRATE_TYPES + migratetype) * FREE_LIST_COLUMNS;
+      const next = this.next[buddy];
+      const prev = this.prev[buddy];
+      if (prev < 0) lists[at + FREE_HEAD] = next;
+      else this.next[prev] = next;
+      if (next < 0) lists[at + FREE_TAIL] = prev;
+      else this.prev[next] = prev;
+      flags[buddy] = 0;
+      if (--lists[at + FREE_COUNT] === 0) emptied |= 1 << order;
       frame &= buddy;
       order++;
     }
-    this.add(zone, frame, order, migratetype, toTail || this.#mergeIsLikely(zone, frame, order));
+    if (emptied !== 0) zone.orderMask[migratetype] &= ~emptied;
+    if (order >= PAGEBLOCK_ORDER) {
+      const isPair = this.mergePageblocks(zone, frame, migratetype);
+      if (isPair) this.add(zone, frame & ~PAGEBLOCK_NR, MAX_PAGE_ORDER, migratetype, toTail);
+      else this.add(zone, frame, PAGEBLOCK_ORDER, migratetype, toTail);
+      return;
+    }
+    // buddy_merge_likely: the buddy is in use, but the buddy of the pair is free.
+    const higher = (frame & ~(1 << order)) ^ (2 << order);
+    const mergeIsLikely =
+      flags[higher] === PG_BUDDY &&
+      orders[higher] === order + 1 &&
+      this.zoneOfBlock[higher >>> PAGEBLOCK_ORDER] === zone.id;
+    this.add(zone, frame, order, migratetype, toTail || mergeIsLikely);
   }
 
-  /** buddy_merge_likely: the block's buddy is in use, but the buddy of the pair is free. */
-  #mergeIsLikely(zone: Zone, frame: FrameId, order: Order): boolean {
-    if (order >= MAX_PAGE_ORDER - 1) return false;
-    const higher = (frame & ~(1 << order)) ^ (1 << (order + 1));
-    return (
-      this.#flags[higher] === PG_BUDDY &&
-      this.#order[higher] === order + 1 &&
-      this.#zoneOfBlock[higher >>> PAGEBLOCK_ORDER] === zone.id
-    );
+  /** Takes the buddy of a free pageblock off its list, if the two may and can become one block. */
+  private mergePageblocks(zone: Zone, frame: FrameId, migratetype: number): boolean {
+    const buddy = frame ^ PAGEBLOCK_NR;
+    if (this.flags[buddy] !== PG_BUDDY || this.order[buddy] !== PAGEBLOCK_ORDER) return false;
+    if (this.zoneOfBlock[buddy >>> PAGEBLOCK_ORDER] !== zone.id) return false;
+    const type = this.blocks.migratetypeOf(buddy);
+    if (type !== migratetype) {
+      if (!isMergeable(type) || !isMergeable(migratetype)) return false;
+      this.blocks.migratetypeOfBlock[buddy >>> PAGEBLOCK_ORDER] = migratetype;
+    }
+    this.remove(zone, buddy, PAGEBLOCK_ORDER, type);
+    return true;
   }
 
   // ---- looking at places ----
@@ -203,8 +277,8 @@ export class Buddy {
     }
     for (let order = 0; order <= MAX_PAGE_ORDER; order++) {
       const head = frame & ~((1 << order) - 1);
-      if (this.#flags[head] === PG_BUDDY) {
-        return this.#order[head] >= order ? head : -1;
+      if (this.flags[head] === PG_BUDDY) {
+        return this.order[head] >= order ? head : -1;
       }
     }
     return -1;
@@ -214,14 +288,14 @@ export class Buddy {
   orderOfBlock(head: FrameId): Order {
     return this.blocks.pristineBlock[head >>> PAGEBLOCK_ORDER] !== 0
       ? MAX_PAGE_ORDER
-      : this.#order[head];
+      : this.order[head];
   }
 
   /** Takes exactly the free block that starts at `head` out of the allocator; returns its order. */
   takeBlock(zone: Zone, head: FrameId): Order {
     this.materialise(zone, head);
-    assert(this.#flags[head] === PG_BUDDY, 'takeBlock: no free block starts here');
-    const order = this.#order[head];
+    assert(this.flags[head] === PG_BUDDY, 'takeBlock: no free block starts here');
+    const order = this.order[head];
     const migratetype = this.blocks.migratetypeOf(head);
     this.remove(zone, head, order, migratetype);
     this.account(zone, -(1 << order), migratetype);
@@ -237,7 +311,7 @@ export class Buddy {
     while (frame < end) {
       const range = Math.floor((end - frame) / MAX_ORDER_NR) * MAX_ORDER_NR;
       if ((frame & (MAX_ORDER_NR - 1)) === 0 && range > 0) {
-        this.#addPristine(zone, frame, frame + range, migratetype);
+        this.addPristine(zone, frame, frame + range, migratetype);
         frame += range;
         continue;
       }
@@ -258,19 +332,18 @@ export class Buddy {
     if (range.start < block) rest.push({ ...range, end: block });
     if (block + MAX_ORDER_NR < range.end) rest.push({ ...range, start: block + MAX_ORDER_NR });
     zone.pristine.splice(at, 1, ...rest);
-    this.#makeReal(zone, block, range.migratetype);
+    this.makeReal(zone, block, range.migratetype);
   }
 
-  #addPristine(zone: Zone, start: FrameId, end: FrameId, migratetype: number): void {
+  private addPristine(zone: Zone, start: FrameId, end: FrameId, migratetype: number): void {
     zone.pristine.push({ start, end, migratetype });
     this.blocks.pristineBlock.fill(1, start >>> PAGEBLOCK_ORDER, end >>> PAGEBLOCK_ORDER);
-    const list = MAX_PAGE_ORDER * MIGRATE_TYPES + migratetype;
-    zone.nrFreeBlocks[list] += (end - start) / MAX_ORDER_NR;
+    zone.freeLists[maxOrderCount(migratetype)] += (end - start) / MAX_ORDER_NR;
     zone.orderMask[migratetype] |= 1 << MAX_PAGE_ORDER;
   }
 
   /** Takes the next block of a type out of the pristine ranges. Precondition: there is one. */
-  #carve(zone: Zone, migratetype: number): FrameId {
+  private carve(zone: Zone, migratetype: number): FrameId {
     const ranges = zone.pristine;
     const fromTop = migratetype !== MIGRATE_MOVABLE;
     let at = fromTop ? ranges.length - 1 : 0;
@@ -284,16 +357,16 @@ export class Buddy {
       range.start += MAX_ORDER_NR;
     }
     if (range.start === range.end) ranges.splice(at, 1);
-    this.#makeReal(zone, block, migratetype);
+    this.makeReal(zone, block, migratetype);
     return block;
   }
 
   /** Pristine block -> list element. Counts stay, as pristine blocks are in them already. */
-  #makeReal(zone: Zone, block: FrameId, migratetype: number): void {
+  private makeReal(zone: Zone, block: FrameId, migratetype: number): void {
     const pageblock = block >>> PAGEBLOCK_ORDER;
     this.blocks.pristineBlock[pageblock] = 0;
     this.blocks.pristineBlock[pageblock + 1] = 0;
-    zone.nrFreeBlocks[MAX_PAGE_ORDER * MIGRATE_TYPES + migratetype]--;
+    zone.freeLists[maxOrderCount(migratetype)]--;
     this.add(zone, block, MAX_PAGE_ORDER, migratetype, true);
   }
 }

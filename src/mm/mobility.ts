@@ -17,7 +17,6 @@ import {
   MIGRATE_CMA,
   MIGRATE_MOVABLE,
   MIGRATE_RECLAIMABLE,
-  MIGRATE_TYPES,
   MIGRATE_UNMOVABLE,
 } from '../uapi/zone.ts';
 import type { Buddy } from './buddy.ts';
@@ -73,7 +72,7 @@ function cmaIsMostOfFree(pm: PhysicalMemory, zone: Zone): boolean {
 function fallbackWithBlock(zone: Zone, order: Order, migratetype: number): number {
   for (let i = 0; i < 2; i++) {
     const type = FALLBACKS[migratetype * 2 + i];
-    if (zone.nrFreeBlocks[order * MIGRATE_TYPES + type] !== 0) return type;
+    if (zone.nrFreeBlocks(order, type) !== 0) return type;
   }
   return -1;
 }

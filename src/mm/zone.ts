@@ -10,11 +10,16 @@
  * The present frames of the span are ranges between holes; the first of them are reserved by boot.
  * OV-3. Not modelled: HIGHATOMIC reserve, per-cpu lists (OV-48), ZONE_DEVICE (no free lists).
  */
-import { type FrameId, MAX_PAGE_ORDER, type Nid, type Pfn } from '../base/units.ts';
+import { type FrameId, MAX_PAGE_ORDER, type Nid, type Order, type Pfn } from '../base/units.ts';
 import { MAX_NR_ZONES, MIGRATE_TYPES, ZONE_NAMES, type ZoneType } from '../uapi/zone.ts';
 
-/** Free lists of a zone: index = order * MIGRATE_TYPES + migratetype. */
+/** Free lists of a zone: list = order * MIGRATE_TYPES + migratetype. */
 export const NR_FREE_LISTS = (MAX_PAGE_ORDER + 1) * MIGRATE_TYPES;
+/** Columns of Zone.freeLists; one array, so that the allocator loads one base. */
+export const FREE_HEAD = 0;
+export const FREE_TAIL = 1;
+export const FREE_COUNT = 2;
+export const FREE_LIST_COLUMNS = 4;
 
 export const WMARK_MIN = 0;
 export const WMARK_LOW = 1;
@@ -75,12 +80,13 @@ export class Zone {
   readonly lowmemReserve: Int32Array = new Int32Array(MAX_NR_ZONES);
   nrIsolatePageblock = 0;
 
-  /** First and last block of each list, -1 = empty; pristine blocks not among them. */
-  readonly freeHead: Int32Array = new Int32Array(NR_FREE_LISTS).fill(-1);
-  readonly freeTail: Int32Array = new Int32Array(NR_FREE_LISTS).fill(-1);
-  /** Blocks per list, pristine ones included: what buddyinfo and pagetypeinfo show. */
-  readonly nrFreeBlocks: Int32Array = new Int32Array(NR_FREE_LISTS);
-  /** Per migratetype, bit o set = nrFreeBlocks of order o is not 0. */
+  /**
+   * Per free list, at list * FREE_LIST_COLUMNS: FREE_HEAD and FREE_TAIL, the first and last block
+   * or -1, pristine blocks not among them; FREE_COUNT, the number of blocks, pristine ones
+   * included: what buddyinfo and pagetypeinfo show. Written by buddy.ts.
+   */
+  readonly freeLists: Int32Array = emptyFreeLists();
+  /** Per migratetype, bit o set = the list of order o is not empty. */
   readonly orderMask: Int32Array = new Int32Array(MIGRATE_TYPES);
   /** Ascending by address. */
   readonly pristine: PristineRange[] = [];
@@ -100,6 +106,12 @@ export class Zone {
     this.cmaPages = span.cmaPages;
   }
 
+  /** Free blocks of one order and migratetype, as pagetypeinfo shows them. */
+  nrFreeBlocks(order: Order, migratetype: number): number {
+    const list = order * MIGRATE_TYPES + migratetype;
+    return this.freeLists[list * FREE_LIST_COLUMNS + FREE_COUNT];
+  }
+
   isPresent(frame: FrameId): boolean {
     for (let i = 0; i < this.presentRanges.length; i++) {
       const range = this.presentRanges[i];
@@ -107,6 +119,15 @@ export class Zone {
     }
     return false;
   }
+}
+
+function emptyFreeLists(): Int32Array {
+  const lists = new Int32Array(NR_FREE_LISTS * FREE_LIST_COLUMNS);
+  for (let list = 0; list < NR_FREE_LISTS; list++) {
+    lists[list * FREE_LIST_COLUMNS + FREE_HEAD] = -1;
+    lists[list * FREE_LIST_COLUMNS + FREE_TAIL] = -1;
+  }
+  return lists;
 }
 
 export function nrFrames(ranges: readonly FrameRange[]): number {
