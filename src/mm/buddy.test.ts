@@ -10,7 +10,7 @@ import { PhysicalMemory } from './physicalMemory.ts';
 import { plainMachine } from './plainMachine.ts';
 import { freeCount } from './watermark.ts';
 
-const MIB = 256;
+const MIB = 256; // pages
 
 /** Free blocks per order of a zone, as a line of /proc/buddyinfo. */
 function buddyinfo(pm: PhysicalMemory, zone = 0): number[] {

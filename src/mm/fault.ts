@@ -41,15 +41,7 @@ import { anonVmaPrepare, pteAlloc } from './pteSetup.ts';
 import { addRmapPte } from './rmap.ts';
 import type { Task } from './task.ts';
 import { doHugePmdFault, doHugePmdWp, thpFaultOrder } from './thpFault.ts';
-import {
-  VM_GROWSDOWN,
-  VM_LOCKED,
-  VM_READ,
-  VM_SHARED,
-  VM_WRITE,
-  type Vma,
-  VM_EXEC,
-} from './vma.ts';
+import { VM_EXEC, VM_GROWSDOWN, VM_LOCKED, VM_READ, VM_SHARED, VM_WRITE, type Vma } from './vma.ts';
 
 /** Outcome bits of a fault (enum vm_fault_reason, and what it cost). */
 export const FAULT_DONE = 0;
@@ -186,14 +178,7 @@ function handlePteFault(k: Kernel, task: Task, vma: Vma, vpn: Vpn, write: boolea
 }
 
 /** OV section 6: guard markers fault with SIGSEGV, poisoned ones with SIGBUS, uffd-wp is dropped. */
-function markerFault(
-  k: Kernel,
-  task: Task,
-  vma: Vma,
-  vpn: Vpn,
-  i: number,
-  write: boolean,
-): number {
+function markerFault(k: Kernel, task: Task, vma: Vma, vpn: Vpn, i: number, write: boolean): number {
   const marker = ptePayload(k.ptes.words[i]);
   if (marker === MARKER_GUARD) return FAULT_SIGSEGV;
   if (marker !== 0) return FAULT_SIGBUS;

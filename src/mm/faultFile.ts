@@ -5,12 +5,7 @@
  *
  * Not modelled: readahead, large folios made by page faults (except tmpfs huge=always).
  */
-import {
-  type FrameId,
-  HPAGE_PMD_NR,
-  HPAGE_PMD_ORDER,
-  type Vpn,
-} from '../base/units.ts';
+import { type FrameId, HPAGE_PMD_NR, HPAGE_PMD_ORDER, type Vpn } from '../base/units.ts';
 import { GFP_HIGHUSER, GFP_HIGHUSER_MOVABLE, GFP_TRANSHUGE } from '../uapi/gfp.ts';
 import { vmEvent } from '../uapi/vmstat.ts';
 import { ZONE_MOVABLE } from '../uapi/zone.ts';
@@ -87,14 +82,7 @@ export function doFileFault(
 }
 
 /** do_cow_fault: the private copy of a page of the cache. */
-function copyFilePage(
-  k: Kernel,
-  task: Task,
-  vma: Vma,
-  vpn: Vpn,
-  i: number,
-  page: FrameId,
-): number {
+function copyFilePage(k: Kernel, task: Task, vma: Vma, vpn: Vpn, i: number, page: FrameId): number {
   const result = copyToAnon(k, task, vma, vpn, i, -1);
   if ((result & FAULT_ERROR) === 0 && k.frames.content !== null) {
     k.frames.content[k.ptes.words[i] >>> 4] = k.frames.content[page];

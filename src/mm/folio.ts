@@ -42,9 +42,7 @@ export class Folios {
 
   /** PMD-mappable huge page of the rmappable kind. */
   isThp(head: FrameId): boolean {
-    return (
-      (this.frames.flags[head] & PG_LARGE_RMAPPABLE) !== 0 && this.frames.orderOf(head) === 9
-    );
+    return (this.frames.flags[head] & PG_LARGE_RMAPPABLE) !== 0 && this.frames.orderOf(head) === 9;
   }
 
   isHugetlb(head: FrameId): boolean {

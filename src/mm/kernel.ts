@@ -5,8 +5,9 @@
  *
  * Time is an argument: whoever drives the kernel sets `nowNs` before each operation.
  */
-import { RandomStream } from '../base/prng.ts';
+
 import { assert } from '../base/assert.ts';
+import { RandomStream } from '../base/prng.ts';
 import type { FrameId, Nanoseconds, Vpn } from '../base/units.ts';
 import {
   abstractDistance,
@@ -19,18 +20,25 @@ import { GFP_KERNEL } from '../uapi/gfp.ts';
 import { NR_MLOCK, NR_PAGETABLE, NR_WRITEBACK, vmEvent } from '../uapi/vmstat.ts';
 import { AddressSpace } from './addressSpace.ts';
 import { FailureLog } from './failureLog.ts';
-import { releaseFolio } from './folioLifecycle.ts';
+import { truncateFile } from './fileFolio.ts';
 import { Folios } from './folio.ts';
-import { type FrameTable, PG_MLOCKED, PG_RESERVED, PG_WRITEBACK, PGTY_TABLE } from './frameTable.ts';
+import { releaseFolio } from './folioLifecycle.ts';
+import {
+  type FrameTable,
+  PG_MLOCKED,
+  PG_RESERVED,
+  PG_WRITEBACK,
+  PGTY_TABLE,
+} from './frameTable.ts';
+import { KernelReclaim } from './kernelReclaim.ts';
 import { Lru } from './lru.ts';
 import { type FileKind, MappedFile } from './mappedFile.ts';
 import { MemoryTiers } from './memoryTiers.ts';
 import type { MigrationOp } from './migrate.ts';
 import { PromotionState } from './numaFault.ts';
 import { allocPages, freePages } from './pageAlloc.ts';
-import { PhysicalMemory } from './physicalMemory.ts';
 import { PteTables } from './pageTable.ts';
-import { KernelReclaim } from './kernelReclaim.ts';
+import { PhysicalMemory } from './physicalMemory.ts';
 import { RmapScratch } from './rmap.ts';
 import { SwapArea } from './swap.ts';
 import { Task } from './task.ts';
@@ -89,6 +97,9 @@ export class Kernel {
    * driver that owns the device; without one such entries cannot exist.
    */
   deviceFault: (task: Task, vma: Vma, vpn: Vpn, pteIndex: number, write: boolean) => number = () =>
+    assert(false, 'device entry without a driver') as never;
+  /** fork's copy of a device entry, for the driver that owns the device. */
+  deviceFork: (vma: Vma, copy: Vma, from: number, to: number) => boolean = () =>
     assert(false, 'device entry without a driver') as never;
   #nextPid = 100;
   readonly #freeAnonVmas: number[] = [];
@@ -201,6 +212,12 @@ export class Kernel {
     const file = new MappedFile(this.files.length, name, kind, sizePages);
     this.files.push(file);
     return file;
+  }
+
+  /** The last user of a nameless file is gone: its pages and swap slots are freed. */
+  dropFile(file: MappedFile): void {
+    truncateFile(this, file, 0);
+    this.files[file.id] = null;
   }
 
   /** Mlocked state leaves with a migrated source; the destination got its own (MC-36). */

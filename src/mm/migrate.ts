@@ -43,7 +43,7 @@ import {
   PG_WRITEBACK,
 } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
-import { type Destination, allocMigrationTarget } from './migrateTarget.ts';
+import { allocMigrationTarget, type Destination } from './migrateTarget.ts';
 import { removeMigrationPtes, tryToMigrate, UNMAP_DONE } from './migrationEntries.ts';
 import { moveToNewFolio } from './moveFolio.ts';
 import { splitFolio } from './splitFolio.ts';

@@ -6,8 +6,8 @@
 import type { FrameId } from '../base/units.ts';
 import { HPAGE_PMD_NR } from '../base/units.ts';
 import type { AddressSpace } from './addressSpace.ts';
-import { PG_ANON_EXCLUSIVE, PG_DIRTY } from './frameTable.ts';
 import { setFolioDirty } from './fileFolio.ts';
+import { PG_ANON_EXCLUSIVE, PG_DIRTY } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
 import { mlockFolio } from './mlock.ts';
 import {

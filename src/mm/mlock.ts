@@ -6,10 +6,10 @@
  * mapping through rmap, which gives the same flags.
  */
 import type { FrameId } from '../base/units.ts';
+import { HPAGE_PMD_NR } from '../base/units.ts';
 import { NR_MLOCK, vmEvent } from '../uapi/vmstat.ts';
 import { PG_ACTIVE, PG_MLOCKED, PG_UNEVICTABLE } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
-import { HPAGE_PMD_NR } from '../base/units.ts';
 import { pteIsPresent, ptePayload } from './pageTable.ts';
 import { rmapCollect } from './rmap.ts';
 import { VM_LOCKED } from './vma.ts';

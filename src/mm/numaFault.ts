@@ -6,7 +6,7 @@
  *
  * Not modelled: numa groups and per-task fault statistics; the task's two-stage filter is.
  */
-import { MIB, PAGE_SIZE, type FrameId, type Nid, type Vpn } from '../base/units.ts';
+import { type FrameId, MIB, type Nid, PAGE_SIZE, type Vpn } from '../base/units.ts';
 import {
   __GFP_NOMEMALLOC,
   __GFP_NORETRY,
@@ -109,20 +109,20 @@ function numaFault(k: Kernel, task: Task, vma: Vma, vpn: Vpn, head: FrameId): nu
 }
 
 /** The isolated folio is migrated, or put back. TI-21. */
-function migrateMisplaced(
-  k: Kernel,
-  head: FrameId,
-  nr: number,
-  source: Nid,
-  target: Nid,
-): boolean {
+function migrateMisplaced(k: Kernel, head: FrameId, nr: number, source: Nid, target: Nid): boolean {
   const list = [head];
   const gfp =
     nr > 1
       ? GFP_TRANSHUGE_LIGHT | __GFP_THISNODE
-      : ((GFP_HIGHUSER_MOVABLE | __GFP_THISNODE | __GFP_NOMEMALLOC | __GFP_NORETRY | __GFP_NOWARN) &
-          ~__GFP_RECLAIM);
-  const left = migratePages(k, list, { nid: target, mask: -1, gfp }, MIGRATE_ASYNC, MR_NUMA_MISPLACED);
+      : (GFP_HIGHUSER_MOVABLE | __GFP_THISNODE | __GFP_NOMEMALLOC | __GFP_NORETRY | __GFP_NOWARN) &
+        ~__GFP_RECLAIM;
+  const left = migratePages(
+    k,
+    list,
+    { nid: target, mask: -1, gfp },
+    MIGRATE_ASYNC,
+    MR_NUMA_MISPLACED,
+  );
   if (left !== 0) {
     for (const leftover of list) {
       k.lru.countIsolated(leftover, -1);

@@ -3,7 +3,7 @@
  * (mm/mempolicy.c: policy_nodemask, alloc_pages_mpol, vma_alloc_folio). OV-31, OV-31a, OV-31e,
  * MP-93a, TI-80, TI-81.
  */
-import { HPAGE_PMD_ORDER, type FrameId, type Nid, type Vpn } from '../base/units.ts';
+import { type FrameId, HPAGE_PMD_ORDER, type Nid, type Vpn } from '../base/units.ts';
 import {
   __GFP_DIRECT_RECLAIM,
   __GFP_HIGHMEM,
@@ -78,11 +78,14 @@ export function policyNode(
       if (policy.homeNode >= 0) choice.nid = policy.homeNode;
       break;
     case MPOL_INTERLEAVE:
-      choice.nid = ilx < 0 ? interleaveNext(task, policy) : interleaveNodeOf(policy, ilx, k.interleaveWeights);
+      choice.nid =
+        ilx < 0 ? interleaveNext(task, policy) : interleaveNodeOf(policy, ilx, k.interleaveWeights);
       break;
     case MPOL_WEIGHTED_INTERLEAVE:
       choice.nid =
-        ilx < 0 ? weightedNext(k, task, policy) : interleaveNodeOf(policy, ilx, k.interleaveWeights);
+        ilx < 0
+          ? weightedNext(k, task, policy)
+          : interleaveNodeOf(policy, ilx, k.interleaveWeights);
       break;
   }
   return choice;

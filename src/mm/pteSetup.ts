@@ -9,18 +9,19 @@ import type { AddressSpace } from './addressSpace.ts';
 import { PG_ANON_EXCLUSIVE } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
 import {
-  PTEB_EXCLUSIVE,
-  PTEB_SPECIAL,
-  PTEB_WRITE,
   PTE_FAST,
   PTE_KIND_MIGRATION,
   PTE_KIND_PROTNONE,
+  PTEB_EXCLUSIVE,
+  PTEB_SPECIAL,
+  PTEB_WRITE,
   pteKind,
   pteOther,
   ptePayload,
 } from './pageTable.ts';
 import { addRmapPte, removeRmapPmd } from './rmap.ts';
 import { anonVmaLink, type Vma } from './vma.ts';
+import { reusableAnonVma } from './vmaList.ts';
 
 const THP_SPLIT_PMD = vmEvent('thp_split_pmd');
 
@@ -42,7 +43,7 @@ export function pteAlloc(k: Kernel, mm: AddressSpace, vpn: Vpn, nid: number): nu
 /** anon_vma_prepare: the VMA gets the anon_vma of a mergeable neighbour, or a new one. */
 export function anonVmaPrepare(k: Kernel, vma: Vma): void {
   if (vma.anonVma !== null) return;
-  const anonVma = k.newAnonVma();
+  const anonVma = reusableAnonVma(vma)?.anonVma ?? k.newAnonVma();
   vma.anonVma = anonVma;
   anonVmaLink(vma, anonVma);
 }

@@ -160,7 +160,8 @@ function finishSwapOut(k: Kernel, head: FrameId, nr: number): number {
   const f = k.frames;
   const slot = f.private_[head];
   if (f.refcount[head] !== nr + 1) return 0;
-  if (f.content !== null) for (let i = 0; i < nr; i++) k.swap.setContent(slot + i, f.content[head + i]);
+  if (f.content !== null)
+    for (let i = 0; i < nr; i++) k.swap.setContent(slot + i, f.content[head + i]);
   f.flags[head] &= ~PG_DIRTY;
   k.vmstat.count(PSWPOUT, nr);
   if (k.folios.isThp(head)) k.vmstat.count(THP_SWPOUT, 1);
@@ -194,12 +195,7 @@ function finishFile(k: Kernel, head: FrameId, nr: number): number {
 }
 
 /** shmem_writeout: the cache's entries become swap entries. */
-function swapOutShmem(
-  k: Kernel,
-  head: FrameId,
-  nr: number,
-  pages: Map<number, number>,
-): number {
+function swapOutShmem(k: Kernel, head: FrameId, nr: number, pages: Map<number, number>): number {
   const f = k.frames;
   const slot = k.swap.allocate(nr);
   if (slot < 0) return 0;

@@ -17,7 +17,12 @@ import {
   vmEvent,
 } from '../uapi/vmstat.ts';
 import type { AddressSpace } from './addressSpace.ts';
-import { PG_ANON_EXCLUSIVE, PG_DEFERRED_SPLIT, PG_PARTIALLY_MAPPED, PG_SWAPBACKED } from './frameTable.ts';
+import {
+  PG_ANON_EXCLUSIVE,
+  PG_DEFERRED_SPLIT,
+  PG_PARTIALLY_MAPPED,
+  PG_SWAPBACKED,
+} from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
 import type { Vma } from './vma.ts';
 

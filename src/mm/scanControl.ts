@@ -1,17 +1,16 @@
 /** What one reclaim run may do and has done (struct scan_control, mm/vmscan.c). */
-import {
-  PGDEMOTE_DIRECT,
-  PGDEMOTE_KSWAPD,
-  PGDEMOTE_PROACTIVE,
-  vmEvent,
-} from '../uapi/vmstat.ts';
+import { PGDEMOTE_DIRECT, PGDEMOTE_KSWAPD, PGDEMOTE_PROACTIVE, vmEvent } from '../uapi/vmstat.ts';
 
 export const RECLAIM_KSWAPD = 0;
 export const RECLAIM_DIRECT = 1;
 export const RECLAIM_PROACTIVE = 2;
 export type ReclaimKind = 0 | 1 | 2;
 
-const PGSTEAL = [vmEvent('pgsteal_kswapd'), vmEvent('pgsteal_direct'), vmEvent('pgsteal_proactive')];
+const PGSTEAL = [
+  vmEvent('pgsteal_kswapd'),
+  vmEvent('pgsteal_direct'),
+  vmEvent('pgsteal_proactive'),
+];
 const PGSCAN = [vmEvent('pgscan_kswapd'), vmEvent('pgscan_direct'), vmEvent('pgscan_proactive')];
 const PGDEMOTE = [PGDEMOTE_KSWAPD, PGDEMOTE_DIRECT, PGDEMOTE_PROACTIVE];
 

@@ -31,13 +31,7 @@ import {
 } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
 import { removeMigrationPtes, tryToMigrate } from './migrationEntries.ts';
-import {
-  PTE_KIND_MIGRATION,
-  PTEB_SPECIAL,
-  pteFast,
-  pteIsKind,
-  ptePayload,
-} from './pageTable.ts';
+import { PTE_KIND_MIGRATION, PTEB_SPECIAL, pteFast, pteIsKind, ptePayload } from './pageTable.ts';
 import { rmapCollect } from './rmap.ts';
 import { VM_LOCKED } from './vma.ts';
 

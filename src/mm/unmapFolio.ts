@@ -2,7 +2,7 @@
  * What reclaim asks of rmap: was the folio referenced, and take it out of all page tables
  * (mm/rmap.c: folio_referenced, try_to_unmap). TI-12, TI-16, HS-8, PM-10.
  */
-import { HPAGE_PMD_NR, type FrameId } from '../base/units.ts';
+import { type FrameId, HPAGE_PMD_NR } from '../base/units.ts';
 import { setFolioDirty } from './fileFolio.ts';
 import {
   PG_ANON_EXCLUSIVE,
@@ -28,8 +28,8 @@ import {
   pteOther,
   ptePayload,
 } from './pageTable.ts';
-import { removeRmapPtes, rmapCollect } from './rmap.ts';
 import { splitPmd } from './pteSetup.ts';
+import { removeRmapPtes, rmapCollect } from './rmap.ts';
 import { VM_EXEC, VM_LOCKED, type Vma } from './vma.ts';
 
 /** Flags of VMAs met by the last folioReferenced call (its vm_flags argument). */

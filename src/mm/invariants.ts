@@ -1,0 +1,409 @@
+/**
+ * Recounts everything redundant from first principles and compares (OV-49..OV-58). The fuzzer runs
+ * it after each operation, tests at the end, production never. Each check names its rule.
+ *
+ * Order: page tables first (they are the truth about mappings), then folios, lists, gauges, rss.
+ */
+
+import { InvariantError } from '../base/assert.ts';
+import { type FrameId, HPAGE_PMD_NR } from '../base/units.ts';
+import {
+  NR_ANON_MAPPED,
+  NR_FILE_MAPPED,
+  NR_FILE_PAGES,
+  NR_ISOLATED_ANON,
+  NR_ISOLATED_FILE,
+  NR_LRU_BASE,
+  NR_MLOCK,
+  NR_PAGETABLE,
+  NR_SHMEM,
+  NR_SWAPCACHE,
+  NR_ZONE_LRU_BASE,
+} from '../uapi/vmstat.ts';
+import type { AddressSpace } from './addressSpace.ts';
+import {
+  MAPPING_NONE,
+  PG_ANON_EXCLUSIVE,
+  PG_BUDDY,
+  PG_HEAD,
+  PG_LRU,
+  PG_LRU_BATCH,
+  PG_MLOCKED,
+  PG_SWAPBACKED,
+  PG_SWAPCACHE,
+  PG_TAIL,
+} from './frameTable.ts';
+import { checkFreeLists } from './freeListCheck.ts';
+import type { Kernel } from './kernel.ts';
+import { NR_LRU_LISTS } from './lru.ts';
+import {
+  PTE_FAST,
+  PTE_KIND_DEVICE_EXCLUSIVE,
+  PTE_KIND_DEVICE_PRIVATE,
+  PTE_KIND_MIGRATION,
+  PTE_KIND_SWAP,
+  PTE_W,
+  PTEB_SPECIAL,
+  pteIsPresent,
+  pteKind,
+  ptePayload,
+} from './pageTable.ts';
+import { VM_SHARED } from './vma.ts';
+
+/** Throws InvariantError with every broken invariant (at most 20 lines). */
+export function checkInvariants(k: Kernel): void {
+  const broken = findBrokenInvariants(k);
+  if (broken.length > 0) throw new InvariantError(broken.slice(0, 20).join('\n'));
+}
+
+/** All broken invariants as sentences; empty if the state is consistent. */
+export function findBrokenInvariants(k: Kernel): string[] {
+  const census = new Census(k);
+  for (const mm of k.spaces) if (mm !== null && mm !== undefined) census.countSpace(mm);
+  census.countCaches();
+  census.countLists();
+  census.compareFolios();
+  census.compareGauges();
+  census.compareSwap();
+  return census.broken;
+}
+
+/** What the recount found, by frame. */
+class Census {
+  readonly broken: string[] = [];
+  readonly #k: Kernel;
+  readonly #pteMaps: Map<FrameId, number> = new Map();
+  readonly #pmdMaps: Map<FrameId, number> = new Map();
+  readonly #cacheRefs: Map<FrameId, number> = new Map();
+  readonly #onList: Map<FrameId, number> = new Map();
+  readonly #swapRefs: Map<number, number> = new Map();
+  #tables = 0;
+  readonly #migrationSources: Set<FrameId> = new Set();
+
+  constructor(k: Kernel) {
+    this.#k = k;
+  }
+
+  #say(rule: string, what: string): void {
+    this.broken.push(`${rule}: ${what}`);
+  }
+
+  countSpace(mm: AddressSpace): void {
+    const rss = { anon: 0, file: 0, shmem: 0, swap: 0 };
+    for (let i = 1; i < mm.vmas.length; i++) {
+      if (mm.vmas[i - 1].end > mm.vmas[i].start) this.#say('OV-28', `VMAs of mm ${mm.id} overlap`);
+    }
+    for (let slot = 0; slot < mm.nrSlots; slot++) {
+      if (mm.pmd[slot] !== 0) {
+        if (mm.leaf[slot] >= 0) this.#say('OV-32', `mm ${mm.id} slot ${slot}: leaf and PMD`);
+        if (mm.deposit[slot] < 0) this.#say('OV-32', `mm ${mm.id} slot ${slot}: no deposit`);
+        this.#tables++;
+        this.#countEntry(mm, mm.slotVpn[slot], mm.pmd[slot], mm.pmdByte[slot], true, rss);
+      } else if (mm.deposit[slot] >= 0) {
+        this.#say('OV-32', `mm ${mm.id} slot ${slot}: deposit without PMD leaf`);
+      }
+      if (mm.leaf[slot] < 0) continue;
+      this.#tables++;
+      const base = mm.leaf[slot] * HPAGE_PMD_NR;
+      for (let j = 0; j < HPAGE_PMD_NR; j++) {
+        const word = this.#k.ptes.words[base + j];
+        if (word === 0) continue;
+        const byte = this.#k.ptes.bytes[base + j];
+        this.#countEntry(mm, mm.slotVpn[slot] + j, word, byte, false, rss);
+      }
+    }
+    const seen = `anon ${rss.anon} file ${rss.file} shmem ${rss.shmem} swap ${rss.swap}`;
+    const kept = `anon ${mm.rssAnon} file ${mm.rssFile} shmem ${mm.rssShmem} swap ${mm.swapEnts}`;
+    if (seen !== kept) this.#say('OV-55', `mm ${mm.id} rss: counted ${seen}, kept ${kept}`);
+  }
+
+  #countEntry(
+    mm: AddressSpace,
+    vpn: number,
+    word: number,
+    byte: number,
+    huge: boolean,
+    rss: { anon: number; file: number; shmem: number; swap: number },
+  ): void {
+    const vma = mm.findVma(vpn);
+    if (vma === null) {
+      this.#say('OV-28', `mm ${mm.id} page ${vpn}: entry outside every VMA`);
+      return;
+    }
+    if (!pteIsPresent(word)) {
+      this.#countNonPresent(mm, vpn, word, huge, rss);
+      return;
+    }
+    if ((byte & PTEB_SPECIAL) !== 0) return;
+    const frame = ptePayload(word);
+    const maps = huge ? this.#pmdMaps : this.#pteMaps;
+    maps.set(frame, (maps.get(frame) ?? 0) + 1);
+    this.#addRss(rss, frame, huge ? HPAGE_PMD_NR : 1);
+    const f = this.#k.frames;
+    const head = f.headOf(frame);
+    const writable = (word & PTE_FAST) !== 0 && (word & PTE_W) !== 0;
+    const anon = this.#k.folios.isAnon(head);
+    if (writable && anon && (f.flags[frame] & PG_ANON_EXCLUSIVE) === 0) {
+      this.#say('OV-18', `mm ${mm.id} page ${vpn}: writable but frame ${frame} is not exclusive`);
+    }
+    if (writable && !anon && !vma.has(VM_SHARED)) {
+      this.#say('OV-18', `mm ${mm.id} page ${vpn}: private mapping writes to the page cache`);
+    }
+    const index = f.indexOf(head) + (frame - head);
+    if (index !== vma.indexOf(vpn) && !this.#k.folios.isKsm(head)) {
+      this.#say('OV-35', `mm ${mm.id} page ${vpn}: index ${index}, VMA says ${vma.indexOf(vpn)}`);
+    }
+  }
+
+  #countNonPresent(
+    mm: AddressSpace,
+    vpn: number,
+    word: number,
+    huge: boolean,
+    rss: { anon: number; file: number; shmem: number; swap: number },
+  ): void {
+    const payload = ptePayload(word);
+    switch (pteKind(word)) {
+      case PTE_KIND_SWAP:
+        rss.swap++;
+        this.#swapRefs.set(payload, (this.#swapRefs.get(payload) ?? 0) + 1);
+        break;
+      case PTE_KIND_MIGRATION: {
+        const head = this.#k.frames.headOf(payload);
+        this.#migrationSources.add(head);
+        if (!this.#k.inFlight.has(head)) {
+          this.#say('OV-51', `mm ${mm.id} page ${vpn}: migration entry without a migration`);
+        }
+        this.#addRss(rss, payload, huge ? HPAGE_PMD_NR : 1);
+        break;
+      }
+      case PTE_KIND_DEVICE_PRIVATE:
+      case PTE_KIND_DEVICE_EXCLUSIVE:
+        this.#pteMaps.set(payload, (this.#pteMaps.get(payload) ?? 0) + 1);
+        this.#addRss(rss, payload, 1);
+        break;
+    }
+  }
+
+  #addRss(rss: { anon: number; file: number; shmem: number }, frame: FrameId, n: number): void {
+    const head = this.#k.frames.headOf(frame);
+    if (this.#k.folios.isAnon(head)) rss.anon += n;
+    else if (this.#k.folios.isFileLru(head)) rss.file += n;
+    else rss.shmem += n;
+  }
+
+  /** OV-52: every cached index points to the right page of a folio that points back. */
+  countCaches(): void {
+    const k = this.#k;
+    for (const file of k.files) {
+      if (file === null) continue;
+      for (const [index, value] of file.pages) {
+        if (value < 0) {
+          const slot = -1 - value;
+          this.#swapRefs.set(slot, (this.#swapRefs.get(slot) ?? 0) + 1);
+          continue;
+        }
+        const head = k.frames.headOf(value);
+        this.#cacheRefs.set(head, (this.#cacheRefs.get(head) ?? 0) + 1);
+        const own = k.folios.hasFileMapping(head) && k.folios.mappingId(head) === file.id;
+        if (!own || k.frames.indexOf(head) + (value - head) !== index) {
+          this.#say('OV-52', `file ${file.name} index ${index}: frame ${value} points elsewhere`);
+        }
+      }
+    }
+  }
+
+  /** OV-26: list membership, PG_LRU and the gauges agree. */
+  countLists(): void {
+    const k = this.#k;
+    const zonePages = new Map<number, number>();
+    for (const node of k.pm.nodes) {
+      for (let list = 0; list < NR_LRU_LISTS; list++) {
+        let pages = 0;
+        let previous = -1;
+        let head = k.lru.head[node.nid * NR_LRU_LISTS + list];
+        while (head >= 0) {
+          const nr = k.folios.nrPages(head);
+          pages += nr;
+          const zoneKey = k.pm.zoneOf(head).id * NR_LRU_LISTS + list;
+          zonePages.set(zoneKey, (zonePages.get(zoneKey) ?? 0) + nr);
+          this.#onList.set(head, list);
+          if (k.pm.nidOf(head) !== node.nid)
+            this.#say('OV-26', `frame ${head} on wrong node's LRU`);
+          if (!k.frames.has(head, PG_LRU)) this.#say('OV-26', `frame ${head} listed, no PG_LRU`);
+          if (k.lru.listOf(head) !== list)
+            this.#say('OV-26', `frame ${head} on wrong list ${list}`);
+          if (k.frames.lruPrev[head] !== previous)
+            this.#say('OV-26', `LRU links of ${head} broken`);
+          previous = head;
+          head = k.frames.lruNext[head];
+        }
+        if (k.lru.tail[node.nid * NR_LRU_LISTS + list] !== previous) {
+          this.#say('OV-26', `tail of list ${list} of node ${node.nid} is wrong`);
+        }
+        this.#equal('OV-26', `LRU ${list} of node ${node.nid}`, pages, k.lru.size(node.nid, list));
+      }
+    }
+    for (const zone of k.pm.zones) {
+      for (let list = 0; list < NR_LRU_LISTS; list++) {
+        const counted = zonePages.get(zone.id * NR_LRU_LISTS + list) ?? 0;
+        const kept = k.vmstat.zoneItem(zone.id, NR_ZONE_LRU_BASE + list);
+        this.#equal('OV-44', `zone ${zone.id} LRU ${list}`, counted, kept);
+      }
+    }
+  }
+
+  #equal(rule: string, what: string, counted: number, kept: number): void {
+    if (counted !== kept) this.#say(rule, `${what}: counted ${counted}, kept ${kept}`);
+  }
+
+  /** OV-49, OV-50, OV-53, OV-13, OV-16 for every frame that was ever allocated. */
+  compareFolios(): void {
+    const k = this.#k;
+    const f = k.frames;
+    const mlocked = new Float64Array(k.pm.zones.length);
+    for (const zone of k.pm.zones) {
+      for (const range of zone.presentRanges) {
+        for (let frame = Math.max(range.start, zone.managedStart); frame < range.end; frame++) {
+          if (k.pm.isPristine(frame)) {
+            frame |= HPAGE_PMD_NR - 1;
+            continue;
+          }
+          const flags = f.flags[frame];
+          if ((flags & PG_TAIL) !== 0) {
+            this.#compareTail(frame);
+            continue;
+          }
+          if ((flags & PG_BUDDY) !== 0 || f.refcount[frame] === 0) {
+            const mapped = this.#pteMaps.has(frame) || this.#pmdMaps.has(frame);
+            if (mapped) this.#say('OV-53', `free frame ${frame} is mapped`);
+            if ((flags & PG_LRU) !== 0) this.#say('OV-53', `free frame ${frame} has PG_LRU`);
+            continue;
+          }
+          this.#compareHead(frame);
+          if ((flags & PG_MLOCKED) !== 0) mlocked[zone.id] += k.folios.nrPages(frame);
+        }
+      }
+      const kept = k.vmstat.zoneItem(zone.id, NR_MLOCK);
+      this.#equal('OV-44', `nr_mlock of zone ${zone.id}`, mlocked[zone.id], kept);
+    }
+  }
+
+  #compareTail(frame: FrameId): void {
+    const f = this.#k.frames;
+    const head = f.mapping[frame];
+    const nr = this.#k.folios.nrPages(head);
+    if ((f.flags[head] & PG_HEAD) === 0 || frame <= head || frame >= head + nr) {
+      this.#say('OV-11', `tail ${frame} points to ${head}, which does not hold it`);
+    }
+    if (f.mapcount[frame] !== (this.#pteMaps.get(frame) ?? 0)) {
+      const counted = this.#pteMaps.get(frame) ?? 0;
+      this.#say('OV-50', `tail ${frame}: counted ${counted}, mapcount ${f.mapcount[frame]}`);
+    }
+  }
+
+  #compareHead(head: FrameId): void {
+    const k = this.#k;
+    const f = k.frames;
+    if (f.mapcount[head] < 0) return; // typed page: never mapped
+    this.#equal('OV-50', `mapcount of ${head}`, this.#pteMaps.get(head) ?? 0, f.mapcount[head]);
+    if (k.folios.isLarge(head)) {
+      const entire = this.#pmdMaps.get(head) ?? 0;
+      let total = entire;
+      const nr = k.folios.nrPages(head);
+      for (let i = 0; i < nr; i++) total += this.#pteMaps.get(head + i) ?? 0;
+      this.#equal('OV-14', `entire_mapcount of ${head}`, entire, k.folios.entireMapcount(head));
+      this.#equal('OV-13', `large_mapcount of ${head}`, total, k.folios.mapcount(head));
+    }
+    const expected = k.folios.expectedRefs(head);
+    if (f.refcount[head] < expected) {
+      this.#say('OV-49', `frame ${head}: refcount ${f.refcount[head]} < expected ${expected}`);
+    }
+    const listed = this.#onList.has(head);
+    if (listed !== ((f.flags[head] & PG_LRU) !== 0)) this.#say('OV-26', `PG_LRU of ${head} lies`);
+    if ((f.flags[head] & PG_LRU) !== 0 && (f.flags[head] & PG_LRU_BATCH) !== 0) {
+      this.#say('OV-24', `frame ${head} is on a list and in a batch`);
+    }
+    const cached = this.#cacheRefs.get(head) ?? 0;
+    if (k.folios.hasFileMapping(head)) {
+      this.#equal('OV-52', `cache entries of ${head}`, cached, k.folios.nrPages(head));
+    } else if (cached > 0) {
+      this.#say('OV-52', `frame ${head} is cached but has no file mapping`);
+    }
+    const anonymous = k.folios.isAnon(head) || f.mapping[head] === MAPPING_NONE;
+    if (!anonymous && (f.flags[head] & PG_ANON_EXCLUSIVE) !== 0) {
+      this.#say('OV-18', `file frame ${head} is anon-exclusive`);
+    }
+  }
+
+  /** OV-44: gauges against the recount. OV-54: nothing isolated between operations. */
+  compareGauges(): void {
+    const k = this.#k;
+    const quiet = k.inFlight.size === 0;
+    const perNode = k.pm.nodes.map(() => ({ anon: 0, file: 0, cache: 0, shmem: 0, swap: 0 }));
+    const mapped = new Set([...this.#pteMaps.keys()]);
+    for (const head of this.#pmdMaps.keys()) {
+      for (let i = 0; i < HPAGE_PMD_NR; i++) mapped.add(head + i);
+    }
+    for (const page of mapped) {
+      const head = k.frames.headOf(page);
+      const row = perNode[k.pm.nidOf(page)];
+      if (k.folios.isAnon(head)) row.anon++;
+      else row.file++;
+    }
+    for (const [head, n] of this.#cacheRefs) {
+      const row = perNode[k.pm.nidOf(head)];
+      row.cache += n;
+      if (k.frames.has(head, PG_SWAPBACKED)) row.shmem += n;
+    }
+    for (let slot = 0; slot < k.swap.nrSlots; slot++) {
+      const cached = k.swap.cachedFrame(slot);
+      if (cached < 0) continue;
+      perNode[k.pm.nidOf(cached)].swap++;
+      const head = k.frames.headOf(cached);
+      if (!k.frames.has(head, PG_SWAPCACHE) || k.frames.private_[head] + (cached - head) !== slot) {
+        this.#say('OV-25', `swap slot ${slot}: frame ${cached} points elsewhere`);
+      }
+    }
+    for (const node of k.pm.nodes) {
+      const row = perNode[node.nid];
+      const at = (item: number): number => k.vmstat.nodeItem(node.nid, item);
+      const name = `of node ${node.nid}`;
+      this.#equal('OV-44', `nr_anon_pages ${name}`, row.anon, at(NR_ANON_MAPPED));
+      this.#equal('OV-44', `nr_mapped ${name}`, row.file, at(NR_FILE_MAPPED));
+      this.#equal('OV-44', `nr_file_pages ${name}`, row.cache + row.swap, at(NR_FILE_PAGES));
+      this.#equal('OV-44', `nr_shmem ${name}`, row.shmem, at(NR_SHMEM));
+      this.#equal('OV-44', `nr_swapcached ${name}`, row.swap, at(NR_SWAPCACHE));
+      if (!quiet) continue;
+      this.#equal('OV-54', `nr_isolated_anon ${name}`, 0, at(NR_ISOLATED_ANON));
+      this.#equal('OV-54', `nr_isolated_file ${name}`, 0, at(NR_ISOLATED_FILE));
+      for (let list = 0; list < NR_LRU_LISTS; list++) {
+        if (at(NR_LRU_BASE + list) < 0) this.#say('OV-26', `LRU ${list} ${name} is negative`);
+      }
+    }
+    this.#compareMemory();
+  }
+
+  /** Free memory and the page table gauge. */
+  #compareMemory(): void {
+    const k = this.#k;
+    let pageTables = 0;
+    for (const node of k.pm.nodes) pageTables += k.vmstat.nodeItem(node.nid, NR_PAGETABLE);
+    this.#equal('OV-44', 'nr_page_table_pages', this.#tables, pageTables);
+    this.#equal('OV-44', 'page tables in the pool', this.#tables, k.ptes.nrTables);
+    // OV-53, OV-56, OV-58, PM-63: free lists, pageblocks and free counts.
+    checkFreeLists(k.pm);
+  }
+
+  /** OV-25: slot counts are the entries and cache indexes that name them. */
+  compareSwap(): void {
+    const k = this.#k;
+    for (let slot = 0; slot < k.swap.nrSlots; slot++) {
+      const counted = this.#swapRefs.get(slot) ?? 0;
+      if (counted !== k.swap.count(slot)) {
+        this.#equal('OV-25', `references of swap slot ${slot}`, counted, k.swap.count(slot));
+      }
+    }
+    this.#equal('OV-25', 'swap slots in use', k.swap.recountUsed(), k.swap.used);
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * mlock, munlock and populate over ranges (mm/mlock.c: apply_vma_lock_flags, mlock_vma_pages_range;
+ * mm/gup.c: __mm_populate). OV-31g.
+ */
+import { HPAGE_PMD_NR, type Vpn } from '../base/units.ts';
+import { ENOMEM } from '../uapi/errno.ts';
+import type { AddressSpace } from './addressSpace.ts';
+import { accessPage, FAULT_ERROR } from './fault.ts';
+import { PG_MLOCKED } from './frameTable.ts';
+import type { Kernel } from './kernel.ts';
+import { mlockFolio, munlockFolio } from './mlock.ts';
+import { PTEB_SPECIAL, pteIsPresent, ptePayload } from './pageTable.ts';
+import type { Task } from './task.ts';
+import {
+  VM_IO,
+  VM_LOCKED,
+  VM_LOCKONFAULT,
+  VM_PFNMAP,
+  VM_SHARED,
+  VM_WRITE,
+  type Vma,
+} from './vma.ts';
+import { mergeRange, splitAtEnds } from './vmaList.ts';
+
+/**
+ * Sets or clears the lock flags of [start, end): 0 flags = munlock. -ENOMEM where part of the
+ * range is not mapped. Present pages change state at once; populating is the caller's.
+ */
+export function applyLockFlags(
+  k: Kernel,
+  mm: AddressSpace,
+  start: Vpn,
+  end: Vpn,
+  flags: number,
+): number {
+  splitAtEnds(k, mm, start, end);
+  let vpn = start;
+  let result = 0;
+  for (let i = mm.indexAtOrAfter(start); vpn < end; i++) {
+    const vma = mm.vmas[i];
+    if (vma === undefined || vma.start > vpn) {
+      result = -ENOMEM;
+      break;
+    }
+    if (!vma.has(VM_IO | VM_PFNMAP)) lockVma(k, vma, flags);
+    vpn = vma.end;
+  }
+  mergeRange(k, mm, start, end);
+  return result;
+}
+
+function lockVma(k: Kernel, vma: Vma, flags: number): void {
+  const was = vma.has(VM_LOCKED);
+  const now = (flags & VM_LOCKED) !== 0;
+  vma.flags = (vma.flags & ~(VM_LOCKED | VM_LOCKONFAULT)) | flags;
+  if (was === now) return;
+  vma.mm.lockedVm += now ? vma.nrPages : -vma.nrPages;
+  const mm = vma.mm;
+  for (let vpn = vma.start; vpn < vma.end; ) {
+    const slot = mm.slotOf(vpn);
+    const next = Math.min(vma.end, (Math.floor(vpn / HPAGE_PMD_NR) + 1) * HPAGE_PMD_NR);
+    if (slot >= 0 && mm.pmd[slot] !== 0) {
+      const plain = (mm.pmdByte[slot] & PTEB_SPECIAL) === 0 && pteIsPresent(mm.pmd[slot]);
+      if (plain) lockFolio(k, ptePayload(mm.pmd[slot]), now);
+    } else if (slot >= 0 && mm.leaf[slot] >= 0) {
+      const base = mm.leaf[slot] * HPAGE_PMD_NR - mm.slotVpn[slot];
+      for (let v = vpn; v < next; v++) {
+        const word = k.ptes.words[base + v];
+        if (!pteIsPresent(word) || (k.ptes.bytes[base + v] & PTEB_SPECIAL) !== 0) continue;
+        lockFolio(k, k.frames.headOf(ptePayload(word)), now);
+      }
+    }
+    vpn = next;
+  }
+}
+
+function lockFolio(k: Kernel, head: number, lock: boolean): void {
+  const locked = (k.frames.flags[head] & PG_MLOCKED) !== 0;
+  if (lock && !locked) mlockFolio(k, head);
+  else if (!lock && locked) munlockFolio(k, head);
+}
+
+/**
+ * Faults every page of [start, end) in, writable where the area is private and writable
+ * (populate_vma_page_range). Stops quietly where a page cannot be had.
+ */
+export function populateRange(k: Kernel, task: Task, start: Vpn, end: Vpn): number {
+  const mm = task.mm!;
+  for (let vpn = start; vpn < end; vpn++) {
+    const vma = mm.findVma(vpn);
+    if (vma === null) return -ENOMEM;
+    const write = vma.has(VM_WRITE) && !vma.has(VM_SHARED);
+    if (!vma.isAccessible()) continue;
+    if ((accessPage(k, task, vpn, write) & FAULT_ERROR) !== 0) return -ENOMEM;
+  }
+  return 0;
+}

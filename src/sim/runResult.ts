@@ -1,0 +1,145 @@
+/**
+ * What one run is asked and what it answers. Plain data: runs go to workers and results to files
+ * as they are; reports are drawn from nothing else. Units: nanoseconds of virtual time, bytes,
+ * base pages of 4 KiB.
+ */
+import type { Bytes, Nanoseconds, Nid } from '../base/units.ts';
+import type { MachineSpec } from '../hw/index.ts';
+
+/** Everything that decides a run's result, byte for byte. */
+export interface RunSpec {
+  readonly machine: MachineSpec;
+  readonly policy: PolicyChoice;
+  readonly workload: WorkloadSpec;
+  readonly seed: number;
+  /** Points in the time series and columns of the heat map; 0 = neither is collected. */
+  readonly seriesPoints: number;
+}
+
+export interface PolicyChoice {
+  readonly name: string;
+  /** Knobs by name; unknown names are an error of the experiment file. */
+  readonly params: Readonly<Record<string, number | string | boolean>>;
+}
+
+/** A trace file, or a synthetic workload by name. */
+export interface WorkloadSpec {
+  readonly name: string;
+  /** Path of a trace file, or '' for a synthetic workload. */
+  readonly trace: string;
+  readonly generator: string;
+  readonly params: Readonly<Record<string, number | string | boolean>>;
+}
+
+export interface RunResult {
+  readonly format: 1;
+  readonly hetmem: string;
+  readonly machine: string;
+  readonly policy: PolicyChoice;
+  readonly workload: string;
+  readonly seed: number;
+  readonly time: TimeSplit;
+  readonly nodes: readonly NodeResult[];
+  readonly migration: MigrationResult;
+  /** Share of accesses served by top-tier nodes. */
+  readonly toptierHitRatio: number;
+  /** Distinct pages touched. */
+  readonly footprintPages: number;
+  readonly accesses: number;
+  readonly instructions: number;
+  readonly faults: { readonly minor: number; readonly major: number; readonly hint: number };
+  readonly heat: HeatAccuracy | null;
+  /** /proc/vmstat at the end, by name. */
+  readonly vmstat: Readonly<Record<string, number>>;
+  readonly series: SeriesResult | null;
+  readonly heatMap: HeatMapResult | null;
+  /** Things the user must know to read the numbers: what was clipped, skipped, not followed. */
+  readonly notes: readonly string[];
+}
+
+/** Where the program's time went; the parts add up to total (threads summed, then scaled). */
+export interface TimeSplit {
+  /** Virtual time until the last thread is done. */
+  readonly totalNs: Nanoseconds;
+  readonly computeNs: Nanoseconds;
+  /** Stall on memory, by node: index = nid. */
+  readonly stallNs: readonly Nanoseconds[];
+  /** Page faults and hint faults, with what they allocate, zero and copy. */
+  readonly faultNs: Nanoseconds;
+  /** Waiting for a migration entry to go, or migrating in a hint fault. */
+  readonly migrationNs: Nanoseconds;
+  /** Sampling, scanning and other work of heat sources that the program pays. */
+  readonly observationNs: Nanoseconds;
+  /** Kernel threads' work (kswapd, migration daemon): not in total, but it takes a CPU. */
+  readonly backgroundNs: Nanoseconds;
+}
+
+export interface NodeResult {
+  readonly nid: Nid;
+  readonly kind: string;
+  readonly isToptier: boolean;
+  readonly capacityBytes: Bytes;
+  readonly reads: number;
+  readonly writes: number;
+  /** Program traffic. */
+  readonly readBytes: Bytes;
+  readonly writeBytes: Bytes;
+  readonly migrationReadBytes: Bytes;
+  readonly migrationWriteBytes: Bytes;
+  /** Accesses weighted mean of the loaded read latency. */
+  readonly meanLatencyNs: Nanoseconds;
+  readonly peakUtilisation: number;
+  /** Pages of the program on the node at the end, and the most ever. */
+  readonly residentPages: number;
+  readonly residentPagesMax: number;
+}
+
+export interface MigrationResult {
+  readonly promotedPages: number;
+  readonly demotedPages: number;
+  readonly movedPages: number;
+  readonly swappedOutPages: number;
+  readonly swappedInPages: number;
+  /** Base pages that failed to move, by cause (failureLog.ts). */
+  readonly failures: Readonly<Record<string, number>>;
+  /** Pages demoted and promoted again within the window (TI-92), and what that copied for nothing. */
+  readonly pingPongPages: number;
+  readonly wastedBytes: Bytes;
+}
+
+/** The heat source against the truth that only the model knows (B7). */
+export interface HeatAccuracy {
+  readonly source: string;
+  /** Of the pages the source ranks hottest (as many as the top tier holds), the share that is. */
+  readonly precision: number;
+  readonly recall: number;
+  readonly samples: number;
+  readonly lost: number;
+  readonly costNs: Nanoseconds;
+}
+
+/** Time series, one value per interval. */
+export interface SeriesResult {
+  readonly intervalNs: Nanoseconds;
+  /** [node][point]: resident pages at the end of the interval. */
+  readonly residentPages: readonly (readonly number[])[];
+  /** [node][point]: program bytes in the interval. */
+  readonly trafficBytes: readonly (readonly number[])[];
+  /** [point]. */
+  readonly promotedPages: readonly number[];
+  readonly demotedPages: readonly number[];
+  readonly accesses: readonly number[];
+}
+
+/** Address x time. Rows are ranges of touched memory in address order, columns points in time. */
+export interface HeatMapResult {
+  readonly rows: number;
+  readonly columns: number;
+  readonly pagesPerRow: number;
+  /** First virtual page of each row, for labels. */
+  readonly rowVpn: readonly number[];
+  /** Row-major: accesses in the cell. */
+  readonly accesses: readonly number[];
+  /** Row-major: node that holds most of the row's pages at that time, -1 = nothing resident. */
+  readonly node: readonly number[];
+}
