@@ -58,7 +58,7 @@ bool cacheFilterMiss(cacheFilter *filter, uint64_t line, uint64_t dirty, bool lo
 /* The fast path: most accesses end here. A store ends here only on a line already dirty. */
 static inline bool cacheFilterHitsFirst(const cacheLevel *l1, uint64_t line, uint64_t dirty) {
   const uint64_t entry = l1->entries[(line & l1->setMask) << l1->strideShift];
-  return (dirty ? entry : (entry | 1)) == (line << 1 | 1);
+  return (entry | (dirty ^ 1)) == (line << 1 | 1);
 }
 
 #endif

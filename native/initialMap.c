@@ -36,8 +36,8 @@ typedef struct {
 static bool parseLine(const char *text, mapLine *line) {
   char perms[5];
   line->path[0] = '\0';
-  const int got = sscanf(text, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %x:%x %" SCNu64 " %4095[^\n]",
-                         &line->start, &line->end, perms, &line->offset, &line->major,
+  const char *format = "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %x:%x %" SCNu64 " %4095[^\n]";
+  const int got = sscanf(text, format, &line->start, &line->end, perms, &line->offset, &line->major,
                          &line->minor, &line->inode, line->path);
   if (got < 7) return false;
   line->prot = (perms[0] == 'r' ? PROT_READ : 0) | (perms[1] == 'w' ? PROT_WRITE : 0) |

@@ -54,8 +54,9 @@ void qemu_plugin_register_vcpu_syscall_cb(qemu_plugin_id_t, plugin_syscall_cb);
 void qemu_plugin_register_vcpu_syscall_ret_cb(qemu_plugin_id_t, plugin_syscall_ret_cb);
 void qemu_plugin_register_atexit_cb(qemu_plugin_id_t, plugin_exit_cb, void *userdata);
 
+bool qemu_plugin_mem_is_store(qemu_plugin_meminfo_t);
+
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *);
-uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *, size_t index);
 uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *);
 void *qemu_plugin_insn_haddr(const struct qemu_plugin_insn *);

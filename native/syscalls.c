@@ -157,7 +157,8 @@ static void touchVector(thread *self, uint64_t vector, uint64_t count, int64_t b
 }
 
 /* Sent as read or write with {file id + 1, offset, bytes, address}. */
-static void sendFileIo(thread *self, uint64_t address, int64_t bytes, int64_t offset, bool isWrite) {
+static void sendFileIo(thread *self, uint64_t address, int64_t bytes, int64_t offset,
+                       bool isWrite) {
   const uint64_t file = fileIdOfFd((int64_t)self->call.args[0]);
   if (file == 0) return;
   if (offset < 0) offset = lseek((int)self->call.args[0], 0, SEEK_CUR) - bytes;

@@ -1,0 +1,3 @@
+/** What needs the machine we run on: files, processes, compression, recording. */
+export * from './codec.ts';
+export * from './record.ts';
