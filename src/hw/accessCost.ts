@@ -5,9 +5,9 @@
  * device; each of them queues as it gets busy (loadedLatency.ts).
  * How we model it: a path costs its unloaded latency times the factor of the busiest of its device
  * and links. Traffic is collected during a quantum and becomes the factors of the next one.
- * Order: the replay loop adds traffic to readBytes/writeBytes and migration adds its copies, then
+ * Order: replay adds its accesses (addAccess) and migration its copies (addCopyTraffic), then
  * endQuantum() computes, clears, and the new readNs/writeNs hold until the next endQuantum().
- * Index: slot = cpuNode * nrNodes + nid, where cpuNode counts the nodes that have CPUs (cpuNodeNid).
+ * Index: slot = cpuNode * nrNodes + nid, where cpuNode counts the nodes with CPUs (cpuNodeNid).
  * Deterministic: + - * / sqrt only; nothing is allocated after construction.
  * Not modelled: request queues shared between tiers (a slow tier's requests filling the cores' and
  * the uncore's buffers before DRAM's); channel and bank conflicts.
@@ -42,7 +42,7 @@ export class AccessCost {
   /** slot -> latency on an idle machine, ns. */
   readonly unloadedReadNs: Float64Array;
   readonly unloadedWriteNs: Float64Array;
-  /** slot -> bytes in this quantum. Added to by the replay loop; cleared by endQuantum. */
+  /** slot -> bytes in this quantum. Written by addAccess; cleared by endQuantum. */
   readonly readBytes: Float64Array;
   readonly writeBytes: Float64Array;
 
@@ -50,6 +50,8 @@ export class AccessCost {
   /** Resources: nodes first (index = nid), then links. */
   readonly #nrResources: number;
   readonly #curves: readonly LoadedLatencyCurve[];
+  /** Resource -> share of its peak lost by overload (links: none). */
+  readonly #overloadLoss: Float64Array;
   /** slot * nrLinks + link -> 1 if the link is on the slot's path. */
   readonly #onPath: Uint8Array;
   /** Resource -> factor in force, utilisation of the last quantum. */
@@ -84,6 +86,8 @@ export class AccessCost {
     this.#curves = [...spec.nodes.map((n) => n.perf.curve), ...spec.links.map((l) => l.curve)];
     for (const curve of this.#curves) assertCurve(curve);
     this.#nrResources = nrNodes + nrLinks;
+    this.#overloadLoss = new Float64Array(this.#nrResources);
+    for (const node of spec.nodes) this.#overloadLoss[node.nid] = node.perf.overloadLoss ?? 0;
     this.#factor = new Float64Array(this.#nrResources).fill(1);
     this.#utilisation = new Float64Array(this.#nrResources);
     this.#resourceRead = new Float64Array(this.#nrResources);
@@ -109,11 +113,15 @@ export class AccessCost {
     this.#dramRoundNs = this.#defaultDramRoundNs();
   }
 
-  /** Adds traffic of CPUs of `cpuNode` to memory of `nid`, as the replay loop does inline. */
-  addTraffic(cpuNode: number, nid: Nid, readBytes: Bytes, writeBytes: Bytes): void {
-    const slot = cpuNode * this.nrNodes + nid;
+  /** Adds one access or many of a slot: what the replay loop calls. */
+  addAccess(slot: number, readBytes: Bytes, writeBytes: Bytes): void {
     this.readBytes[slot] = this.readBytes[slot]! + readBytes;
     this.writeBytes[slot] = this.writeBytes[slot]! + writeBytes;
+  }
+
+  /** Adds traffic of CPUs of `cpuNode` to memory of `nid`. */
+  addTraffic(cpuNode: number, nid: Nid, readBytes: Bytes, writeBytes: Bytes): void {
+    this.addAccess(cpuNode * this.nrNodes + nid, readBytes, writeBytes);
   }
 
   /** Adds the traffic of copying `bytes`, done by the CPUs that copyNs() assumes. */
@@ -149,7 +157,8 @@ export class AccessCost {
         }
       }
       this.#utilisation[r] = busy;
-      this.#factor[r] = steadyFactor(this.#curves[r]!, busy * this.#factor[r]!);
+      const inFlight = busy * this.#factor[r]!;
+      this.#factor[r] = steadyFactor(this.#curves[r]!, inFlight, this.#overloadLoss[r]!);
     }
     this.#updateLatencies();
     this.readBytes.fill(0);
@@ -210,7 +219,7 @@ export class AccessCost {
     }
   }
 
-  /** Applies the factors: the busiest stage of a path makes the queue, the others see its output. */
+  /** Applies the factors: the busiest stage of a path queues, the others see its output. */
   #updateLatencies(): void {
     const nrLinks = this.#nrResources - this.nrNodes;
     for (let slot = 0; slot < this.readNs.length; slot++) {

@@ -12,7 +12,7 @@ import type { CostSpec, SwapSpec } from './machineSpec.ts';
  * latency 1.74 times local (assumption for that host; MLC figure of Cascade Lake) the local round
  * is (1 + 1.74) / 2 = 1.37 times shorter.
  */
-const COPY_BANDWIDTH = 15.15;
+const COPY_BANDWIDTH = 15.2;
 
 export const COST_DEFAULTS: CostSpec = {
   /** Calibrated in migrationCost.ts on lkml 2605.1/00684. */

@@ -9,7 +9,15 @@ export * from './interleaveWeights.ts';
 export * from './loadedLatency.ts';
 export * from './machineResize.ts';
 export * from './machineSpec.ts';
+export * from './machineValidation.ts';
 export * from './memoryTiers.ts';
 export * from './migrationCost.ts';
 export * from './observedMachine.ts';
+export * from './publishedMeasurements.ts';
+export * from './quantity.ts';
 export * from './topology.ts';
+
+/** The reader of machine files: parseMachine(text, fileName), machineJsonSchema(). */
+export function machineFileReader(): Promise<typeof import('./machineFile.ts')> {
+  return import('./machineFile.ts');
+}

@@ -9,17 +9,18 @@
  * kept (Little: in flight = throughput * latency), and the new operating point is the one at which
  * the curve and those bytes agree: u * f(u) = u_last * factor_last. Where the curve ends, the
  * device is saturated: more in flight then only waits longer, and throughput stays at capacity
- * (back-pressure). A constant load settles on f(u) exactly as read off the curve.
- * Not modelled: capacity lost by thrashing beyond saturation; fairness between requesters.
+ * (back-pressure), minus what the device loses by overload (NodePerf.overloadLoss). A constant load
+ * settles on f(u) exactly as read off the curve.
+ * Not modelled: fairness between requesters.
  */
 import { assert } from '../base/assert.ts';
 import type { LoadedLatencyCurve } from './machineSpec.ts';
 
 /**
- * Largest factor: what all cores of a big server can keep in flight (128 cores * 48 lines * 64 B =
- * 393 kB), drained by a 10 GB/s device, is about 39 us, some hundred times an idle access.
+ * Largest factor, far above what any cores can keep in flight: a guard for offered load that does
+ * not slow down when its accesses do.
  */
-export const LATENCY_FACTOR_MAX = 100;
+export const LATENCY_FACTOR_MAX = 10_000;
 
 /**
  * Sustained utilisation at which latency has doubled. The weighted-interleave cover letter puts it
@@ -29,10 +30,11 @@ export const LATENCY_FACTOR_MAX = 100;
 export const KNEE_UTILISATION = 0.875;
 
 /**
- * Factor at the sustained peak: a contended default tier was measured at up to 2.5 times the
- * latency of the alternate tier (Colloid), itself 1.74 times local: 2.5 * 1.74.
+ * Factor at the sustained peak: MLC measured 264.0 ns at peak against 91.2 ns idle on Ice Lake
+ * (2.89), 2.81 on Granite Rapids, 1.9 on Cascade Lake (gjbex/Code-optimization, info/*_mlc.txt).
+ * Higher latencies of contended memory come from what waits in flight beyond the peak.
  */
-export const SATURATION_FACTOR = 4.35;
+export const SATURATION_FACTOR = 2.9;
 
 const SAMPLE_POINTS = [0, 0.3, 0.5, 0.6, 0.7, 0.8, KNEE_UTILISATION, 0.92, 0.96, 1];
 
@@ -74,13 +76,20 @@ export function curveFactor(curve: LoadedLatencyCurve, utilisation: number): num
 /**
  * The latency factor of the next quantum from `inFlight` = utilisation of the last quantum * the
  * factor that was in force then (bytes in flight, in units of unloaded latency * peak).
- * Solves u * f(u) = inFlight on the curve; beyond its end, u stays there and the factor grows.
+ * Solves u * f(u) = inFlight on the curve; beyond its end, u stays there and the factor grows. Of
+ * `overloadLoss` the share 1 - 1/x is lost with x times as much in flight as saturates.
  */
-export function steadyFactor(curve: LoadedLatencyCurve, inFlight: number): number {
+export function steadyFactor(
+  curve: LoadedLatencyCurve,
+  inFlight: number,
+  overloadLoss: number,
+): number {
   const { utilisation: u, factor: f } = curve;
   const last = u.length - 1;
-  if (inFlight >= u[last]! * f[last]!) {
-    return Math.min(inFlight / u[last]!, LATENCY_FACTOR_MAX);
+  const saturating = u[last]! * f[last]!;
+  if (inFlight >= saturating) {
+    const sustained = u[last]! * (1 - overloadLoss * (1 - saturating / inFlight));
+    return Math.min(inFlight / sustained, LATENCY_FACTOR_MAX);
   }
   let i = 1;
   while (u[i]! * f[i]! <= inFlight) i++;
@@ -94,7 +103,7 @@ export function steadyFactor(curve: LoadedLatencyCurve, inFlight: number): numbe
   return base + slope * at;
 }
 
-/** Asserts what LoadedLatencyCurve promises: same length, utilisation rising from 0 to at most 1. */
+/** Asserts what LoadedLatencyCurve promises: equal columns, utilisation rising from 0 to <= 1. */
 export function assertCurve(curve: LoadedLatencyCurve): void {
   const { utilisation: u, factor: f } = curve;
   assert(u.length >= 2 && u.length === f.length, 'curve: two or more points of both columns');

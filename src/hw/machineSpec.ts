@@ -12,6 +12,8 @@ export type KernelProfile = '7.3' | '7.2' | '6.12' | '6.1';
 
 export interface MachineSpec {
   readonly name: string;
+  /** One sentence for lists. */
+  readonly description?: string;
   /** Where the numbers come from: printed in every report. */
   readonly sources: readonly string[];
   readonly kernel: KernelProfile;
@@ -81,10 +83,18 @@ export interface NodePerf {
   readonly readBandwidth: number;
   /** Of writes alone: readBandwidth * mixBandwidth[0]. */
   readonly writeBandwidth: number;
-  /** Sustained peak for a mix of reads and writes, as a fraction of readBandwidth, by read share 0, ¼, ½, ¾, 1. */
+  /**
+   * Sustained peak for a mix of reads and writes, as a fraction of readBandwidth, by read share 0,
+   * ¼, ½, ¾, 1.
+   */
   readonly mixBandwidth: readonly [number, number, number, number, number];
   /** Loaded latency: multiplier of unloaded latency at rising utilisation; loadedLatency.ts. */
   readonly curve: LoadedLatencyCurve;
+  /**
+   * Share of the sustained peak that is lost when far more is in flight than saturates the device
+   * (expanders: thrashed buffers, flow control). Omitted = 0, as measured on DRAM.
+   */
+  readonly overloadLoss?: number;
 }
 
 /** Piecewise linear: factor[i] at utilisation[i]; both rise, utilisation from 0 to at most 1. */

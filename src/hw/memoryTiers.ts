@@ -114,7 +114,7 @@ export function nextBestNid(
   return best;
 }
 
-/** All of `candidates` in the order in which `nid` prefers them: its zonelist's node order. TI-5. */
+/** All of `candidates` in the order in which `nid` prefers them: its zonelist's nodes. TI-5. */
 export function fallbackOrder(spec: MachineSpec, nid: Nid, candidates: readonly Nid[]): Nid[] {
   const order: Nid[] = [];
   const used = new Set<Nid>();

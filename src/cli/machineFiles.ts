@@ -1,0 +1,46 @@
+/**
+ * Machines by name or by file: the shipped ones in machines/ of the package, or a path.
+ */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { UserError } from '../base/assert.ts';
+import type { MachineSpec } from '../hw/index.ts';
+import { packageRoot } from './packageRoot.ts';
+
+function machineFolder(): string {
+  return join(packageRoot(), 'machines');
+}
+
+/** Names of the shipped machines, sorted. */
+export function machineNames(): string[] {
+  return readdirSync(machineFolder())
+    .filter((name) => name.endsWith('.yaml'))
+    .map((name) => basename(name, '.yaml'))
+    .sort();
+}
+
+/**
+ * The machine called `nameOrPath`: a path if it has a slash or ends in .yaml or .yml, else the name
+ * of a shipped machine (or of a file in the current folder).
+ * Errors: UserError for an unknown name, an unreadable file, a wrong machine.
+ */
+export async function readMachine(nameOrPath: string): Promise<MachineSpec> {
+  const { closestWord, parseMachine } = await (await import('../hw/index.ts')).machineFileReader();
+  const isPath = /[/\\]|\.ya?ml$/.test(nameOrPath);
+  const shipped = join(machineFolder(), `${nameOrPath}.yaml`);
+  if (!isPath && existsSync(shipped)) return parseMachine(readText(shipped), shipped);
+  if (isPath || existsSync(nameOrPath)) return parseMachine(readText(nameOrPath), nameOrPath);
+  const near = closestWord(nameOrPath, machineNames());
+  const remedy = near === undefined ? 'hetmem machine list names them' : `did you mean ${near}?`;
+  throw new UserError(nameOrPath, 'no shipped machine and no file of this name', remedy);
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const reason = code === 'ENOENT' ? 'there is no such file' : message;
+    throw new UserError(path, `cannot be read: ${reason}`, 'hetmem machine list names the shipped');
+  }
+}
