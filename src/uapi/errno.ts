@@ -7,6 +7,7 @@ export const EINTR = 4;
 export const EIO = 5;
 export const ENXIO = 6;
 export const EBADF = 9;
+export const ECHILD = 10;
 export const EAGAIN = 11;
 export const ENOMEM = 12;
 export const EACCES = 13;
@@ -31,6 +32,7 @@ const NAMES: ReadonlyMap<number, string> = new Map([
   [EIO, 'EIO'],
   [ENXIO, 'ENXIO'],
   [EBADF, 'EBADF'],
+  [ECHILD, 'ECHILD'],
   [EAGAIN, 'EAGAIN'],
   [ENOMEM, 'ENOMEM'],
   [EACCES, 'EACCES'],

@@ -1,0 +1,123 @@
+/**
+ * MADV_COLLAPSE: small anonymous pages of a 2 MiB range become one huge page, at once
+ * (mm/khugepaged.c: madvise_collapse, hpage_collapse_scan_pmd, collapse_huge_page). OV-31i.
+ *
+ * Order: swap in -> choose the node -> allocate -> check references -> copy -> free the small pages.
+ * Not modelled: collapse of file and shmem ranges (-EINVAL), khugepaged's own scanning.
+ */
+import { type FrameId, HPAGE_PMD_NR, HPAGE_PMD_ORDER, type Nid, type Vpn } from '../base/units.ts';
+import { EAGAIN, EINVAL, ENOMEM } from '../uapi/errno.ts';
+import { GFP_TRANSHUGE } from '../uapi/gfp.ts';
+import { vmEvent } from '../uapi/vmstat.ts';
+import { accessPage, FAULT_ERROR } from './fault.ts';
+import { allocFolio } from './folioLifecycle.ts';
+import { PG_LRU } from './frameTable.ts';
+import type { Kernel } from './kernel.ts';
+import { PTE_KIND_SWAP, pteIsKind } from './pageTable.ts';
+import { PAGE_NOT_PRESENT, PAGE_ZERO, pageAt } from './pageWalk.ts';
+import type { Task } from './task.ts';
+import { mapNewHuge } from './thpFault.ts';
+import { VM_HUGETLB, VM_NOHUGEPAGE, VM_PFNMAP, type Vma } from './vma.ts';
+import { zapRange } from './zap.ts';
+
+const THP_COLLAPSE_ALLOC = vmEvent('thp_collapse_alloc');
+const THP_COLLAPSE_ALLOC_FAILED = vmEvent('thp_collapse_alloc_failed');
+
+/**
+ * Collapses every aligned 2 MiB of [start, end). 0 if all of them are huge afterwards, else
+ * -EINVAL (area, nothing to collapse), -EAGAIN (a page is in use), -ENOMEM (holes, no memory).
+ */
+export function madviseCollapse(k: Kernel, task: Task, start: Vpn, end: Vpn): number {
+  const mm = task.mm!;
+  k.lru.drainAll();
+  let last = 0;
+  for (let vpn = start; vpn < end; ) {
+    const vma = mm.findVma(vpn);
+    if (vma === null) return -ENOMEM;
+    const to = Math.min(end, vma.end);
+    const first = Math.ceil(vpn / HPAGE_PMD_NR) * HPAGE_PMD_NR;
+    if (!mayCollapse(vma) || first > Math.floor(to / HPAGE_PMD_NR) * HPAGE_PMD_NR) return -EINVAL;
+    for (let at = first; at + HPAGE_PMD_NR <= to; at += HPAGE_PMD_NR) {
+      const result = collapseHugePage(k, task, vma, at);
+      if (result === -ENOMEM) return result;
+      if (result !== 0) last = result;
+    }
+    vpn = to;
+  }
+  return last;
+}
+
+function mayCollapse(vma: Vma): boolean {
+  return vma.isAnonymous() && !vma.has(VM_NOHUGEPAGE | VM_HUGETLB | VM_PFNMAP);
+}
+
+function collapseHugePage(k: Kernel, task: Task, vma: Vma, first: Vpn): number {
+  const mm = vma.mm;
+  const slot = mm.slotOf(first);
+  if (slot >= 0 && mm.pmd[slot] !== 0) return 0;
+  if (slot < 0 || mm.leaf[slot] < 0 || vma.anonVma === null) return -EINVAL;
+  swapInAll(k, task, vma, slot);
+  const nid = targetNode(k, vma, first);
+  if (nid < 0) return -EINVAL;
+  const huge = allocFolio(k, HPAGE_PMD_ORDER, GFP_TRANSHUGE, nid, 1 << nid);
+  if (huge < 0) {
+    k.vmstat.count(THP_COLLAPSE_ALLOC_FAILED, 1);
+    return -ENOMEM;
+  }
+  k.vmstat.count(THP_COLLAPSE_ALLOC, 1);
+  if (!allUnused(k, vma, first)) {
+    k.putFolio(huge);
+    return -EAGAIN;
+  }
+  copyPages(k, vma, first, huge);
+  zapRange(k, vma, first, first + HPAGE_PMD_NR);
+  mm.deposit[slot] = mm.leaf[slot];
+  mm.leaf[slot] = -1;
+  mapNewHuge(k, task, vma, slot, huge);
+  return 0;
+}
+
+/** __collapse_huge_page_swapin. */
+function swapInAll(k: Kernel, task: Task, vma: Vma, slot: number): void {
+  const mm = vma.mm;
+  const base = mm.leaf[slot] * HPAGE_PMD_NR;
+  for (let i = 0; i < HPAGE_PMD_NR; i++) {
+    if (!pteIsKind(k.ptes.words[base + i], PTE_KIND_SWAP)) continue;
+    if ((accessPage(k, task, mm.slotVpn[slot] + i, false) & FAULT_ERROR) !== 0) return;
+  }
+}
+
+/** hpage_collapse_find_target_node: where most of the pages are; -1 if an entry is in the way. */
+function targetNode(k: Kernel, vma: Vma, first: Vpn): Nid {
+  const pages = new Int32Array(32);
+  for (let vpn = first; vpn < first + HPAGE_PMD_NR; vpn++) {
+    const page = pageAt(k, vma.mm, vpn);
+    if (page >= 0) pages[k.pm.nidOf(page)]++;
+    else if (page === PAGE_NOT_PRESENT && k.ptes.words[vma.mm.pteIndex(vpn)] !== 0) return -1;
+  }
+  let best = 0;
+  for (let nid = 1; nid < 32; nid++) if (pages[nid] > pages[best]) best = nid;
+  return best;
+}
+
+/** is_refcount_suitable of every page: nobody but page tables and the swap cache refers to it. */
+function allUnused(k: Kernel, vma: Vma, first: Vpn): boolean {
+  k.lru.drainAll();
+  for (let vpn = first; vpn < first + HPAGE_PMD_NR; vpn++) {
+    const page = pageAt(k, vma.mm, vpn);
+    if (page < 0) continue;
+    const head = k.frames.headOf(page);
+    if ((k.frames.flags[head] & PG_LRU) === 0) return false;
+    if (k.frames.refcount[head] !== k.folios.expectedRefs(head)) return false;
+  }
+  return true;
+}
+
+function copyPages(k: Kernel, vma: Vma, first: Vpn, huge: FrameId): void {
+  const content = k.frames.content;
+  if (content === null) return;
+  for (let i = 0; i < HPAGE_PMD_NR; i++) {
+    const page = pageAt(k, vma.mm, first + i);
+    if (page !== PAGE_ZERO && page >= 0) content[huge + i] = content[page];
+  }
+}

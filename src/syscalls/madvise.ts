@@ -1,0 +1,25 @@
+/**
+ * madvise(2): argument checks, then mm's madviseRange (mm/madvise.c: do_madvise). OV-31g.
+ * Not modelled: MADV_HWPOISON and MADV_SOFT_OFFLINE (-EINVAL, as without memory failure handling).
+ */
+
+import { type Kernel, madviseCollapse, madviseRange, type Task } from '../mm/index.ts';
+import { EINVAL } from '../uapi/errno.ts';
+import { MADV_COLLAPSE } from '../uapi/mman.ts';
+import { isPageAligned, pageOf, pagesOf, wrapsAround } from './addressRange.ts';
+
+/** Returns 0, -EINVAL, -ENOMEM (holes), and what the advice itself answers. */
+export function madvise(
+  k: Kernel,
+  caller: Task,
+  addr: number,
+  len: number,
+  advice: number,
+): number {
+  if (!isPageAligned(addr) || wrapsAround(addr, len)) return -EINVAL;
+  const start = pageOf(addr);
+  const end = start + pagesOf(len);
+  if (end === start) return 0;
+  if (advice === MADV_COLLAPSE) return madviseCollapse(k, caller, start, end);
+  return madviseRange(k, caller, start, end, advice);
+}

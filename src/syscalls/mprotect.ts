@@ -1,0 +1,19 @@
+/**
+ * mprotect(2) (mm/mprotect.c: do_mprotect_pkey).
+ * Not modelled: PROT_GROWSDOWN and PROT_GROWSUP, protection keys, open modes of files (-EACCES).
+ */
+
+import { type Kernel, mprotectRange, type Task } from '../mm/index.ts';
+import { EINVAL, ENOMEM } from '../uapi/errno.ts';
+import { PROT_EXEC, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
+import { isPageAligned, pageOf, pagesOf, wrapsAround } from './addressRange.ts';
+
+/** Returns 0, -EINVAL (alignment, protection bits) or -ENOMEM (part of the range is not mapped). */
+export function mprotect(k: Kernel, caller: Task, addr: number, len: number, prot: number): number {
+  if (!isPageAligned(addr)) return -EINVAL;
+  if (len === 0) return 0;
+  if (wrapsAround(addr, len)) return -ENOMEM;
+  if ((prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC)) !== 0) return -EINVAL;
+  const start = pageOf(addr);
+  return mprotectRange(k, caller.mm!, start, start + pagesOf(len), prot);
+}

@@ -1,0 +1,33 @@
+/**
+ * The mode and node mask that mbind and set_mempolicy share (mm/mempolicy.c: sanitize_mpol_flags,
+ * mpol_new, mpol_set_nodemask). MP-70, MP-74, MP-75, MP-94.
+ */
+
+import {
+  type Kernel,
+  type Mempolicy,
+  makePolicy,
+  sanitizeMpolMode,
+  type Task,
+} from '../mm/index.ts';
+import { EINVAL } from '../uapi/errno.ts';
+import { MPOL_MODE_FLAGS, MPOL_WEIGHTED_INTERLEAVE } from '../uapi/mempolicy.ts';
+import { memsAllowedOf } from './targetTask.ts';
+
+/** MP-70: the mode without its flags, or -EINVAL. 6.1 had no weighted interleave. */
+export function policyMode(k: Kernel, modeArgument: number): number {
+  const old = k.spec.kernel === '6.1';
+  const mode = sanitizeMpolMode(modeArgument, !old);
+  return old && mode === MPOL_WEIGHTED_INTERLEAVE ? -EINVAL : mode;
+}
+
+/** A policy of the caller, null for MPOL_DEFAULT, or -EINVAL. Preconditions: the mode is valid. */
+export function policyOf(
+  k: Kernel,
+  caller: Task,
+  modeArgument: number,
+  nodes: number,
+): Mempolicy | null | number {
+  const mode = modeArgument & ~MPOL_MODE_FLAGS;
+  return makePolicy(mode, modeArgument & MPOL_MODE_FLAGS, nodes, memsAllowedOf(k, caller));
+}
