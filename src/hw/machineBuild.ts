@@ -4,7 +4,7 @@
  *
  * How we model it: nodes are laid out in the file's order. Without low zones memory begins at
  * 4 GiB, so that all of it is ZONE_NORMAL or ZONE_MOVABLE; with them the first node has ZONE_DMA
- * (16 MiB) and ZONE_DMA32 up to 3 GiB, a PCI window of 1 GiB, and the rest from 4 GiB on, as on x86.
+ * (16 MiB) and ZONE_DMA32 up to 3 GiB, a PCI window of 1 GiB, and the rest from 4 GiB on (x86).
  * Distances come from latencies (local 10), as firmware makes its SLIT; a path between two CPU-less
  * nodes goes through the CPUs that are closest to both.
  * Preconditions of everything here: the fields passed MACHINE_SCHEMA.

@@ -2,11 +2,12 @@
  * The shipped machines against published measurements: MLC tables, migration bandwidth, weighted
  * interleave, STREAM's loss by 1:1 interleave. Expected values are quotations.
  *
- * Weighted interleave: the mail does not say how many expanders its host has, nor how many lines its
- * cores keep in flight. Four x8 expanders with the figures of another publication are taken, and 48
- * lines (the L2 miss queue of a Golden Cove core, an assumption). overload_loss of the expanders is
- * the one constant that was chosen on these figures; the rest of each machine file is independent of
- * them. "min()" is the model without queueing: each node's peak over its share of the pages.
+ * Weighted interleave: the mail does not say how many expanders its host has, nor how many lines
+ * its cores keep in flight. Four x8 expanders with the figures of another publication are taken,
+ * and 48 lines (the L2 miss queue of a Golden Cove core, an assumption). overload_loss of the
+ * expanders is the one constant that was chosen on these figures; the rest of each machine file is
+ * independent of them. "min()" is the model without queueing: each node's peak over its share of
+ * the pages.
  */
 import { type Nid, type Order, PAGE_SIZE } from '../base/units.ts';
 import { AccessCost, mixedBandwidth } from './accessCost.ts';

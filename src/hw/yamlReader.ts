@@ -76,7 +76,8 @@ export class YamlFile<Value> {
     schema: Schema,
   ): YamlFile<z.output<Schema>> {
     const lines = new LineCounter();
-    const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+    const options = { lineCounter: lines, prettyErrors: false, logLevel: 'error' } as const;
+    const document = parseDocument(text, options);
     const syntax = document.errors.map((error) => ({
       place: placeAt(fileName, lines, error.pos[0]),
       path: '',
