@@ -8,7 +8,7 @@
  * `nrPages`.
  */
 import type { Nanoseconds, Nid, Vpn } from '../base/units.ts';
-import { PageIndex, resized } from './pageIndex.ts';
+import { PageIndex, ROWS_INITIAL, resized } from './pageIndex.ts';
 
 /** Read-only side: what views hand to policies. Valid rows: [0, nrRows) with pid >= 0. */
 export interface HeatView {
@@ -37,7 +37,7 @@ export class HeatTable implements HeatView {
   nid: Int8Array;
 
   /** `capacity` rows to begin with, a power of two; doubles when full. */
-  constructor(capacity = 1024) {
+  constructor(capacity = ROWS_INITIAL) {
     this.#index = new PageIndex(capacity);
     this.nrPages = new Int32Array(capacity);
     this.reads = new Uint32Array(capacity);

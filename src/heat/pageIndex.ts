@@ -13,6 +13,9 @@ import type { Vpn } from '../base/units.ts';
 /** pid of a row that is not in use. */
 export const NO_PID = -1;
 
+/** Rows a table has room for at first, unless told otherwise. */
+export const ROWS_INITIAL = 1024;
+
 export class PageIndex {
   /** Row -> pid | NO_PID. */
   pid: Int32Array;
@@ -30,7 +33,7 @@ export class PageIndex {
   #firstFree = -1;
 
   /** `capacity` rows to begin with, a power of two. */
-  constructor(capacity = 1024) {
+  constructor(capacity = ROWS_INITIAL) {
     assert(capacity > 0 && (capacity & (capacity - 1)) === 0, `capacity ${capacity}: power of two`);
     this.pid = new Int32Array(capacity).fill(NO_PID);
     this.vpn = new Float64Array(capacity);

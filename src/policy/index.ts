@@ -1,0 +1,27 @@
+/** Policies: the interface, the tables they see and write, and the list of them. */
+import { firstTouch } from './firstTouch.ts';
+import { hemem } from './hemem.ts';
+import { interleave, weightedInterleave } from './interleave.ts';
+import { numaBalancing } from './numaBalancing.ts';
+import { oracle } from './oracle.ts';
+import type { PolicyDescription } from './policy.ts';
+
+export * from './hostView.ts';
+export * from './knob.ts';
+export * from './migrationPlan.ts';
+export * from './policy.ts';
+
+/** All policies, in the order of tables and help: base lines, kernel, research, bound. */
+export const POLICIES: readonly PolicyDescription[] = [
+  firstTouch,
+  interleave,
+  weightedInterleave,
+  numaBalancing,
+  hemem,
+  oracle,
+];
+
+/** The policy of that name, or null. */
+export function findPolicy(name: string): PolicyDescription | null {
+  return POLICIES.find((policy) => policy.name === name) ?? null;
+}

@@ -1,0 +1,109 @@
+/**
+ * Knobs: what a user can set of a policy, with its default, its limits and what it means. Declared
+ * as data, so that experiment files are checked, help is printed and sweeps are planned from the
+ * same table. Workloads declare theirs in the same shape.
+ */
+
+export interface NumberKnob {
+  readonly kind: 'number' | 'integer';
+  readonly name: string;
+  readonly default: number;
+  readonly min: number;
+  readonly max: number;
+  /** '' for plain numbers and shares. */
+  readonly unit: string;
+  readonly doc: string;
+}
+
+export interface BooleanKnob {
+  readonly kind: 'boolean';
+  readonly name: string;
+  readonly default: boolean;
+  readonly doc: string;
+}
+
+export interface ChoiceKnob {
+  readonly kind: 'choice';
+  readonly name: string;
+  readonly default: string;
+  readonly choices: readonly string[];
+  readonly doc: string;
+}
+
+export type Knob = NumberKnob | BooleanKnob | ChoiceKnob;
+export type KnobValue = number | string | boolean;
+/** A value for every declared knob. */
+export type KnobValues = Readonly<Record<string, KnobValue>>;
+
+export interface ResolvedKnobs {
+  /** Complete: what was not given has its default. Only to be used if there is no problem. */
+  readonly values: KnobValues;
+  /** What is wrong with the parameters given; the caller knows the place (file:line:column). */
+  readonly problems: readonly KnobProblem[];
+}
+
+export interface KnobProblem {
+  readonly name: string;
+  readonly problem: string;
+  readonly remedy: string;
+}
+
+/** Checks the parameters a user gave against the declared knobs, and adds the defaults. */
+export function resolveKnobs(
+  knobs: readonly Knob[],
+  params: Readonly<Record<string, unknown>>,
+): ResolvedKnobs {
+  const problems: KnobProblem[] = [];
+  const values: Record<string, KnobValue> = {};
+  for (const knob of knobs) values[knob.name] = knob.default;
+  for (const [name, value] of Object.entries(params)) {
+    const knob = knobs.find((candidate) => candidate.name === name);
+    if (knob === undefined) {
+      const names = knobs.map((candidate) => candidate.name).join(', ');
+      const remedy = names === '' ? 'it has none' : `it has ${names}`;
+      problems.push({ name, problem: `there is no knob ${name}`, remedy });
+      continue;
+    }
+    const problem = problemOf(knob, value);
+    if (problem === null) values[name] = value as KnobValue;
+    else problems.push({ name, problem, remedy: knob.doc });
+  }
+  return { values, problems };
+}
+
+function problemOf(knob: Knob, value: unknown): string | null {
+  if (knob.kind === 'boolean') {
+    return typeof value === 'boolean' ? null : `${knob.name} is true or false, not ${show(value)}`;
+  }
+  if (knob.kind === 'choice') {
+    if (typeof value === 'string' && knob.choices.includes(value)) return null;
+    return `${knob.name} is one of ${knob.choices.join(', ')}, not ${show(value)}`;
+  }
+  const { name, min, max } = knob;
+  const unit = knob.unit === '' ? '' : ` ${knob.unit}`;
+  if (typeof value !== 'number' || !Number.isFinite(value)) {
+    return `${name} is a number${unit === '' ? '' : ` of${unit}`}, not ${show(value)}`;
+  }
+  if (knob.kind === 'integer' && !Number.isInteger(value)) {
+    return `${name} is a whole number${unit === '' ? '' : ` of${unit}`}, not ${value}`;
+  }
+  if (value < min || value > max) return `${name} is ${min} to ${max}${unit}, not ${value}`;
+  return null;
+}
+
+function show(value: unknown): string {
+  return typeof value === 'string' ? `"${value}"` : String(value);
+}
+
+/** A number knob's value. Preconditions: `values` come from resolveKnobs of its declaration. */
+export function numberOf(values: KnobValues, name: string): number {
+  return values[name] as number;
+}
+
+export function booleanOf(values: KnobValues, name: string): boolean {
+  return values[name] as boolean;
+}
+
+export function choiceOf(values: KnobValues, name: string): string {
+  return values[name] as string;
+}

@@ -1,0 +1,91 @@
+/**
+ * What Linux does by itself: NUMA balancing and demotion in reclaim, switched on by sysctl
+ * (kernel/sched/fair.c, mm/memory.c: do_numa_page, mm/vmscan.c: demote_folio_list; TI-10..TI-28).
+ * Mode 2 (MEMORY_TIERING) promotes pages of slow nodes whose hint fault comes soon after marking;
+ * mode 1 migrates towards the CPUs that use a page and knows no tiers; 3 is both.
+ *
+ * Decides on nothing: the mechanisms are the kernel's own (in mm/ of the model), this only sets
+ * them up as TI-28 recommends.
+ */
+import { booleanOf, type KnobValues, type NumberKnob, numberOf } from './knob.ts';
+import { NO_NEEDS, NO_SETTINGS, type Policy, type PolicyDescription } from './policy.ts';
+
+const NUMBERS: readonly { readonly knob: NumberKnob; readonly sysctl: string }[] = [
+  {
+    knob: integer('mode', 2, 0, 3, '', 'numa_balancing: 1 normal, 2 memory tiering, 3 both, 0 off'),
+    sysctl: 'numa_balancing',
+  },
+  {
+    knob: integer('rateLimit', 65536, 1, 1 << 20, 'MB/s', 'promotion rate limit (TI-26)'),
+    sysctl: 'numa_balancing_promote_rate_limit_MBps',
+  },
+  {
+    knob: integer(
+      'hotThreshold',
+      1000,
+      1,
+      60_000,
+      'ms',
+      'hint fault latency of a hot page (TI-25)',
+    ),
+    sysctl: 'numa_balancing_hot_threshold_ms',
+  },
+  {
+    knob: integer('scanDelay', 1000, 0, 60_000, 'ms', 'age of a program at its first scan'),
+    sysctl: 'numa_balancing_scan_delay_ms',
+  },
+  {
+    knob: integer('scanPeriodMin', 1000, 1, 60_000, 'ms', 'shortest time between two scans'),
+    sysctl: 'numa_balancing_scan_period_min_ms',
+  },
+  {
+    knob: integer('scanPeriodMax', 60_000, 1, 600_000, 'ms', 'longest time between two scans'),
+    sysctl: 'numa_balancing_scan_period_max_ms',
+  },
+  {
+    knob: integer('scanSize', 256, 1, 1 << 20, 'MiB', 'memory marked in one scan'),
+    sysctl: 'numa_balancing_scan_size_mb',
+  },
+];
+
+export const numaBalancing: PolicyDescription = {
+  name: 'numa-balancing',
+  summary: "the kernel's own: promotion by hint faults, demotion in reclaim",
+  source: 'kernel/sched/fair.c, mm/vmscan.c; sysctl kernel.numa_balancing',
+  knobs: [
+    ...NUMBERS.map(({ knob }) => knob),
+    {
+      kind: 'boolean',
+      name: 'demotion',
+      default: true,
+      doc: '/sys/kernel/mm/numa/demotion_enabled; without it promotion ends when fast nodes fill',
+    },
+  ],
+  make: (values) => makeNumaBalancing(values),
+};
+
+function makeNumaBalancing(values: KnobValues): Policy {
+  const sysctl: Record<string, number | boolean> = {
+    demotion_enabled: booleanOf(values, 'demotion'),
+  };
+  for (const number of NUMBERS) sysctl[number.sysctl] = numberOf(values, number.knob.name);
+  return {
+    name: 'numa-balancing',
+    needs: NO_NEEDS,
+    settings: { ...NO_SETTINGS, sysctl },
+    periodNs: 0,
+    planCapacity: 1,
+    decide: () => {},
+  };
+}
+
+function integer(
+  name: string,
+  initial: number,
+  min: number,
+  max: number,
+  unit: string,
+  doc: string,
+): NumberKnob {
+  return { kind: 'integer', name, default: initial, min, max, unit, doc };
+}

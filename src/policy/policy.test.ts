@@ -1,0 +1,468 @@
+import { describe, expect, it } from 'vitest';
+import { RandomStream } from '../base/prng.ts';
+import { HeatTable } from '../heat/index.ts';
+import { EBUSY } from '../uapi/errno.ts';
+import { MPOL_WEIGHTED_INTERLEAVE } from '../uapi/mempolicy.ts';
+import { Hemem } from './hemem.ts';
+import { HEMEM_KNOBS, hememKnobs } from './hememKnobs.ts';
+import {
+  type FutureTable,
+  findPolicy,
+  type HostView,
+  type KnobValues,
+  MigrationPlan,
+  NO_SETTINGS,
+  POLICIES,
+  type Policy,
+  REASON_DEMOTE,
+  REASON_PROMOTE,
+  resolveKnobs,
+} from './index.ts';
+import { skeleton } from './skeleton.ts';
+
+const PID = 100;
+
+/** Two nodes, 0 fast and 1 slow; a page is an entry of a Map; plans are carried out at once. */
+class NaiveHost {
+  readonly capacity: readonly [number, number];
+  readonly where = new Map<number, number>();
+  readonly heat = new HeatTable();
+  /** Pages that answer -EBUSY. */
+  readonly busy = new Set<number>();
+  future: FutureTable | null = null;
+  nowNs = 0;
+  migrated = 0;
+  #outcome: { page: number; nrPages: number; nid: number; reason: number; status: number }[] = [];
+  #moved: number[] = [];
+
+  constructor(fastPages: number, slowPages: number) {
+    this.capacity = [fastPages, slowPages];
+  }
+
+  /** First touch of pages [from, to). */
+  touch(from: number, to: number): void {
+    for (let vpn = from; vpn < to; vpn++) this.where.set(vpn, this.free(0) > 0 ? 0 : 1);
+  }
+
+  free(nid: number): number {
+    let used = 0;
+    for (const at of this.where.values()) if (at === nid) used++;
+    return this.capacity[nid] - used;
+  }
+
+  on(nid: number): number[] {
+    return [...this.where].filter(([, at]) => at === nid).map(([vpn]) => vpn);
+  }
+
+  view(policy: Policy): HostView {
+    const o = this.#outcome;
+    const moved = this.#moved;
+    const view: HostView = {
+      nowNs: this.nowNs,
+      intervalNs: policy.periodNs,
+      nodes: {
+        nrNodes: 2,
+        hasCpu: Uint8Array.of(1, 0),
+        isToptier: Uint8Array.of(1, 0),
+        capacity: Float64Array.from(this.capacity),
+        free: Float64Array.of(this.free(0), this.free(1)),
+        incoming: new Float64Array(2),
+        low: new Float64Array(2),
+        high: new Float64Array(2),
+        promo: new Float64Array(2),
+        latencyNs: Float64Array.of(100, 250),
+        bandwidth: Float64Array.of(100, 20),
+        demotionNid: Int8Array.of(1, -1),
+      },
+      heat: this.heat,
+      residency: this.#walk(),
+      vmstat: new Map(),
+      outcome: {
+        nrRows: o.length,
+        keyKind: new Uint8Array(o.length),
+        pid: new Int32Array(o.length).fill(PID),
+        page: Float64Array.from(o, (row) => row.page),
+        nrPages: Int32Array.from(o, (row) => row.nrPages),
+        targetNid: Int8Array.from(o, (row) => row.nid),
+        reason: Uint8Array.from(o, (row) => row.reason),
+        status: Int16Array.from(o, (row) => row.status),
+        migratedPages: Int32Array.from(moved),
+      },
+      pendingPages: 0,
+      future: this.future,
+    };
+    return view;
+  }
+
+  /** One round; returns the plan's rows as text. */
+  round(policy: Policy): string[] {
+    const plan = new MigrationPlan(policy.planCapacity);
+    policy.decide(this.view(policy), plan);
+    this.heat.clear();
+    this.nowNs += policy.periodNs;
+    this.#outcome = [];
+    this.#moved = [];
+    const rows: string[] = [];
+    for (let row = 0; row < plan.nrRows; row++) {
+      const page = plan.page[row];
+      const nrPages = plan.nrPages[row];
+      const nid = plan.targetNid[row];
+      const reason = plan.reason[row];
+      rows.push(`${reason === REASON_PROMOTE ? 'promote' : 'demote'} ${page}+${nrPages}>${nid}`);
+      let status = nid;
+      let moved = 0;
+      for (let vpn = page; vpn < page + nrPages; vpn++) {
+        const at = this.where.get(vpn);
+        if (at === undefined || at === nid) continue;
+        if (this.busy.has(vpn)) {
+          status = -EBUSY;
+          continue;
+        }
+        this.where.set(vpn, nid);
+        moved++;
+      }
+      expect(this.free(nid), 'a plan fits').toBeGreaterThanOrEqual(0);
+      this.migrated += moved;
+      this.#outcome.push({ page, nrPages, nid, reason, status });
+      this.#moved.push(moved);
+    }
+    return rows;
+  }
+
+  sample(vpn: number, reads: number, writes: number): void {
+    this.heat.see(PID, vpn, 1, reads, writes, this.where.get(vpn) ?? -1, this.nowNs);
+  }
+
+  #walk() {
+    const vpns = [...this.where.keys()].sort((a, b) => a - b);
+    return {
+      nrRows: vpns.length,
+      pid: new Int32Array(vpns.length).fill(PID),
+      vpn: Float64Array.from(vpns),
+      nrPages: new Int32Array(vpns.length).fill(1),
+      folioPages: new Int32Array(vpns.length).fill(1),
+      nid: Int8Array.from(vpns, (vpn) => this.where.get(vpn)!),
+    };
+  }
+}
+
+function make(name: string, params: Record<string, unknown> = {}): Policy {
+  const description = findPolicy(name)!;
+  const { values, problems } = resolveKnobs(description.knobs, params);
+  expect(problems).toEqual([]);
+  return description.make(values, new RandomStream(1, `policy/${name}`));
+}
+
+function makeHemem(params: Record<string, unknown> = {}): Hemem {
+  return new Hemem(hememKnobs(resolveKnobs(HEMEM_KNOBS, params).values));
+}
+
+describe('the list of policies', () => {
+  it('has every policy under its own name, with knobs whose defaults are allowed', () => {
+    expect(new Set(POLICIES.map(({ name }) => name)).size).toBe(POLICIES.length);
+    for (const description of [...POLICIES, skeleton]) {
+      const { values, problems } = resolveKnobs(description.knobs, {});
+      const given = resolveKnobs(description.knobs, values);
+      expect([...problems, ...given.problems]).toEqual([]);
+      const policy = description.make(values, new RandomStream(1, 'policy/x'));
+      expect(policy.name).toBe(description.name);
+      expect(Number.isInteger(policy.periodNs)).toBe(true);
+    }
+    expect(findPolicy('none')).toBeNull();
+  });
+
+  it('sets up the kernel where the kernel decides', () => {
+    expect(make('numa-balancing').settings.sysctl).toMatchObject({
+      numa_balancing: 2,
+      demotion_enabled: true,
+    });
+    expect(make('numa-balancing', { mode: 1, demotion: false }).settings.sysctl).toMatchObject({
+      numa_balancing: 1,
+      demotion_enabled: false,
+    });
+    expect(make('weighted-interleave').settings.mempolicy).toEqual({
+      mode: MPOL_WEIGHTED_INTERLEAVE,
+      nodes: 'all',
+      weights: 'auto',
+    });
+    const weights = { autoWeights: false, weightToptier: 5, weightSlow: 2 };
+    expect(make('weighted-interleave', weights).settings.mempolicy?.weights).toEqual({
+      toptier: 5,
+      slow: 2,
+    });
+    expect(make('first-touch').settings).toMatchObject({ ...NO_SETTINGS, sysctl: {} });
+  });
+});
+
+describe('resolveKnobs', () => {
+  const knobs = findPolicy('hemem')!.knobs;
+
+  it('adds defaults', () => {
+    expect(resolveKnobs(knobs, { hotReads: 4 }).values).toMatchObject({
+      hotReads: 4,
+      hotWrites: 4,
+      unit: '2MiB',
+    });
+  });
+
+  it.each<[Record<string, unknown>, string]>([
+    [{ hotRead: 4 }, 'there is no knob hotRead'],
+    [{ hotReads: 0 }, 'hotReads is 1 to 1000000 samples, not 0'],
+    [{ hotReads: 1.5 }, 'hotReads is a whole number of samples, not 1.5'],
+    [{ hotReads: 'many' }, 'hotReads is a number of samples, not "many"'],
+    [{ period: Number.NaN }, 'period is a number of ms, not NaN'],
+    [{ unit: '1GiB' }, 'unit is one of 2MiB, 4KiB, not "1GiB"'],
+  ])('refuses %o', (params, problem) => {
+    expect(resolveKnobs(knobs, params).problems.map((p) => p.problem)).toEqual([problem]);
+  });
+
+  it('refuses a number for a switch', () => {
+    const { problems } = resolveKnobs(findPolicy('numa-balancing')!.knobs, { demotion: 1 });
+    expect(problems.map((p) => p.problem)).toEqual(['demotion is true or false, not 1']);
+  });
+});
+
+describe('MigrationPlan', () => {
+  it('refuses rows above its capacity', () => {
+    const plan = new MigrationPlan(1);
+    expect(plan.migrateVirtual(1, 5, 2, 0, REASON_PROMOTE)).toBe(true);
+    expect(plan.migratePhysical(5, 1, 7, 0, REASON_DEMOTE)).toBe(false);
+    expect([plan.nrRows, plan.nrPagesTotal]).toEqual([1, 2]);
+  });
+});
+
+describe('skeleton', () => {
+  it('promotes what was seen often enough', () => {
+    const host = new NaiveHost(4, 16);
+    host.touch(0, 4);
+    host.touch(10, 14);
+    host.where.delete(0);
+    host.sample(10, 1, 1);
+    host.sample(11, 1, 0);
+    host.sample(1, 9, 9);
+    const policy = skeleton.make(resolveKnobs(skeleton.knobs, {}).values, null as never);
+    expect(host.round(policy)).toEqual(['promote 10+1>0']);
+  });
+});
+
+describe('hemem', () => {
+  const small = { unit: '4KiB', reserveShare: 0 };
+
+  it('promotes at 8 reads or 4 writes, write-hot pages first (TI-42)', () => {
+    const host = new NaiveHost(8, 16);
+    host.touch(0, 8);
+    host.touch(20, 28);
+    for (let vpn = 0; vpn < 8; vpn++) host.where.delete(vpn);
+    const policy = makeHemem(small);
+    host.sample(20, 7, 3);
+    host.sample(21, 8, 0);
+    host.sample(22, 0, 4);
+    expect(host.round(policy)).toEqual(['promote 22+1>0', 'promote 21+1>0']);
+  });
+
+  it('makes room by demoting the cold page that is longest in the list (TI-44)', () => {
+    const host = new NaiveHost(4, 16);
+    host.touch(0, 4);
+    host.touch(10, 12);
+    const policy = makeHemem(small);
+    host.sample(0, 8, 0);
+    host.sample(10, 8, 0);
+    expect(host.round(policy)).toEqual(['demote 1+1>1', 'promote 10+1>0']);
+    expect(host.on(0).sort((a, b) => a - b)).toEqual([0, 2, 3, 10]);
+    host.sample(0, 8, 0);
+    expect(host.round(policy)).toEqual([]);
+  });
+
+  it('stops when every fast page is hot (TI-44)', () => {
+    const host = new NaiveHost(2, 16);
+    host.touch(0, 2);
+    host.touch(10, 12);
+    const policy = makeHemem(small);
+    for (const vpn of [0, 1, 10]) host.sample(vpn, 8, 0);
+    expect(host.round(policy)).toEqual([]);
+  });
+
+  it('halves all counts when one page has 18 samples (TI-43)', () => {
+    const host = new NaiveHost(64, 16);
+    host.touch(0, 4);
+    const policy = makeHemem(small);
+    host.sample(0, 9, 0);
+    host.sample(1, 18, 0);
+    host.sample(2, 9, 0);
+    host.round(policy);
+    expect(policy.countsOf(PID, 2)).toEqual({ reads: 9, writes: 0 });
+    host.sample(0, 1, 0);
+    host.round(policy);
+    expect(policy.countsOf(PID, 0)).toEqual({ reads: 5, writes: 0 });
+  });
+
+  it('cools units that nobody touches, in the background (TI-43)', () => {
+    const host = new NaiveHost(64, 16);
+    host.touch(0, 3);
+    const policy = makeHemem({ ...small, coolingScan: 1 });
+    host.sample(2, 9, 0);
+    host.round(policy);
+    host.sample(0, 18, 0);
+    host.round(policy);
+    host.round(policy);
+    host.round(policy);
+    expect(policy.countsOf(PID, 2)).toEqual({ reads: 4, writes: 0 });
+  });
+
+  it('counts and migrates 2 MiB units', () => {
+    const host = new NaiveHost(1024, 4096);
+    host.touch(0, 1024);
+    host.touch(2048, 2560);
+    const policy = makeHemem({ reserveShare: 0 });
+    for (let vpn = 2100; vpn < 2108; vpn++) host.sample(vpn, 1, 0);
+    expect(host.round(policy)).toEqual(['demote 0+512>1', 'promote 2048+512>0']);
+  });
+
+  it('keeps a share of the fast node free', () => {
+    const host = new NaiveHost(100, 100);
+    host.touch(0, 100);
+    const policy = makeHemem({ ...small, reserveShare: 0.05 });
+    host.round(policy);
+    expect(host.free(0)).toBe(5);
+    expect(host.round(policy)).toEqual([]);
+  });
+
+  it('migrates no more than its rate allows', () => {
+    const host = new NaiveHost(100, 100);
+    host.touch(0, 100);
+    // 4096 B/ms * 10 ms: 10 pages a round.
+    const policy = makeHemem({ ...small, reserveShare: 0.5, migrateRate: 0.004096 });
+    expect(host.round(policy)).toHaveLength(10);
+  });
+
+  it('retries busy pages with growing pauses (TI-91)', () => {
+    const host = new NaiveHost(8, 16);
+    host.touch(0, 8);
+    host.touch(20, 21);
+    for (let vpn = 0; vpn < 8; vpn++) host.where.delete(vpn);
+    host.busy.add(20);
+    const policy = makeHemem(small);
+    host.sample(20, 8, 0);
+    const tried: number[] = [];
+    for (let round = 0; round < 30; round++) if (host.round(policy).length > 0) tried.push(round);
+    expect(tried).toEqual([0, 3, 8, 17]);
+  });
+
+  it('forgets pages that are gone', () => {
+    const host = new NaiveHost(64, 16);
+    host.touch(0, 4);
+    const policy = makeHemem(small);
+    host.round(policy);
+    host.where.delete(3);
+    host.round(policy);
+    expect(policy.countsOf(PID, 3)).toBeNull();
+    expect(policy.countsOf(PID, 2)).not.toBeNull();
+  });
+
+  it('decides the same twice', () => {
+    const run = (): string[] => {
+      const host = new NaiveHost(64, 512);
+      host.touch(0, 400);
+      const policy = makeHemem({ ...small, reserveShare: 0.02 });
+      const random = new RandomStream(3, 'hemem.test');
+      const rows: string[] = [];
+      for (let round = 0; round < 40; round++) {
+        for (let i = 0; i < 100; i++) host.sample(random.below(random.below(400) + 1), 1, i & 1);
+        rows.push(...host.round(policy));
+      }
+      return rows;
+    };
+    const first = run();
+    expect(first.length).toBeGreaterThan(20);
+    expect(run()).toEqual(first);
+  });
+});
+
+describe('oracle', () => {
+  /** accesses by page, hottest first, as the simulator sorts them. */
+  function future(window: number, accesses: readonly [number, number][]): FutureTable {
+    const rows = [...accesses].sort((a, b) => b[1] - a[1] || a[0] - b[0]);
+    return {
+      window,
+      nrRows: rows.length,
+      pid: new Int32Array(rows.length).fill(PID),
+      vpn: Float64Array.from(rows, ([vpn]) => vpn),
+      accesses: Float64Array.from(rows, ([, n]) => n),
+    };
+  }
+
+  function oracle(params: KnobValues = {}): Policy {
+    return make('oracle', params);
+  }
+
+  it('keeps the pages with most coming accesses in the fast node', () => {
+    const host = new NaiveHost(3, 16);
+    host.touch(0, 8);
+    host.future = future(0, [
+      [0, 5],
+      [4, 50],
+      [5, 40],
+      [7, 3],
+    ]);
+    expect(host.round(oracle())).toEqual(['demote 1+2>1', 'promote 4+2>0']);
+    expect(host.on(0).sort((a, b) => a - b)).toEqual([0, 4, 5]);
+  });
+
+  it('changes its mind with the window, and only then', () => {
+    const host = new NaiveHost(2, 16);
+    host.touch(0, 4);
+    const policy = oracle();
+    host.future = future(0, [
+      [0, 9],
+      [1, 9],
+    ]);
+    expect(host.round(policy)).toEqual([]);
+    host.future = future(1, [
+      [2, 9],
+      [3, 9],
+    ]);
+    expect(host.round(policy)).toEqual(['demote 0+2>1', 'promote 2+2>0']);
+    expect(host.round(policy)).toEqual([]);
+  });
+
+  it('migrates only what pays when migrations are charged', () => {
+    const host = new NaiveHost(2, 16);
+    host.touch(0, 4);
+    // 150 ns gained an access: a swap of 2 * 1240 ns needs more than 16 accesses.
+    const table: [number, number][] = [
+      [0, 1],
+      [1, 2],
+      [2, 18],
+      [3, 17],
+    ];
+    host.future = future(0, table);
+    expect(host.round(oracle({ migration: 'charged' }))).toEqual(['demote 0+1>1', 'promote 2+1>0']);
+    const free = new NaiveHost(2, 16);
+    free.touch(0, 4);
+    free.future = future(0, table);
+    expect(free.round(oracle())).toEqual(['demote 0+2>1', 'promote 2+2>0']);
+  });
+
+  it('does nothing where nobody knows the future', () => {
+    const host = new NaiveHost(2, 16);
+    host.touch(0, 4);
+    expect(host.round(oracle())).toEqual([]);
+  });
+
+  it('reaches the best hit ratio that any placement can have', () => {
+    const host = new NaiveHost(50, 500);
+    host.touch(0, 400);
+    const random = new RandomStream(4, 'oracle.test');
+    const accesses: [number, number][] = [];
+    for (let vpn = 0; vpn < 400; vpn++) accesses.push([vpn, random.below(1000) + 1]);
+    host.future = future(0, accesses);
+    host.round(oracle());
+    const hits = accesses.reduce((sum, [vpn, n]) => sum + (host.where.get(vpn) === 0 ? n : 0), 0);
+    const best = accesses
+      .map(([, n]) => n)
+      .sort((a, b) => b - a)
+      .slice(0, 50)
+      .reduce((sum, n) => sum + n, 0);
+    expect(hits).toBe(best);
+  });
+});
