@@ -40,6 +40,7 @@ export class ChunkReader {
   sequence = 0;
   nrBlocks = 0;
   pageEncoding = 0;
+  weightEncoding = 0;
   accesses = 0;
   runs = 0;
   slices = 0;
@@ -77,6 +78,7 @@ export class ChunkReader {
     this.type = head[4]!;
     this.nrBlocks = nrBlocks;
     this.pageEncoding = head[6]!;
+    this.weightEncoding = head[7]!;
     this.sequence = view.getUint32(8, true);
     this.accesses = view.getUint32(12, true);
     this.runs = view.getUint32(16, true);

@@ -11,12 +11,13 @@ import { CODEC_NONE } from './codec.ts';
 import { BLOCK_ENTRY_BYTES, CHUNK_HEAD_BYTES, CHUNK_MAGIC } from './layout.ts';
 import { xxhash32 } from './xxhash32.ts';
 
-/** Compression has to save at least 1/32 of a block, else decoding it is not worth the time. */
-const WORTH_SAVING = 1 - 1 / 32;
+/** Compression has to save at least 1/16 of a block, else decoding it is not worth the time. */
+const WORTH_SAVING = 1 - 1 / 16;
 
 /** What a chunk's head says beside its blocks. */
 export interface ChunkCounts {
   readonly pageEncoding: number;
+  readonly weightEncoding: number;
   readonly accesses: number;
   readonly runs: number;
   readonly slices: number;
@@ -25,6 +26,7 @@ export interface ChunkCounts {
 
 export const NO_COUNTS: ChunkCounts = {
   pageEncoding: 0,
+  weightEncoding: 0,
   accesses: 0,
   runs: 0,
   slices: 0,
@@ -56,7 +58,7 @@ export class ChunkWriter {
     const head = this.#head;
     head.clear();
     head.u32(CHUNK_MAGIC);
-    head.raw(Uint8Array.of(type, blocks.length, counts.pageEncoding, 0));
+    head.raw(Uint8Array.of(type, blocks.length, counts.pageEncoding, counts.weightEncoding));
     head.u32(this.#sequence++);
     head.u32(counts.accesses);
     head.u32(counts.runs);

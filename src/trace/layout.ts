@@ -18,7 +18,7 @@ export const PREAMBLE_BYTES = 16;
 /** "HMTc" */
 export const CHUNK_MAGIC = 0x63544d48;
 /**
- * 0 magic u32 · 4 type u8 · 5 blocks u8 · 6 page encoding u8 · 7 zero u8 · 8 sequence number u32 ·
+ * 0 magic u32 · 4 type u8 · 5 blocks u8 · 6 page encoding u8 · 7 weight encoding u8 · 8 sequence number u32 ·
  * 12 accesses u32 · 16 runs u32 · 20 slices u32 · 24 events u32 · 28 checksum u32 of bytes [0, 28)
  * and the directory.
  */
@@ -56,8 +56,15 @@ export const FOOTER_BYTES = 16;
 
 /** Page column: two planes of `index << 1 | write`: A low bytes, B high bytes. */
 export const PAGES_PLAIN = 0;
-/** Page column: A a symbol a run against the last 32 pages, B and C literal indices (low, high). */
-export const PAGES_RECENCY = 1;
+/** Page column: A a symbol a run that points at a past run, B and C literal indices (low, high). */
+export const PAGES_HISTORY = 1;
+
+/** Weight column: all are 1, no bytes. */
+export const WEIGHTS_ONE = 0;
+/** Weight column: a byte a run, weight - 1; 255 sends to the 16-bit weights after the bytes. */
+export const WEIGHTS_BYTES = 1;
+/** Weight column: a pair of varints for each run that is not 1: runs since the last one, weight. */
+export const WEIGHTS_SPARSE = 2;
 
 /** Distinct pages of a chunk: an index has 15 bits. */
 export const CHUNK_PAGES_MAX = 32768;

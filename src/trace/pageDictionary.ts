@@ -7,7 +7,9 @@
  */
 import type { ByteReader, ByteWriter } from './bytes.ts';
 import { OutOfBytes } from './bytes.ts';
-import { CHUNK_PAGES_MAX, VPN_MAX } from './layout.ts';
+import { CHUNK_PAGES_MAX, PROCESSES_MAX, VPN_MAX } from './layout.ts';
+import type { RegionTable } from './regionTable.ts';
+import { REGION_PAGES, REGION_SHIFT } from './source.ts';
 
 const SLOTS = CHUNK_PAGES_MAX * 4;
 
@@ -74,25 +76,54 @@ export class PageDictionary {
 }
 
 /**
- * Reads a sorted dictionary, telling each page to `page(index, pid, vpn)` in order.
+ * Reads a sorted dictionary into `wordOf`: index -> `regionIndex << 10 | pageInRegion << 1`, with
+ * the regions of each process from `regionsOf(pid)`. Returns the number of pages.
  * Errors: OutOfBytes.
  */
 export function readDictionary(
   from: ByteReader,
-  page: (index: number, pid: number, vpn: number) => void,
+  wordOf: Uint32Array,
+  regionsOf: (pid: number) => RegionTable,
 ): number {
   let index = 0;
   while (!from.isAtEnd) {
     const pid = from.varint();
-    const count = from.varint();
-    if (index + count > CHUNK_PAGES_MAX) throw new OutOfBytes('too many pages in a dictionary');
-    let next = 0;
-    for (let i = 0; i < count; i++) {
-      const vpn = next + from.varint();
-      if (vpn >= VPN_MAX) throw new OutOfBytes('page number too large');
-      page(index++, pid, vpn);
-      next = vpn + 1;
-    }
+    const end = index + from.varint();
+    if (end > CHUNK_PAGES_MAX) throw new OutOfBytes('too many pages in a dictionary');
+    if (pid >= PROCESSES_MAX) throw new OutOfBytes('too many processes');
+    index = readPages(from, wordOf, index, end, regionsOf(pid));
   }
   return index;
+}
+
+/** Pages ascend, so a region is looked up once however many of its pages there are. */
+function readPages(
+  from: ByteReader,
+  wordOf: Uint32Array,
+  start: number,
+  end: number,
+  regions: RegionTable,
+): number {
+  let regionStart = -REGION_PAGES;
+  let word = 0;
+  // pages from regionStart to the next page that may come
+  let next = REGION_PAGES;
+  const bytes = from.bytes;
+  for (let index = start; index < end; index++) {
+    // nearly all distances are one byte
+    const byte = from.at < bytes.length ? bytes[from.at]! : 0x80;
+    let page = next + byte;
+    if (byte < 0x80) from.at++;
+    else page = next + from.varint();
+    if (page >= REGION_PAGES) {
+      const vpn = regionStart + page;
+      if (vpn >= VPN_MAX) throw new OutOfBytes('page number too large');
+      page = vpn % REGION_PAGES;
+      regionStart = vpn - page;
+      word = (regions.indexOf(vpn) << REGION_SHIFT) >>> 0;
+    }
+    wordOf[index] = word + page * 2;
+    next = page + 1;
+  }
+  return end;
 }

@@ -15,7 +15,7 @@ import type { TraceEvent } from './event.ts';
 import { readEventFields } from './eventCodec.ts';
 import { parseHeader, type TraceHeader } from './header.ts';
 import * as layout from './layout.ts';
-import { PageDecoder } from './pageColumn.ts';
+import { PAST_RUNS, PageDecoder } from './pageColumn.ts';
 import { readDictionary } from './pageDictionary.ts';
 import { RegionTable } from './regionTable.ts';
 import type {
@@ -26,10 +26,10 @@ import type {
   TraceThread,
   TraceTotals,
 } from './source.ts';
-import { END, EVENT, REGION_PAGES, REGION_SHIFT, SLICE, SLICE_ACCESSES_MAX } from './source.ts';
+import { END, EVENT, SLICE, SLICE_ACCESSES_MAX } from './source.ts';
 import { parseSummary, type TraceSummary } from './summary.ts';
 import { Upgrade } from './upgrade.ts';
-import { WEIGHT_ESCAPE } from './weights.ts';
+import { WeightDecoder } from './weights.ts';
 import { xxhash32 } from './xxhash32.ts';
 
 export interface TraceReaderOptions {
@@ -87,14 +87,8 @@ export class TraceReader implements TraceSource {
   #hasPages = false;
   #runsLeft = 0;
   #accessesLeft = 0;
-  readonly #decoder = new PageDecoder();
-  // dictionary index -> page word of a read
-  readonly #wordOf = new Uint32Array(layout.CHUNK_PAGES_MAX);
-  readonly #column = new Uint16Array(SLICE_ACCESSES_MAX);
-  #weights = NO_BYTES;
-  #weightAt = 0;
-  #longWeightAt = 0;
-  #weightIsOne = 0;
+  readonly #pages = new PageDecoder();
+  readonly #weights = new WeightDecoder();
   #lines = NO_BYTES;
   #lineAt = 0;
   // dictionary index -> line of the last access
@@ -238,53 +232,20 @@ export class TraceReader implements TraceSource {
       throw new OutOfBytes('slice larger than its chunk');
     }
     if (!this.#hasPages) return;
-    this.#decodePages(slice.count);
-    this.#decodeWeights(slice.count);
+    this.#pages.decode(slice.count, slice.page);
+    this.#weights.decode(slice.count, slice.weight);
     if (slice.line.length > 0) this.#decodeLines(slice.count);
-  }
-
-  #decodePages(count: number): void {
-    const column = this.#column;
-    const wordOf = this.#wordOf;
-    const page = this.slice.page;
-    this.#decoder.decode(count, column);
-    for (let i = 0; i < count; i++) page[i] = wordOf[column[i]! >>> 1]! | (column[i]! & 1);
-  }
-
-  #decodeWeights(count: number): void {
-    const weight = this.slice.weight;
-    const bytes = this.#weights;
-    if (bytes.length === 0) {
-      // entries below #weightIsOne hold 1 already
-      if (count > this.#weightIsOne) {
-        weight.fill(1, this.#weightIsOne, count);
-        this.#weightIsOne = count;
-      }
-      return;
-    }
-    this.#weightIsOne = 0;
-    const at = this.#weightAt;
-    for (let i = 0; i < count; i++) {
-      const byte = bytes[at + i]!;
-      weight[i] = byte === WEIGHT_ESCAPE ? this.#longWeight() : byte + 1;
-    }
-    this.#weightAt = at + count;
-  }
-
-  #longWeight(): number {
-    const at = this.#longWeightAt;
-    this.#longWeightAt = at + 2;
-    return this.#weights[at]! | (this.#weights[at + 1]! << 8);
   }
 
   #decodeLines(count: number): void {
     const { line, weight, accesses } = this.slice;
     const lines = this.#lines;
+    const column = this.#pages.column;
     const last = this.#lastLine;
     const start = this.#lineAt;
     let at = 0;
     for (let run = 0; run < count; run++) {
-      const index = this.#column[run]! >>> 1;
+      const index = column[PAST_RUNS + run]! >>> 1;
       let previous = last[index]!;
       for (let end = Math.min(at + weight[run]!, accesses); at < end; at++) {
         previous = (previous + lines[start + at]!) & 63;
@@ -376,36 +337,25 @@ export class TraceReader implements TraceSource {
     const wants = this.#options.wantsPages;
     this.#hasPages = wants === undefined || wants(this.nrAccesses, chunk.accesses);
     if (!this.#hasPages) return;
-    this.#loadDictionary(new ByteReader(this.#block(layout.BLOCK_DICTIONARY)));
+    const dictionary = new ByteReader(this.#block(layout.BLOCK_DICTIONARY));
+    readDictionary(dictionary, this.#pages.wordOf, (pid) => this.#regionTable(pid));
     const a = this.#block(layout.BLOCK_PAGE_A);
     const b = this.#block(layout.BLOCK_PAGE_B);
     const c = this.#block(layout.BLOCK_PAGE_C);
-    if (chunk.pageEncoding > layout.PAGES_RECENCY || a.length !== chunk.runs) {
+    const isKnown =
+      chunk.pageEncoding <= layout.PAGES_HISTORY && chunk.weightEncoding <= layout.WEIGHTS_SPARSE;
+    const isPlain = chunk.pageEncoding === layout.PAGES_PLAIN;
+    const isWhole = a.length === chunk.runs && b.length === (isPlain ? a.length : c.length);
+    if (!isKnown || !isWhole) {
       throw new DamagedTrace(chunk.offset, 'damaged page column');
     }
-    this.#decoder.start(chunk.pageEncoding, a, b, c);
-    this.#weights = this.#block(layout.BLOCK_WEIGHT);
-    this.#weightAt = 0;
-    this.#longWeightAt = chunk.runs;
+    this.#pages.start(chunk.pageEncoding, a, b, c);
+    this.#weights.start(chunk.weightEncoding, this.#block(layout.BLOCK_WEIGHT), chunk.runs);
     if (this.#options.lines === true) {
       this.#lines = this.#block(layout.BLOCK_LINE);
       this.#lineAt = 0;
       this.#lastLine.fill(0);
     }
-  }
-
-  #loadDictionary(from: ByteReader): void {
-    const wordOf = this.#wordOf;
-    let lastPid = -1;
-    let regions = this.#regions[0]!;
-    readDictionary(from, (index, pid, vpn) => {
-      if (pid !== lastPid) {
-        regions = this.#regionTable(pid);
-        lastPid = pid;
-      }
-      const region = regions.indexOf(vpn);
-      wordOf[index] = ((region << REGION_SHIFT) | ((vpn % REGION_PAGES) << 1)) >>> 0;
-    });
   }
 
   #block(block: number): Uint8Array {

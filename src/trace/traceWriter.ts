@@ -288,8 +288,10 @@ export class TraceWriter {
       column[i] = (indexOf[column[i]! >>> 1]! << 1) | (column[i]! & 1);
     }
     const pages = encodePages(column, this.#nrRuns, this.#codec);
+    const weights = encodeWeights(this.#weight, this.#nrRuns);
     const counts = {
       pageEncoding: pages.encoding,
+      weightEncoding: weights.encoding,
       accesses: this.#nrAccesses,
       runs: this.#nrRuns,
       slices: this.#nrSlices,
@@ -301,7 +303,7 @@ export class TraceWriter {
       this.#items.view(),
       dictionary.view(),
       ...pages.planes,
-      encodeWeights(this.#weight, this.#nrRuns),
+      weights.bytes,
       this.#encodeLines(),
     ]);
     this.#dictionary.clear();
