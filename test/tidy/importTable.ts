@@ -26,6 +26,7 @@ const PURE_FOLDERS = [
   'workload',
   'sim',
   'experiment',
+  'report',
 ] as const;
 
 /** Compiled without Node and DOM; no clock, no randomness of the host. */
@@ -52,8 +53,10 @@ export const IMPORT_TABLE: Readonly<Record<string, ImportRow>> = {
   policy: pure(['base', 'uapi', 'heat']),
   trace: pure(['base', 'uapi', 'engine'], ['@bokuweb/zstd-wasm']),
   workload: pure(['base', 'uapi', 'engine', 'trace']),
-  sim: pure(PURE_FOLDERS.filter((folder) => folder !== 'experiment')),
+  sim: pure(PURE_FOLDERS.filter((folder) => folder !== 'experiment' && folder !== 'report')),
   experiment: pure(['base', 'hw', 'policy', 'workload', 'sim'], ['yaml', 'zod']),
+  // Drawn from results only: what is not in the result file is not in the report.
+  report: pure(['base', 'sim', 'experiment']),
   live: { folders: ['base', 'uapi', 'heat', 'policy', 'trace'], packages: [], node: true },
   runner: { folders: 'any but web', packages: ['piscina'], node: true },
   cli: { folders: 'any but web', packages: ['cli-table3', 'commander', 'yaml'], node: true },

@@ -1,0 +1,26 @@
+/**
+ * Experiments: what to run, what the results say together. The only door of experiment/.
+ * What needs yaml and zod stays behind dynamic imports:
+ * `const { parseExperiment } = await experimentFileReader()`.
+ */
+export * from './catalogue.ts';
+export * from './comparison.ts';
+export * from './experiment.ts';
+export * from './format.ts';
+export * from './machinePicture.ts';
+export * from './machineSizing.ts';
+export * from './plan.ts';
+export type * from './runTypes.ts';
+export * from './statistics.ts';
+export * from './summarise.ts';
+export { verdictOf } from './verdict.ts';
+
+/** The reader of experiment files: parseExperiment(), checkExperiment(), experimentJsonSchema(). */
+export function experimentFileReader(): Promise<typeof import('./experimentFile.ts')> {
+  return import('./experimentFile.ts');
+}
+
+/** The reader of result files: parseComparison(). */
+export function comparisonFileReader(): Promise<typeof import('./comparisonFile.ts')> {
+  return import('./comparisonFile.ts');
+}

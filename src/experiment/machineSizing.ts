@@ -1,0 +1,113 @@
+/**
+ * Machines sized by what a program touches: capacity ratios, and the all-DRAM machine that
+ * slowdowns are measured against.
+ *
+ * The real thing: papers on tiering give the program a fast memory of a fraction of its footprint
+ * (by memmap=, a balloon, or cgroup limits) and as much slow memory as it likes.
+ * How we model it: fast = the nodes Linux calls toptier (TI-6), slow = the others with memory. A
+ * ratio a:b gives the fast nodes footprint * a / (a + b) + headroom in all, split as their sizes
+ * are, and the slow nodes more than the whole program. The kernel's watermarks and page tables come
+ * out of that, as they do on a real machine; `headroom` gives them back.
+ */
+import { UserError } from '../base/assert.ts';
+import { type Bytes, MIB, PAGE_SIZE } from '../base/units.ts';
+import {
+  type MachineSpec,
+  memoryNids,
+  nodeManagedBytes,
+  toptierNodes,
+  withNodeSize,
+} from '../hw/index.ts';
+import { formatRatio, type Headroom, type Ratio } from './experiment.ts';
+import { formatBytes } from './format.ts';
+
+/** Below this the modelled kernel has no room for its own watermarks. */
+export const FAST_BYTES_MIN: Bytes = 4 * MIB;
+/** Ample memory is footprint * 5/4 + this. */
+const AMPLE_BYTES: Bytes = 256 * MIB;
+
+export interface TierNodes {
+  readonly fast: readonly number[];
+  readonly slow: readonly number[];
+}
+
+/** The nodes with memory, fast (toptier) and slow. */
+export function tierNodes(spec: MachineSpec): TierNodes {
+  const isToptier = toptierNodes(spec);
+  const nids = memoryNids(spec);
+  return {
+    fast: nids.filter((nid) => isToptier[nid] === 1),
+    slow: nids.filter((nid) => isToptier[nid] !== 1),
+  };
+}
+
+/** Memory that a program of `footprintBytes` cannot fill. */
+export function ampleBytes(footprintBytes: Bytes): Bytes {
+  return roundUpToPage(footprintBytes * 1.25) + AMPLE_BYTES;
+}
+
+/** What a ratio gives to the fast nodes together. */
+export function fastBytes(footprintBytes: Bytes, ratio: Ratio, headroom: Headroom): Bytes {
+  const share = (footprintBytes * ratio.fast) / (ratio.fast + ratio.slow);
+  return roundUpToPage(share + headroom.bytes + footprintBytes * headroom.share);
+}
+
+/**
+ * The machine with its memory sized by `ratio`.
+ * Errors: UserError when the machine has no slow nodes, or the fast ones would be too small.
+ */
+export function withRatio(
+  spec: MachineSpec,
+  ratio: Ratio,
+  headroom: Headroom,
+  footprintBytes: Bytes,
+): MachineSpec {
+  const { fast, slow } = tierNodes(spec);
+  const place = `${spec.name} ${formatRatio(ratio)}`;
+  if (slow.length === 0 || fast.length === 0) {
+    throw new UserError(
+      place,
+      'a ratio needs fast and slow memory, and this machine has one kind',
+      'leave the ratio out, or take a machine with CXL memory',
+    );
+  }
+  const bytes = fastBytes(footprintBytes, ratio, headroom);
+  if (bytes / fast.length < FAST_BYTES_MIN) {
+    throw new UserError(
+      place,
+      `${formatBytes(bytes)} of fast memory for a footprint of ${formatBytes(footprintBytes)} is ` +
+        `less than the ${formatBytes(FAST_BYTES_MIN)} a node needs`,
+      'take a workload that touches more, or add headroom',
+    );
+  }
+  const resized = withTotal(spec, fast, bytes);
+  return withTotal(resized, slow, ampleBytes(footprintBytes));
+}
+
+/** The machine on which nothing has to leave fast memory: every fast node holds all of it. */
+export function allFast(spec: MachineSpec, footprintBytes: Bytes): MachineSpec {
+  const ample = ampleBytes(footprintBytes);
+  const { fast, slow } = tierNodes(spec);
+  let resized = spec;
+  for (const nid of fast) resized = withNodeSize(resized, nid, ample);
+  return slow.length === 0 ? resized : withTotal(resized, slow, ample);
+}
+
+/** `nids` together get `bytes`, each in proportion to what it has. */
+function withTotal(spec: MachineSpec, nids: readonly number[], bytes: Bytes): MachineSpec {
+  const sizes = nids.map((nid) => nodeManagedBytes(spec.nodes[nid]!));
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  let left = bytes;
+  let resized = spec;
+  for (const [i, nid] of nids.entries()) {
+    const isLast = i === nids.length - 1;
+    const share = isLast ? left : roundUpToPage((bytes * sizes[i]!) / total);
+    resized = withNodeSize(resized, nid, share);
+    left -= share;
+  }
+  return resized;
+}
+
+function roundUpToPage(bytes: Bytes): Bytes {
+  return Math.ceil(bytes / PAGE_SIZE) * PAGE_SIZE;
+}

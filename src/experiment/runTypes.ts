@@ -1,0 +1,16 @@
+/**
+ * The types of a single run, as sim/ defines them. This folder and report/ take them from here, so
+ * that only one line knows where they come from.
+ */
+export type {
+  HeatAccuracy,
+  HeatMapResult,
+  MigrationResult,
+  NodeResult,
+  PolicyChoice,
+  RunResult,
+  RunSpec,
+  SeriesResult,
+  TimeSplit,
+  WorkloadSpec,
+} from '../sim/runResult.ts';

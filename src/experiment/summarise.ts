@@ -1,0 +1,168 @@
+/**
+ * Puts the results of a plan's runs together: slowdowns by seed, medians, the best of each group,
+ * the verdict. The only maker of a Comparison.
+ */
+import { assert } from '../base/assert.ts';
+import type { MachineSpec } from '../hw/index.ts';
+import type { Catalogue } from './catalogue.ts';
+import {
+  COMPARISON_FORMAT,
+  type Comparison,
+  type GroupRecord,
+  hundredths,
+  type MachineRecord,
+  type PolicyOutcome,
+  type PolicyRecord,
+  type RunFailure,
+  type RunRecord,
+  type TraceProvenance,
+  type WorkloadRecord,
+} from './comparison.ts';
+import { type Experiment, formatRatio, type MachineChoice } from './experiment.ts';
+import { pictureOf, tierNames } from './machinePicture.ts';
+import type { Plan, PlannedGroup } from './plan.ts';
+import type { RunResult } from './runTypes.ts';
+import { medianIndex, spreadOf } from './statistics.ts';
+import { verdictOf } from './verdict.ts';
+
+/** How a run ended. */
+export type RunOutcome =
+  | { readonly result: RunResult; readonly failure?: undefined }
+  | { readonly failure: RunFailure; readonly result?: undefined };
+
+/** What is known about each workload before its runs. */
+export interface WorkloadFacts {
+  readonly footprintPages: number;
+  readonly provenance: TraceProvenance | null;
+}
+
+export interface SummaryInputs {
+  readonly experiment: Experiment;
+  readonly plan: Plan;
+  /** By index of experiment.machines. */
+  readonly machines: readonly MachineSpec[];
+  /** By index of experiment.workloads. */
+  readonly workloads: readonly WorkloadFacts[];
+  /** By index of plan.runs. */
+  readonly outcomes: readonly RunOutcome[];
+  readonly catalogue: Catalogue;
+  readonly version: string;
+  readonly command: string;
+}
+
+export function summarise(inputs: SummaryInputs): Comparison {
+  const { experiment, plan, outcomes, version, command } = inputs;
+  assert(outcomes.length === plan.runs.length, 'summarise: an outcome for each planned run');
+  const policies = policyRecords(experiment, inputs.catalogue);
+  const runs = plan.runs.map(({ workload, machine, policy, seed }, i): RunRecord => {
+    const { result = null, failure = null } = outcomes[i]!;
+    return { workload, machine, policy, seed, result, failure };
+  });
+  const unsaid: Comparison = {
+    format: COMPARISON_FORMAT,
+    hetmem: version,
+    name: experiment.name,
+    question: experiment.question,
+    verdict: '',
+    command,
+    seeds: experiment.seeds,
+    machines: machineRecords(experiment, inputs.machines),
+    workloads: workloadRecords(experiment, inputs.workloads),
+    policies,
+    groups: plan.groups.map((group) => groupRecord(group, runs, policies)),
+    runs,
+  };
+  return { ...unsaid, verdict: verdictOf(unsaid) };
+}
+
+function policyRecords(experiment: Experiment, catalogue: Catalogue): PolicyRecord[] {
+  return experiment.policies.map((policy) => {
+    const known = catalogue.policies.find(({ name }) => name === policy.name);
+    return { ...policy, purpose: known?.purpose ?? '', isOracle: known?.isOracle ?? false };
+  });
+}
+
+function machineRecords(experiment: Experiment, specs: readonly MachineSpec[]): MachineRecord[] {
+  const isOneMachine = new Set(experiment.machines.map(({ machine }) => machine)).size === 1;
+  return experiment.machines.map((choice, i) => {
+    const picture = pictureOf(specs[i]!);
+    return {
+      label: machineLabel(choice, specs[i]!, isOneMachine),
+      ratio: ratioText(choice),
+      picture,
+    };
+  });
+}
+
+function ratioText({ ratio }: MachineChoice): string {
+  return ratio === null ? '' : formatRatio(ratio);
+}
+
+function machineLabel(choice: MachineChoice, spec: MachineSpec, isOneMachine: boolean): string {
+  if (choice.ratio === null) return spec.name;
+  const { fast, slow } = tierNames(pictureOf(spec));
+  const ratio = `${fast}:${slow} ${ratioText(choice)}`;
+  return isOneMachine ? ratio : `${spec.name} ${ratio}`;
+}
+
+function workloadRecords(
+  experiment: Experiment,
+  facts: readonly WorkloadFacts[],
+): WorkloadRecord[] {
+  return experiment.workloads.map(({ name, generator, params }, i) => ({
+    name,
+    generator,
+    params,
+    footprintPages: facts[i]!.footprintPages,
+    provenance: facts[i]!.provenance,
+  }));
+}
+
+function groupRecord(
+  group: PlannedGroup,
+  runs: readonly RunRecord[],
+  policies: readonly PolicyRecord[],
+): GroupRecord {
+  const baselineNs = group.baseline.map((run) => runs[run]!.result?.time.totalNs ?? 0);
+  const finished = baselineNs.filter((ns) => ns > 0);
+  const outcomes = group.runs.map((own, policy) => outcomeOf(policy, own, runs, baselineNs));
+  return {
+    workload: group.workload,
+    machine: group.machine,
+    baseline: group.baseline,
+    baselineNs: finished.length > 0 ? spreadOf(finished) : null,
+    outcomes: withBest(outcomes, policies),
+  };
+}
+
+/** `baselineNs`: by seed, 0 = that all-DRAM run did not finish. */
+function outcomeOf(
+  policy: number,
+  own: readonly number[],
+  runs: readonly RunRecord[],
+  baselineNs: readonly number[],
+): PolicyOutcome {
+  const finished = own.filter((run) => runs[run]!.result !== null);
+  const timeOf = (run: number) => runs[run]!.result!.time.totalNs;
+  const compared = own.filter((run, i) => finished.includes(run) && baselineNs[i]! > 0);
+  const slowdowns = compared.map((run) => timeOf(run) / baselineNs[own.indexOf(run)]!);
+  let representative = -1;
+  if (slowdowns.length > 0) representative = compared[medianIndex(slowdowns)]!;
+  else if (finished.length > 0) representative = finished[medianIndex(finished.map(timeOf))]!;
+  const slowdown = slowdowns.length > 0 ? spreadOf(slowdowns) : null;
+  return { policy, runs: own, slowdown, representative, isBest: false };
+}
+
+function withBest(
+  outcomes: readonly PolicyOutcome[],
+  policies: readonly PolicyRecord[],
+): PolicyOutcome[] {
+  const competing = outcomes.filter(
+    ({ policy, slowdown }) => slowdown !== null && !policies[policy]!.isOracle,
+  );
+  const best = Math.min(...competing.map(({ slowdown }) => hundredths(slowdown!.median)));
+  return outcomes.map((outcome) => {
+    const isBest = competing.includes(outcome) && hundredths(outcome.slowdown!.median) === best;
+    return { ...outcome, isBest };
+  });
+}

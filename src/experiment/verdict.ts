@@ -1,0 +1,151 @@
+/**
+ * One sentence that says what a comparison means, made from its numbers.
+ *
+ * True by construction: every clause is a comparison of two printed numbers, so "faster" is said
+ * only where the printed numbers differ (hundredths of a slowdown). Over several workloads a policy
+ * counts with the geometric mean of its slowdowns, and only where it finished on all of them.
+ * Oracles are told as a bound and never win.
+ */
+import {
+  type Comparison,
+  failedRuns,
+  hundredths,
+  type MachineRecord,
+  type PolicyRecord,
+} from './comparison.ts';
+import { formatSlowdown } from './format.ts';
+import { geometricMean } from './statistics.ts';
+
+/** What a policy does without deciding anything: others are measured against it. */
+const DO_NOTHING = 'first-touch';
+
+interface Score {
+  readonly policy: PolicyRecord;
+  readonly slowdown: number;
+}
+
+/** The scores on one machine: policies that finished on all its workloads. */
+interface Standing {
+  readonly machine: MachineRecord;
+  /** Competitors, fastest first. */
+  readonly scores: readonly Score[];
+  readonly oracle: Score | null;
+  readonly doNothing: Score | null;
+}
+
+/** The sentence; it ends with a full stop. */
+export function verdictOf(comparison: Comparison): string {
+  const standings = comparison.machines
+    .map((machine, i) => standingOf(comparison, machine, i))
+    .filter(({ scores }) => scores.length > 0);
+  const failed = failureClause(comparison);
+  if (standings.length === 0) return sentence([`no policy can be compared${failed}`]);
+  const nrWorkloads = comparison.workloads.length;
+  const clauses = standings.map((standing, i) => winnerClause(standing, i === 0, nrWorkloads));
+  const losers = loserClause(standings);
+  return sentence(losers === '' ? clauses : [...clauses, losers], failed);
+}
+
+function sentence(clauses: readonly string[], end = ''): string {
+  const text = `${clauses.join('; ')}${end}.`;
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+function standingOf(comparison: Comparison, machine: MachineRecord, at: number): Standing {
+  const groups = comparison.groups.filter((group) => group.machine === at);
+  const scores = comparison.policies.flatMap((policy, i): Score[] => {
+    const slowdowns = groups.map(({ outcomes }) => outcomes[i]!.slowdown?.median ?? null);
+    const finished = slowdowns.filter((slowdown) => slowdown !== null);
+    if (finished.length === 0 || finished.length < groups.length) return [];
+    return [{ policy, slowdown: geometricMean(finished) }];
+  });
+  const bySpeed = scores
+    .filter(({ policy }) => !policy.isOracle)
+    .sort((a, b) => a.slowdown - b.slowdown);
+  const oracles = scores.filter(({ policy }) => policy.isOracle);
+  return {
+    machine,
+    scores: bySpeed,
+    oracle: oracles.sort((a, b) => a.slowdown - b.slowdown)[0] ?? null,
+    doNothing: bySpeed.find(({ policy }) => isDoNothing(policy)) ?? null,
+  };
+}
+
+function isDoNothing({ name, params }: PolicyRecord): boolean {
+  return name === DO_NOTHING && Object.keys(params).length === 0;
+}
+
+/** "over DRAM:CXL 1:2 hemem is fastest, at 1.07× the all-DRAM time, 12 % less than …". */
+function winnerClause(standing: Standing, isFirst: boolean, nrWorkloads: number): string {
+  const { machine, scores, oracle, doNothing } = standing;
+  const best = scores.filter(({ slowdown }) => isLevel(slowdown, scores[0]!.slowdown));
+  const names = listOf(best.map(({ policy }) => policy.label));
+  const isAlone = scores.length === 1;
+  let rank = 'is fastest';
+  if (isAlone) rank = 'runs';
+  else if (best.length === scores.length) rank = 'are level';
+  else if (best.length > 1) rank = 'are fastest';
+  const mean = isFirst && nrWorkloads > 1 ? ` (geometric mean of ${nrWorkloads} workloads)` : '';
+  const unit = isFirst ? ' the all-DRAM time' : '';
+  const time = `${formatSlowdown(scores[0]!.slowdown)}${unit}${mean}`;
+  const parts = [`over ${machine.label} ${names} ${rank} at ${time}`];
+  const gain = gainClause(best, doNothing);
+  if (gain !== '') parts.push(gain);
+  if (oracle !== null) parts.push(oracleClause(oracle, scores[0]!));
+  return parts.join(', ');
+}
+
+/** How much less time than doing nothing; '' when doing nothing is among the best, or absent. */
+function gainClause(best: readonly Score[], doNothing: Score | null): string {
+  if (doNothing === null || best.includes(doNothing)) return '';
+  const percent = Math.round(100 * (1 - best[0]!.slowdown / doNothing.slowdown));
+  const what = percent < 1 ? 'under 1 %' : `${percent} %`;
+  return `${what} less time than ${doNothing.policy.label}`;
+}
+
+function oracleClause(oracle: Score, best: Score): string {
+  const { label } = oracle.policy;
+  if (isLevel(oracle.slowdown, best.slowdown)) return `as the ${label} does`;
+  const at = formatSlowdown(oracle.slowdown);
+  const isBound = oracle.slowdown < best.slowdown;
+  return isBound ? `with the ${label} at ${at}` : `ahead of the ${label} at ${at}`;
+}
+
+/** Who is slower than doing nothing, and where. */
+function loserClause(standings: readonly Standing[]): string {
+  const measured = standings.filter(({ doNothing, scores }) => doNothing && scores.length > 1);
+  if (measured.length === 0) return '';
+  const places = new Map<string, string[]>();
+  for (const { machine, scores, doNothing } of measured) {
+    for (const { policy, slowdown } of scores) {
+      if (hundredths(slowdown) <= hundredths(doNothing!.slowdown)) continue;
+      places.set(policy.label, [...(places.get(policy.label) ?? []), machine.label]);
+    }
+  }
+  const base = measured[0]!.doNothing!.policy.label;
+  if (places.size === 0) return `no policy is slower than ${base}`;
+  const byPlace = new Map<string, string[]>();
+  for (const [label, where] of places) {
+    const place = where.length === measured.length ? '' : ` over ${listOf(where)}`;
+    byPlace.set(place, [...(byPlace.get(place) ?? []), label]);
+  }
+  const parts = [...byPlace].map(([place, labels]) => {
+    return `${listOf(labels)} ${labels.length > 1 ? 'are' : 'is'} slower than ${base}${place}`;
+  });
+  return listOf(parts);
+}
+
+function failureClause(comparison: Comparison): string {
+  const failed = failedRuns(comparison).length;
+  return failed === 0 ? '' : ` (${failed} of ${comparison.runs.length} runs failed)`;
+}
+
+function isLevel(a: number, b: number): boolean {
+  return hundredths(a) === hundredths(b);
+}
+
+/** "a", "a and b", "a, b and c". */
+function listOf(names: readonly string[]): string {
+  if (names.length < 2) return names.join('');
+  return `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
+}
