@@ -62,7 +62,7 @@ export class ByteWriter {
     this.bytes[this.length++] = low;
   }
 
-  /** `value`: a whole number in (-2^63, 2^63). */
+  /** `value`: a whole number in (-2^63, 2^63), exact up to 2^52. */
   signed(value: number): void {
     this.varint(value >= 0 ? value * 2 : -value * 2 - 1);
   }

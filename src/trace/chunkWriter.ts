@@ -8,7 +8,7 @@ import type { ByteSink } from './byteStream.ts';
 import { ByteWriter } from './bytes.ts';
 import type { Codec } from './codec.ts';
 import { CODEC_NONE } from './codec.ts';
-import { BLOCK_ENTRY_BYTES, CHUNK_HEAD_BYTES, CHUNK_MAGIC } from './layout.ts';
+import { BLOCK_ENTRY_BYTES, CHUNK_HEAD_BYTES, CHUNK_HEADER, CHUNK_MAGIC } from './layout.ts';
 import { xxhash32 } from './xxhash32.ts';
 
 /** Compression has to save at least 1/16 of a block, else decoding it is not worth the time. */
@@ -54,7 +54,9 @@ export class ChunkWriter {
 
   /** Writes one chunk. Errors: those of the sink. */
   chunk(type: number, counts: ChunkCounts, blocks: readonly Uint8Array[]): void {
-    const stored = blocks.map((block) => this.#compress(block));
+    // the header stays legible, also to readers without the codec
+    const isPlain = type === CHUNK_HEADER;
+    const stored = blocks.map((block) => (isPlain ? block : this.#compress(block)));
     const head = this.#head;
     head.clear();
     head.u32(CHUNK_MAGIC);
