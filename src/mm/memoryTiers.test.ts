@@ -12,9 +12,9 @@ interface Printed {
   readonly memory_tiers: Record<string, number[]>;
 }
 
-const MACHINES = JSON.parse(
-  readFileSync(new URL('../../test/conformance/machines.json', import.meta.url), 'utf8'),
-) as ObservedMachines & { machines: Printed[] };
+const TEXT = readFileSync(new URL('../../test/conformance/machines.json', import.meta.url), 'utf8');
+const MACHINES: ObservedMachines = JSON.parse(TEXT);
+const PRINTED: { readonly machines: readonly Printed[] } = JSON.parse(TEXT);
 
 function nodesOf(mask: number): number[] {
   return Array.from({ length: 31 }, (_, nid) => nid).filter((nid) => (mask & (1 << nid)) !== 0);
@@ -32,7 +32,7 @@ describe('TI-1..TI-6 on the observed machines', () => {
     const spec = observedMachine(MACHINES, name);
     const pm = new PhysicalMemory(spec, { trackContent: false });
     const tiers = new MemoryTiers(pm, abstractDistance(spec));
-    const printed = MACHINES.machines.find((m) => m.name === name)!;
+    const printed = PRINTED.machines.find((m) => m.name === name)!;
     expect(
       Object.fromEntries(tiers.tiers.map((t) => [`memory_tier${t.id}`, nodesOf(t.nodes)])),
     ).toEqual(printed.memory_tiers);

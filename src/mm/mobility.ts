@@ -5,8 +5,8 @@
  * An allocation whose own lists are empty first tries to *claim* a pageblock of another type:
  * the largest free block there is, whole if it is a pageblock or more, otherwise its pageblock if
  * at least half of it is free or of compatible mobility. If nothing can be claimed it *steals* the
- * smallest fitting block and leaves the pageblock its type. MOVABLE requests below order 4 do not
- * claim: compaction can take movable pages out again.
+ * smallest fitting block and leaves the pageblock its type. For MOVABLE requests blocks below
+ * order 4 are not worth a claim: compaction can take movable pages out again.
  *
  * Each claim of part of a pageblock boosts the watermarks, so that kswapd frees more before the
  * next one becomes necessary. Not modelled: HIGHATOMIC, group-by-mobility disabled, defrag_mode.

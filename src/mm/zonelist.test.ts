@@ -7,11 +7,14 @@ import { zonelistOf } from './allocFastpath.ts';
 import { PhysicalMemory } from './physicalMemory.ts';
 import { plainMachine } from './plainMachine.ts';
 
-const MACHINES = JSON.parse(
-  readFileSync(new URL('../../test/conformance/machines.json', import.meta.url), 'utf8'),
-) as ObservedMachines & {
-  machines: { name: string; fallback_order: Record<string, number[]> }[];
-};
+interface Printed {
+  readonly name: string;
+  readonly fallback_order: Record<string, number[]>;
+}
+
+const TEXT = readFileSync(new URL('../../test/conformance/machines.json', import.meta.url), 'utf8');
+const MACHINES: ObservedMachines = JSON.parse(TEXT);
+const PRINTED: { readonly machines: readonly Printed[] } = JSON.parse(TEXT);
 
 function names(pm: PhysicalMemory, gfp: number, nid: number): string[] {
   return [...zonelistOf(pm, gfp, nid)].map((id) => `${pm.zones[id].nid}/${pm.zones[id].name}`);
@@ -20,7 +23,7 @@ function names(pm: PhysicalMemory, gfp: number, nid: number): string[] {
 describe('TI-5: node order', () => {
   it.each(MACHINES.machines.map((machine) => machine.name))('%s', (name) => {
     const pm = new PhysicalMemory(observedMachine(MACHINES, name), { trackContent: false });
-    const printed = MACHINES.machines.find((machine) => machine.name === name)?.fallback_order;
+    const printed = PRINTED.machines.find((machine) => machine.name === name)!.fallback_order;
     const order = Object.fromEntries(pm.nodes.map((n) => [n.nid, [...n.fallbackOrder]]));
     expect(order).toEqual(printed);
   });
