@@ -8,7 +8,7 @@
 
 import { assert } from '../base/assert.ts';
 import { RandomStream } from '../base/prng.ts';
-import type { FrameId, Nanoseconds, Vpn } from '../base/units.ts';
+import type { FrameId, Nanoseconds, Nid, Vpn } from '../base/units.ts';
 import {
   abstractDistance,
   interleaveWeights,
@@ -89,6 +89,11 @@ export class Kernel {
   hugeZeroHead = -1;
   /** What decides promotion by hint faults, per fast node (TI-24..TI-26). */
   readonly promotion: PromotionState = new PromotionState();
+  /**
+   * Called for every folio that migrated, before its source is freed: what traffic it made and
+   * where it came from is the caller's to account. Nobody listens by default.
+   */
+  onMigrated: (src: FrameId, dst: FrameId, nrPages: number, reason: number) => void = () => {};
   nowNs: Nanoseconds = 0;
   /** Nodes whose kswapd was woken and has not yet finished. */
   kswapdWoken = 0;
@@ -218,6 +223,12 @@ export class Kernel {
   dropFile(file: MappedFile): void {
     truncateFile(this, file, 0);
     this.files[file.id] = null;
+  }
+
+  /** A weight written by hand, 1..255: the automatic ones are not computed any more (TI-82). */
+  setInterleaveWeight(nid: Nid, weight: number): void {
+    this.interleaveWeights[nid] = weight;
+    this.interleaveAuto = false;
   }
 
   /** Mlocked state leaves with a migrated source; the destination got its own (MC-36). */

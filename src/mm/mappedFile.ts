@@ -10,7 +10,7 @@ import { ZONE_MOVABLE, ZONE_NORMAL, type ZoneType } from '../uapi/zone.ts';
 import type { Mempolicy } from './mempolicy.ts';
 import type { Vma } from './vma.ts';
 
-export type FileKind = 'shmem' | 'tmpfs' | 'ext4' | 'ramfs' | 'secretmem' | 'devmem';
+export type FileKind = 'shmem' | 'tmpfs' | 'ext4' | 'ramfs' | 'secretmem' | 'devmem' | 'vdso';
 
 interface FileKindTraits {
   /** Pages are swapbacked: LRU anon lists, swapped out under pressure. */
@@ -72,6 +72,15 @@ const FILE_KINDS: Readonly<Record<FileKind, FileKindTraits>> = {
     largeFolios: false,
     gfpZone: ZONE_NORMAL,
     unevictable: true,
+  },
+  vdso: {
+    swapbacked: false,
+    private_: false,
+    writeback: false,
+    migratable: false,
+    largeFolios: false,
+    gfpZone: ZONE_NORMAL,
+    unevictable: false,
   },
   devmem: {
     swapbacked: false,

@@ -1,0 +1,116 @@
+/**
+ * The replay loop on a kernel with every page mapped: full memory management state, accessed and
+ * dirty bits, per-node accounting, in batches as the simulator calls it, a sampling countdown on.
+ * Zipf 0.99 and uniform over 2^20 and 2^24 pages, a quarter writes, pages on two nodes 1:3.
+ *
+ * Against a C loop (bench/replay.c, gcc -O3) doing the same look-ups, bits and counters.
+ */
+import { spawnSync } from 'node:child_process';
+import { RandomStream } from '../src/base/prng.ts';
+import { accessPage, Kernel, mmapRegion } from '../src/mm/index.ts';
+import { plainMachine } from '../src/mm/plainMachine.ts';
+import { ReplayBatch, replayRuns, STOP_FAULT } from '../src/sim/replayLoop.ts';
+import { MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '../src/uapi/mman.ts';
+import { ZONE_NORMAL } from '../src/uapi/zone.ts';
+import { cProgram, NO_GCC } from './support/cProgram.ts';
+import { type Figure, figure } from './support/figure.ts';
+
+const RUNS = 1 << 22;
+const STEP = 512;
+const ROUNDS = 9;
+/** Accesses between two samples: HeMem's period. */
+const PERIOD = 5000;
+const SECTION = 32768;
+
+/** A kernel with `pages` mapped pages, and the region table a trace would have. */
+function mappedKernel(pages: number) {
+  const first = Math.ceil((pages / 4) / SECTION + 1) * SECTION;
+  const spec = plainMachine([
+    { cpus: [0], zones: [{ zone: ZONE_NORMAL, pages: first }] },
+    { cpus: [], zones: [{ zone: ZONE_NORMAL, pages: pages + 2 * SECTION }] },
+  ]);
+  const machine = { ...spec, sysctl: { thp_enabled: 'never' } as const };
+  const k = new Kernel(machine, { seed: 1, trackContent: false });
+  const task = k.spawn(null, 0);
+  const mm = task.mm!;
+  const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+  const prot = PROT_READ | PROT_WRITE;
+  const start = mmapRegion(k, mm, { addr: 2 ** 30, pages, prot, flags, file: null, pgoff: 0 });
+  for (let i = 0; i < pages; i++) accessPage(k, task, start + i, true);
+  const slots = new Int32Array(pages / 512);
+  for (let r = 0; r < slots.length; r++) slots[r] = mm.ensureSlot(start + r * 512);
+  return { k, mm, slots };
+}
+
+/** Page words: scrambled zipf 0.99 (by inversion of the cumulative weights) or uniform. */
+function pageWords(pages: number, zipf: boolean): Uint32Array {
+  const random = new RandomStream(7, `replay ${pages} ${zipf}`);
+  const words = new Uint32Array(RUNS);
+  const cumulative = zipf ? new Float64Array(pages) : null;
+  let sum = 0;
+  if (cumulative !== null) {
+    for (let rank = 0; rank < pages; rank++) {
+      sum += 1 / (rank + 1) ** 0.99;
+      cumulative[rank] = sum;
+    }
+  }
+  for (let i = 0; i < RUNS; i++) {
+    let page = random.below(pages);
+    if (cumulative !== null) {
+      const target = random.unit() * sum;
+      let low = 0;
+      let high = pages - 1;
+      while (low < high) {
+        const middle = (low + high) >>> 1;
+        if (cumulative[middle] < target) low = middle + 1;
+        else high = middle;
+      }
+      page = (Math.imul(low, 0x9e3779b1) >>> 0) % pages;
+    }
+    words[i] = ((page << 1) | (random.below(4) === 0 ? 1 : 0)) >>> 0;
+  }
+  return words;
+}
+
+function secondsOfLoop(kernel: ReturnType<typeof mappedKernel>, words: Uint32Array): number {
+  const { k, mm, slots } = kernel;
+  const weight = new Uint16Array(RUNS).fill(1);
+  const batch = new ReplayBatch();
+  let best = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < ROUNDS; round++) {
+    const from = performance.now();
+    let until = PERIOD;
+    batch.at = 0;
+    while (batch.at < RUNS) {
+      const end = Math.min(RUNS, batch.at + STEP);
+      const stop = replayRuns(k, mm, slots, words, weight, end, until, batch);
+      if (stop === STOP_FAULT) throw new Error('a page is not mapped');
+      until -= batch.accesses;
+      if (until <= 0) until += PERIOD;
+      batch.counts.fill(0);
+    }
+    best = Math.min(best, (performance.now() - from) / 1000);
+  }
+  return best;
+}
+
+export async function* figures(): AsyncIterable<Figure> {
+  const program = cProgram('replay', ['-O3']);
+  for (const log of [20, 24]) {
+    const pages = 2 ** log;
+    const kernel = mappedKernel(pages);
+    for (const kind of ['zipf', 'uniform']) {
+      const words = pageWords(pages, kind === 'zipf');
+      const seconds = secondsOfLoop(kernel, words);
+      const other = { what: NO_GCC, value: null as number | null };
+      if (program !== null) {
+        const input = Buffer.from(words.buffer);
+        const run = spawnSync(program, [String(pages), String(RUNS)], { input, encoding: 'utf8' });
+        if (run.status !== 0) throw new Error(`C loop: exit ${run.status}`);
+        other.what = 'C loop, gcc -O3';
+        other.value = RUNS / Number(run.stdout);
+      }
+      yield figure(`replay/${kind}-2^${log}-pages`, RUNS / seconds, 'accesses/s', other);
+    }
+  }
+}
