@@ -1,0 +1,397 @@
+import { describe, expect, it } from 'vitest';
+import { type Clock, EventQueue, VirtualClock } from '../engine/index.ts';
+import { AccessCost } from '../hw/index.ts';
+import {
+  accessPage,
+  checkInvariants,
+  cloneThread,
+  exitTask,
+  FAULT_WAIT,
+  forkTask,
+  handleFault,
+  Kernel,
+  pageAt,
+  reapTask,
+  type Task,
+  waitOnMigration,
+} from '../mm/index.ts';
+import { plainMachine } from '../mm/plainMachine.ts';
+import {
+  type HostView,
+  MigrationPlan,
+  NO_NEEDS,
+  NO_SETTINGS,
+  type Policy,
+  REASON_DEMOTE,
+  REASON_PROMOTE,
+} from '../policy/index.ts';
+import * as sys from '../syscalls/index.ts';
+import { EACCES, EBUSY, EFAULT, ENOENT, ENOMEM, ESRCH, ESTALE } from '../uapi/errno.ts';
+import { MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
+import { ZONE_NORMAL } from '../uapi/zone.ts';
+import { SIM_HOST_DEFAULTS, SimHost, type SimHostOptions } from './simHost.ts';
+
+/** First page of the programs' memory. */
+const BASE = 0x10000;
+
+interface Setup {
+  readonly thp?: boolean;
+  readonly options?: Partial<SimHostOptions>;
+  readonly policy?: Partial<Policy>;
+  /** Pages of the fast and the slow node. */
+  readonly pages?: readonly [number, number];
+}
+
+/** Node 0 with a CPU, node 1 without; a program with 64 MiB mapped. */
+class Bench {
+  readonly k: Kernel;
+  readonly clock: VirtualClock & Clock = new VirtualClock();
+  readonly queue: EventQueue;
+  readonly task: Task;
+  readonly host: SimHost;
+  readonly policy: Policy;
+
+  constructor(setup: Setup = {}) {
+    const [fast, slow] = setup.pages ?? [16384, 16384];
+    const spec = plainMachine(
+      [
+        { cpus: [0, 1], zones: [{ zone: ZONE_NORMAL, pages: fast }] },
+        { cpus: [], zones: [{ zone: ZONE_NORMAL, pages: slow }] },
+      ],
+      { sysctl: { thp_enabled: setup.thp ? 'always' : 'never', min_free_kbytes: 256 } },
+    );
+    this.k = new Kernel(spec, { seed: 1, trackContent: true });
+    this.queue = new EventQueue(this.clock);
+    this.policy = {
+      name: 'test',
+      needs: { ...NO_NEEDS, residencyPeriodNs: 1, vmstat: ['pgmigrate_success'] },
+      settings: NO_SETTINGS,
+      periodNs: 1000,
+      planCapacity: 64,
+      decide: () => {},
+      ...setup.policy,
+    };
+    const parts = {
+      kernel: this.k,
+      queue: this.queue,
+      cost: new AccessCost(spec),
+      policy: this.policy,
+      monitor: null,
+      future: null,
+      pidOf: () => -1,
+    };
+    this.host = new SimHost(parts, { ...SIM_HOST_DEFAULTS, ...setup.options });
+    this.task = this.k.spawn(null, 0);
+    this.map(this.task, BASE, 16384);
+  }
+
+  map(task: Task, vpn: number, pages: number): void {
+    const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+    const prot = PROT_READ | PROT_WRITE;
+    const at = sys.mmap(this.k, task, vpn * 4096, pages * 4096, prot, flags, null, 0);
+    expect(at).toBe(vpn * 4096);
+  }
+
+  /** Writes pages [first, first + pages) of the program. */
+  touch(first: number, pages: number, task = this.task): void {
+    for (let i = first; i < first + pages; i++) accessPage(this.k, task, BASE + i, true);
+  }
+
+  nidOf(page: number, task = this.task): number {
+    const frame = pageAt(this.k, task.mm!, BASE + page);
+    return frame < 0 ? frame : this.k.pm.nidOf(frame);
+  }
+
+  plan(...rows: readonly (readonly [page: number, pages: number, nid: number])[]): void {
+    const plan = new MigrationPlan(1024);
+    for (const [page, pages, nid] of rows) {
+      const reason = nid === 0 ? REASON_PROMOTE : REASON_DEMOTE;
+      plan.migrateVirtual(this.task.tgid, BASE + page, pages, nid, reason);
+    }
+    this.host.apply(plan, this.clock.nowNs);
+  }
+
+  run(untilNs = 1_000_000_000): HostView {
+    this.queue.runUntil(this.clock.nowNs + untilNs);
+    return this.host.observe(this.clock.nowNs);
+  }
+}
+
+function outcomeOf(view: HostView): number[][] {
+  const { outcome } = view;
+  return Array.from({ length: outcome.nrRows }, (_, row) => [
+    outcome.status[row],
+    outcome.migratedPages[row],
+  ]);
+}
+
+function residencyOf(view: HostView): number[][] {
+  const walk = view.residency;
+  expect(walk).not.toBeNull();
+  return Array.from({ length: walk!.nrRows }, (_, row) => [
+    walk!.vpn[row] - BASE,
+    walk!.nrPages[row],
+    walk!.folioPages[row],
+    walk!.nid[row],
+  ]);
+}
+
+describe('SimHost migrates', () => {
+  it('a virtual range, taking time, and reports it', () => {
+    const bench = new Bench();
+    bench.touch(0, 100);
+    bench.plan([10, 20, 1]);
+    expect(bench.host.pendingPages).toBe(20);
+    const { incoming } = bench.host.observe(0).nodes;
+    expect([...incoming]).toEqual([0, 20]);
+    expect(outcomeOf(bench.run())).toEqual([[1, 20]]);
+    expect(bench.host.pendingPages).toBe(0);
+    expect([9, 10, 29, 30].map((page) => bench.nidOf(page))).toEqual([0, 1, 1, 0]);
+    expect(bench.host.backgroundNs).toBeGreaterThan(20 * bench.k.spec.costs.migrateFolioNs);
+    checkInvariants(bench.k);
+  });
+
+  it('nothing twice: pages already there and rows that repeat are no error (PP-76)', () => {
+    const bench = new Bench();
+    bench.touch(0, 4);
+    bench.plan([0, 4, 0], [0, 2, 1], [1, 3, 1]);
+    expect(outcomeOf(bench.run())).toEqual([
+      [0, 0],
+      [1, 2],
+      [1, 2],
+    ]);
+    expect(bench.k.vmstat.snapshot().get('pgmigrate_success')).toBe(4);
+  });
+
+  it('pages that were just touched: per-cpu batches are drained (MP-11)', () => {
+    const bench = new Bench();
+    bench.touch(0, 1);
+    bench.plan([0, 1, 1]);
+    expect(outcomeOf(bench.run())).toEqual([[1, 1]]);
+    expect(bench.k.lru.disabled).toBe(false);
+  });
+
+  it('in the order of its rows, so that a demotion makes room for a promotion', () => {
+    const bench = new Bench({ pages: [1024, 8192] });
+    bench.touch(0, 3000);
+    const slow = 2999;
+    expect(bench.nidOf(slow)).toBe(1);
+    const free = bench.host.observe(0).nodes.free[0];
+    expect(free).toBeLessThan(500);
+    const resident = Array.from({ length: 500 }, (_, page) => bench.nidOf(page));
+    expect(new Set(resident)).toEqual(new Set([0]));
+    bench.plan([0, 500, 1], [2500, 500, 0]);
+    expect(outcomeOf(bench.run())).toEqual([
+      [1, 500],
+      [0, 500],
+    ]);
+    checkInvariants(bench.k);
+  });
+
+  it('large folios as a whole, whichever page is named (MP-29)', () => {
+    const bench = new Bench({ thp: true });
+    bench.touch(0, 1);
+    expect(residencyOf(bench.host.observe(0))).toEqual([[0, 512, 512, 0]]);
+    bench.plan([100, 1, 1]);
+    expect(outcomeOf(bench.run())).toEqual([[1, 512]]);
+    expect(residencyOf(bench.host.observe(bench.clock.nowNs))).toEqual([[0, 512, 512, 1]]);
+  });
+
+  it('by PFN, unless the frame has got another content (PP-67)', () => {
+    const bench = new Bench();
+    bench.touch(0, 3);
+    const { frames } = bench.k;
+    const frame = pageAt(bench.k, bench.task.mm!, BASE);
+    const pfn = frames.pfnOf(frame);
+    const plan = new MigrationPlan(8);
+    plan.migratePhysical(pfn, 1, frames.generation[frame] + 1, 1, REASON_DEMOTE);
+    plan.migratePhysical(pfn, 1, frames.generation[frame], 1, REASON_DEMOTE);
+    plan.migratePhysical(2 ** 30, 1, 0, 1, REASON_DEMOTE);
+    bench.host.apply(plan, 0);
+    expect(outcomeOf(bench.run())).toEqual([
+      [-ESTALE, 0],
+      [1, 1],
+      [-ENOENT, 0],
+    ]);
+    expect(bench.nidOf(0)).toBe(1);
+  });
+
+  it('at once and for nothing if the policy is a bound', () => {
+    const bench = new Bench({ policy: { settings: { ...NO_SETTINGS, isMigrationFree: true } } });
+    bench.touch(0, 2000);
+    bench.plan([0, 2000, 1]);
+    expect(bench.nidOf(1999)).toBe(1);
+    expect([bench.host.pendingPages, bench.host.backgroundNs]).toEqual([0, 0]);
+    expect(outcomeOf(bench.host.observe(0))).toEqual([[1, 2000]]);
+  });
+});
+
+describe('SimHost reports', () => {
+  it('what move_pages would: no page, no area, zero page, no process (MP-20..MP-23)', () => {
+    const bench = new Bench();
+    bench.touch(0, 1);
+    accessPage(bench.k, bench.task, BASE + 5, false);
+    bench.plan([100, 1, 1], [20_000, 1, 1], [5, 1, 1], [0, 6, 1]);
+    const plan = new MigrationPlan(1);
+    plan.migrateVirtual(9999, BASE, 1000, 1, REASON_DEMOTE);
+    bench.host.apply(plan, 0);
+    expect(outcomeOf(bench.run())).toEqual([
+      [-ENOENT, 0],
+      [-EFAULT, 0],
+      [-EFAULT, 0],
+      [-EFAULT, 1],
+      [-ESRCH, 0],
+    ]);
+  });
+
+  it('-EACCES for shared pages unless it may migrate all (MP-26)', () => {
+    for (const [isMoveAll, expected] of [
+      [false, [-EACCES, 0]],
+      [true, [1, 1]],
+    ] as const) {
+      const bench = new Bench({ options: { isMoveAll } });
+      bench.touch(0, 1);
+      expect(forkTask(bench.k, bench.task)).toBeTypeOf('object');
+      bench.plan([0, 1, 1]);
+      expect(outcomeOf(bench.run())).toEqual([expected]);
+      checkInvariants(bench.k);
+    }
+  });
+
+  it('-EBUSY for a page with references nobody can explain, and puts it back', () => {
+    const bench = new Bench();
+    bench.touch(0, 2);
+    const frame = pageAt(bench.k, bench.task.mm!, BASE);
+    bench.k.folios.get(frame);
+    bench.plan([0, 2, 1]);
+    expect(outcomeOf(bench.run())).toEqual([[-EBUSY, 1]]);
+    expect(bench.nidOf(0)).toBe(0);
+    bench.k.putFolio(frame);
+    checkInvariants(bench.k);
+  });
+
+  it('-ENOMEM when the target is full, with what fitted migrated', () => {
+    const bench = new Bench({ pages: [16384, 1024] });
+    bench.touch(0, 4000);
+    bench.plan([0, 4000, 1]);
+    const [[status, migrated]] = outcomeOf(bench.run());
+    expect(status).toBe(-ENOMEM);
+    expect(migrated).toBeGreaterThan(300);
+    expect(migrated).toBeLessThan(1024);
+    checkInvariants(bench.k);
+  });
+
+  it('growth of the counters that the policy names', () => {
+    const bench = new Bench();
+    bench.touch(0, 4);
+    bench.plan([0, 3, 1]);
+    expect(bench.run().vmstat.get('pgmigrate_success')).toBe(3);
+    bench.plan([3, 1, 1]);
+    expect(bench.run().vmstat.get('pgmigrate_success')).toBe(1);
+  });
+
+  it('runs of pages by process, node and folio size', () => {
+    const bench = new Bench();
+    bench.touch(0, 10);
+    bench.touch(600, 2);
+    accessPage(bench.k, bench.task, BASE + 700, false);
+    bench.plan([4, 2, 1]);
+    expect(residencyOf(bench.run())).toEqual([
+      [0, 4, 1, 0],
+      [4, 2, 1, 1],
+      [6, 4, 1, 0],
+      [600, 2, 1, 0],
+    ]);
+  });
+});
+
+describe('SimHost in virtual time', () => {
+  it('lets programs run into migration entries, and says when they are over (MC-35)', () => {
+    const bench = new Bench();
+    bench.touch(0, 100);
+    const heads = [0, 50, 99].map((page) => pageAt(bench.k, bench.task.mm!, BASE + page));
+    bench.plan([0, 100, 1]);
+    expect(handleFault(bench.k, bench.task, BASE + 50, true)).toBe(FAULT_WAIT);
+    const [first, middle, last] = heads.map((head) => bench.host.completionNs(head, 0));
+    expect(first).toBeGreaterThan(0);
+    expect(middle).toBeGreaterThan(first);
+    expect(last).toBe(bench.host.backgroundNs);
+    bench.queue.runUntil(middle);
+    expect(pageAt(bench.k, bench.task.mm!, BASE + 50)).toBeLessThan(0);
+    waitOnMigration(bench.k, bench.task.mm!, BASE + 50);
+    expect(bench.nidOf(50)).toBe(1);
+    expect(bench.host.pendingPages).toBe(100);
+    expect(outcomeOf(bench.run())).toEqual([[1, 100]]);
+    expect(bench.host.completionNs(heads[0], 77)).toBe(77);
+    checkInvariants(bench.k);
+  });
+
+  it('survives a program that unmaps or exits while its pages migrate', () => {
+    for (const leave of ['munmap', 'exit'] as const) {
+      const bench = new Bench();
+      bench.touch(0, 700);
+      bench.plan([0, 700, 1]);
+      if (leave === 'munmap') sys.munmap(bench.k, bench.task, BASE * 4096, 16384 * 4096);
+      else {
+        exitTask(bench.k, bench.task);
+        reapTask(bench.k, bench.task);
+      }
+      const [[status]] = outcomeOf(bench.run());
+      expect(status, leave).toBe(leave === 'munmap' ? -EFAULT : -ESRCH);
+      expect(bench.host.pendingPages).toBe(0);
+      checkInvariants(bench.k);
+    }
+  });
+
+  it('keeps the programs consistent while they run against it', () => {
+    const bench = new Bench({ options: { workers: 3 } });
+    bench.touch(0, 4000);
+    cloneThread(bench.k, bench.task);
+    for (let round = 0; round < 30; round++) {
+      const from = (round * 977) % 3000;
+      bench.plan([from, 700, round & 1], [from + 300, 600, 1 - (round & 1)]);
+      for (let i = 0; i < 50; i++) bench.touch((round * 131 + i * 61) % 4000, 1);
+      bench.queue.runUntil(bench.clock.nowNs + 137_003);
+      checkInvariants(bench.k);
+    }
+    bench.run();
+    expect(bench.host.pendingPages).toBe(0);
+    checkInvariants(bench.k);
+  });
+
+  it('takes as long as its CPU time, less with more workers, more with a bandwidth limit', () => {
+    const elapsed = (options: Partial<SimHostOptions>): number => {
+      const bench = new Bench({ options });
+      bench.touch(0, 4096);
+      bench.plan([0, 4096, 1]);
+      while (bench.host.pendingPages > 0) bench.queue.step();
+      return bench.clock.nowNs;
+    };
+    const alone = elapsed({});
+    const bench = new Bench();
+    bench.touch(0, 4096);
+    bench.plan([0, 4096, 1]);
+    bench.run();
+    expect(bench.host.backgroundNs).toBe(alone);
+    expect(elapsed({ workers: 4 })).toBeLessThan(alone * 0.3);
+    // 16 MiB at 0.1 GB/s: 168 ms, the last batch of 2 MiB not waited for.
+    expect(elapsed({ bandwidthLimit: 0.1 })).toBeGreaterThan(0.14e9);
+  });
+
+  it('does the same twice', () => {
+    const run = (): string => {
+      const bench = new Bench({ options: { workers: 2, bandwidthLimit: 5 } });
+      bench.touch(0, 3000);
+      const seen: unknown[] = [];
+      for (let round = 0; round < 10; round++) {
+        bench.plan([round * 200, 900, round & 1]);
+        seen.push(
+          residencyOf(bench.run(300_001)),
+          outcomeOf(bench.host.observe(bench.clock.nowNs)),
+        );
+      }
+      return JSON.stringify([seen, bench.host.backgroundNs]);
+    };
+    expect(run()).toBe(run());
+  });
+});

@@ -1,0 +1,120 @@
+import { describe, expect, it } from 'vitest';
+import { plainMachine } from '../mm/plainMachine.ts';
+import { POLICIES } from '../policy/index.ts';
+import { END, EVENT, SLICE, syntheticHeader, type TraceSource } from '../trace/index.ts';
+import { ZONE_NORMAL } from '../uapi/zone.ts';
+import { runOne } from './run.ts';
+import type { RunSpec } from './runResult.ts';
+
+/** One mmap of `pages`, then slices that walk over a hot quarter and sometimes the rest. */
+function hotQuarter(pages: number, slices: number): TraceSource {
+  let at = -1;
+  const base = new Float64Array(Math.ceil(pages / 512));
+  for (let r = 0; r < base.length; r++) base[r] = 2 ** 20 + r * 512;
+  const slice = {
+    pid: 0,
+    tid: 0,
+    insnStart: 0,
+    insnEnd: 0,
+    count: 0,
+    accesses: 0,
+    page: new Uint32Array(4096),
+    weight: new Uint16Array(4096),
+    line: new Uint8Array(0),
+  };
+  const mmap = {
+    kind: 'mmap',
+    pid: 0,
+    tid: 0,
+    insn: 0,
+    addr: 2 ** 32,
+    len: pages * 4096,
+    prot: 3,
+    flags: 0x22,
+    file: -1,
+    offset: 0,
+    result: 2 ** 32,
+  } as const;
+  let seed = 1;
+  const random = (): number => {
+    seed = (Math.imul(seed, 1103515245) + 12345) >>> 0;
+    return seed >>> 8;
+  };
+  return {
+    header: { ...syntheticHeader('hot quarter', []) },
+    processes: [{ name: 'p', parent: -1, recordedPid: 0 }],
+    threads: [{ name: 't', pid: 0, recordedTid: 0 }],
+    totals: { accesses: slices * 4096, runs: slices * 4096, slices, events: 1 },
+    next() {
+      at++;
+      if (at === 0) return EVENT;
+      if (at > slices) return END;
+      slice.insnStart = (at - 1) * 40960;
+      slice.insnEnd = at * 40960;
+      slice.count = 4096;
+      slice.accesses = 4096;
+      for (let i = 0; i < 4096; i++) {
+        const first = at <= pages / 4096;
+        const hot = random() % 10 < 9;
+        const quarter = pages / 4;
+        let page = hot ? quarter * 3 + (random() % quarter) : random() % pages;
+        if (first) page = (at - 1) * 4096 + i;
+        slice.page[i] = ((page << 1) | (first || random() % 4 === 0 ? 1 : 0)) >>> 0;
+        slice.weight[i] = 1;
+      }
+      return SLICE;
+    },
+    slice,
+    event: mmap,
+    regionBase: () => base,
+    regionCount: () => base.length,
+    rewind() {
+      at = -1;
+      seed = 1;
+    },
+  };
+}
+
+const SECTION = 32768;
+
+/** A quarter of the footprint fits the DRAM node; the other node is three times as far. */
+function spec(policy: string): RunSpec {
+  const plain = plainMachine([
+    { cpus: [0], zones: [{ zone: ZONE_NORMAL, pages: SECTION / 2 }] },
+    { cpus: [], zones: [{ zone: ZONE_NORMAL, pages: 2 * SECTION }] },
+  ]);
+  const [dram, cxl] = plain.nodes;
+  const far = { ...cxl.perf, readLatencyNs: 250, writeLatencyNs: 250, readBandwidth: 10 };
+  return {
+    machine: { ...plain, nodes: [dram, { ...cxl, kind: 'cxl', perf: far }] },
+    policy: { name: policy, params: {} },
+    workload: { name: 'hot quarter', trace: '', generator: '', params: {} },
+    seed: 1,
+    seriesPoints: 32,
+  };
+}
+
+describe('a run', () => {
+  for (const { name } of POLICIES) {
+    it(`replays a trace under ${name}, and again with the same bytes`, () => {
+      const first = runOne(spec(name), hotQuarter(SECTION, 400), { hetmem: 'test' });
+      const again = runOne(spec(name), hotQuarter(SECTION, 400), { hetmem: 'test' });
+      expect(JSON.stringify(again)).toBe(JSON.stringify(first));
+      expect(first.accesses).toBe(400 * 4096);
+      expect(first.footprintPages).toBe(SECTION);
+      const { time } = first;
+      const parts = time.computeNs + time.faultNs + time.migrationNs + time.observationNs;
+      const stall = time.stallNs.reduce((a, b) => a + b, 0);
+      expect(parts + stall).toBeCloseTo(time.totalNs, -3);
+    });
+  }
+
+  it('moves the hot quarter up when the policy knows the future', () => {
+    const blind = runOne(spec('first-touch'), hotQuarter(SECTION, 400), { hetmem: 'test' });
+    const seeing = runOne(spec('oracle'), hotQuarter(SECTION, 400), { hetmem: 'test' });
+    expect(blind.toptierHitRatio).toBeLessThan(0.2);
+    expect(seeing.toptierHitRatio).toBeGreaterThan(0.8);
+    expect(seeing.time.totalNs).toBeLessThan(0.7 * blind.time.totalNs);
+    expect(seeing.migration.promotedPages).toBeGreaterThan(SECTION / 4);
+  });
+});
