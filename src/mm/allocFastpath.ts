@@ -97,7 +97,8 @@ export function takeFromFirstZone(
   const zoneStat = pm.vmstat.zone;
   const row = zone.id * NR_VM_ZONE_STAT_ITEMS;
   if (zoneStat[row + NR_FREE_CMA_PAGES] !== 0) return -1;
-  const mark = zone.watermark[WMARK_LOW] + zone.watermarkBoost + zone.lowmemReserve[gfpZone(gfp)];
+  // No lowmem reserve: were there a higher zone to protect this one from, it would stand first.
+  const mark = zone.watermark[WMARK_LOW] + zone.watermarkBoost;
   if (zoneStat[row + NR_FREE_PAGES] - (1 << order) + 1 <= mark) return -1;
   const frame = pm.buddy.rmqueueSmallest(zone, order, gfpMigratetype(gfp));
   if (frame < 0) return -1;

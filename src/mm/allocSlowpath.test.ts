@@ -227,7 +227,7 @@ describe('PM-38: reclaim, compaction and the retries', () => {
     ]);
   });
 
-  it('a compaction that ran in vain lets THP faults try reclaim, then lightly compact again', () => {
+  it('a compaction in vain lets THP faults try reclaim, then lightly compact again', () => {
     const f = full();
     f.hooks.compacts = () => COMPACT_COMPLETE;
     expect(ask(f, GFP_TRANSHUGE | __GFP_NORETRY, 9)).toBe(-1);

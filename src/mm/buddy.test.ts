@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { FrameId } from '../base/units.ts';
+import type { ZoneSpec } from '../hw/index.ts';
 import { __GFP_COMP, GFP_HIGHUSER_MOVABLE, GFP_KERNEL } from '../uapi/gfp.ts';
 import { MIGRATE_CMA, MIGRATE_MOVABLE, ZONE_DMA, ZONE_MOVABLE, ZONE_NORMAL } from '../uapi/zone.ts';
 import { checkFreeLists } from './freeListCheck.ts';
@@ -95,6 +96,27 @@ describe('buddy', () => {
     const first = pm.buddy.rmqueueSmallest(zone, 9, MIGRATE_CMA);
     pm.buddy.freeBlock(zone, first, 9, false);
     expect(zone.nrFreeBlocks(9, MIGRATE_CMA)).toBe(2);
+    checkFreeLists(pm);
+  });
+
+  it('does not merge pageblocks of two zones', () => {
+    const spec = plainMachine([{ cpus: [0], zones: [{ zone: ZONE_NORMAL, pages: 4096 }] }]);
+    const [node] = spec.nodes;
+    const [zone] = node.zones;
+    const zones: ZoneSpec[] = [
+      { ...zone, endPfn: 1536 },
+      { ...zone, zone: ZONE_MOVABLE, startPfn: 1536 },
+    ];
+    const pm = new PhysicalMemory(
+      { ...spec, nodes: [{ ...node, zones }] },
+      {
+        trackContent: false,
+      },
+    );
+    const [normal, movable] = pm.zones;
+    expect(pm.buddy.takeBlock(normal, 1024)).toBe(9);
+    pm.buddy.freeBlock(normal, 1024, 9, false);
+    expect([normal.nrFreeBlocks(9, 1), movable.nrFreeBlocks(9, 1)]).toEqual([1, 1]);
     checkFreeLists(pm);
   });
 

@@ -3,17 +3,16 @@
  * split_large_buddy, __isolate_free_page): free blocks of order 0 to 10 per zone and migratetype.
  *
  * A free block is marked in its first row only: flags = PG_BUDDY exactly, orderIndexHigh = order,
- * lruNext/lruPrev = list links (OV-8d). The other rows of the block hold no flag, no reference and
- * no mapping (OV-53). Frame ids keep the low 15 bits of the PFN, so buddies are found by XOR on ids.
+ * lruNext/lruPrev = list links (OV-8d). The other rows hold no flag, reference or mapping (OV-53).
+ * Frame ids keep the low 15 bits of the PFN, so a buddy is found by XOR on ids.
  *
  * Order of the lists, as in Linux: boot puts blocks at the tail, ascending; allocation takes the
  * head; the unused halves of a split go to the head; a freed block goes to the head, or to the tail
  * if the buddy one order up is free (it may merge again soon) or the caller says so.
  *
- * Never-allocated memory is kept as ranges (zone.ts, PristineRange) and turned into a real list
- * element one order-10 block at a time, when the list before it is empty or a place in it is asked
- * for. MOVABLE ranges give their lowest block first, CMA ranges their highest: the order in which
- * boot fills these lists.
+ * Never-allocated memory is kept as ranges (zone.ts) and turned into a list element one order-10
+ * block at a time, when the list is empty or a place in it is asked for. MOVABLE ranges give their
+ * lowest block first, CMA ranges their highest: the order in which boot fills these lists.
  * Deviates: blocks put at the tail of an order-10 list stand before its pristine blocks, not after.
  *
  * nr_free_pages and nr_free_cma follow each block: isolated blocks count in neither (PM-63).

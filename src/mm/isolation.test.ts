@@ -26,8 +26,8 @@ import { plainMachine } from './plainMachine.ts';
 import { freeCount } from './watermark.ts';
 
 /**
- * Zone 0: NORMAL, pageblocks 0 to 8; block 0 starts with a hole of 16 and 16 reserved frames, blocks
- * 4 and 5 are CMA. Zone 1: MOVABLE, pageblocks 64 to 67.
+ * Zone 0: NORMAL, pageblocks 0 to 8; block 0 starts with a hole of 16 and 16 reserved frames,
+ * blocks 4 and 5 are CMA. Zone 1: MOVABLE, pageblocks 64 to 67.
  */
 function machine(): PhysicalMemory {
   const cma = [{ at: 2048, pages: 1024 }];
@@ -114,6 +114,21 @@ describe('PM-62, PM-63: isolating and undoing', () => {
     expect(freeCount(pm, movable)).toBe(1536);
     undo(first, first + 512);
     expect(freeCount(pm, movable)).toBe(2048);
+    expect(movable.nrFreeBlocks(10, 1)).toBe(2);
+  });
+
+  it('also when they became one free block while isolated', () => {
+    const [, movable] = pm.zones;
+    occupy(64, PG_LRU);
+    occupy(65, PG_LRU);
+    const first = 64 * 512;
+    expect(isolate(first, first + 1024)).toBe(0);
+    for (let f = first; f < first + 1024; f++) freePages(pm, f, 0);
+    expect(movable.nrFreeBlocks(10, MIGRATE_ISOLATE)).toBe(1);
+    undo(first, first + 512);
+    expect(freeCount(pm, movable)).toBe(1536);
+    expect(movable.nrFreeBlocks(9, MIGRATE_ISOLATE)).toBe(1);
+    undo(first + 512, first + 1024);
     expect(movable.nrFreeBlocks(10, 1)).toBe(2);
   });
 

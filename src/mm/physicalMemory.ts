@@ -310,7 +310,7 @@ function claimPageblocks(blocks: Pageblocks, zone: Zone): void {
       const owner = blocks.zoneOfBlock[block];
       assert(
         owner === NO_ZONE || owner === zone.id,
-        `node ${zone.nid} zone ${zone.name} shares a pageblock of ${PAGEBLOCK_NR} pages with another`,
+        `node ${zone.nid} zone ${zone.name} shares a pageblock (512 pages) with another zone`,
       );
       blocks.zoneOfBlock[block] = zone.id;
       blocks.nidOfBlock[block] = zone.nid;

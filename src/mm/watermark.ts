@@ -159,7 +159,7 @@ function setMarks(zone: Zone, min: number, low: number, high: number, delta: num
   zone.watermarkBoost = 0;
 }
 
-/** Applies the marks that a machine description fixes; promo is as far above high as high above low. */
+/** Applies marks that a machine description fixes; promo is as far above high as that above low. */
 export function setFixedWmarks(spec: MachineSpec, zones: readonly Zone[]): void {
   for (const zone of zones) {
     const node = spec.nodes.find((n) => n.nid === zone.nid);

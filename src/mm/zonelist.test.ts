@@ -44,6 +44,17 @@ describe('TI-5: node order', () => {
     ]);
   });
 
+  it('prefers the next higher number among equals', () => {
+    const zones = [{ zone: ZONE_NORMAL, pages: 1024 }] as const;
+    const nodes = [0, 1, 2].map((cpu) => ({ cpus: [cpu], zones }));
+    const pm = new PhysicalMemory(plainMachine(nodes), { trackContent: false });
+    expect(pm.nodes.map((node) => [...node.fallbackOrder])).toEqual([
+      [0, 1, 2],
+      [1, 2, 0],
+      [2, 0, 1],
+    ]);
+  });
+
   it('a node without memory starts with its nearest node', () => {
     const zones = [{ zone: ZONE_NORMAL, pages: 1024 }] as const;
     const distance = [
@@ -69,7 +80,7 @@ describe('TI-5: node order', () => {
   });
 });
 
-describe('PM-32: zones inside a node from high to low, up to what the request may use (PM-30)', () => {
+describe('PM-32: zones of a node from high to low, up to what the request may use (PM-30)', () => {
   const pm = new PhysicalMemory(
     plainMachine([
       {
