@@ -2,8 +2,9 @@
  * Named, seeded random streams: xoroshiro128+ of pure-rand, one generator per name, so that adding
  * a component shifts nobody else's randomness (design 3.9).
  */
-import type { JumpableRandomGenerator } from 'pure-rand/types/JumpableRandomGenerator';
+
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
+import type { JumpableRandomGenerator } from 'pure-rand/types/JumpableRandomGenerator';
 
 /** A stream of random numbers. Same seed and name: same numbers, on any machine. */
 export class RandomStream {

@@ -7,6 +7,8 @@
  * loaded in its action: `await import('../trace/index.ts')`.
  */
 import type { Command } from 'commander';
+import { describe as machine } from './machine.ts';
+import { describe as record } from './record.ts';
 
 export interface CommandGroup {
   readonly heading: string;
@@ -15,7 +17,7 @@ export interface CommandGroup {
 
 export const COMMAND_GROUPS: readonly CommandGroup[] = [
   { heading: 'Try an argument:', describe: [] },
-  { heading: 'Traces of real programs:', describe: [] },
-  { heading: 'Machines and policies:', describe: [] },
+  { heading: 'Traces of real programs:', describe: [record] },
+  { heading: 'Machines and policies:', describe: [machine] },
   { heading: 'The kernel model:', describe: [] },
 ];
