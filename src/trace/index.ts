@@ -4,6 +4,12 @@ export * from './byteStream.ts';
 export * from './codec.ts';
 export * from './event.ts';
 export * from './header.ts';
+export {
+  IMPORT_FORMAT_NAMES,
+  type ImportOptions,
+  type ImportResult,
+  importTrace,
+} from './import/guess.ts';
 export { FORMAT_VERSION } from './layout.ts';
 export * from './regionTable.ts';
 export * from './source.ts';
