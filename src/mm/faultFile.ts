@@ -59,7 +59,7 @@ export function doFileFault(
   const file = vma.file!;
   if (vma.has(VM_PFNMAP)) {
     // remap_pfn_range: raw frames, no folio behind them (HS-22a). Payload 0 stands for them all.
-    k.ptes.set(i, pteFast(k.zeroFrame, PTE_A), PTEB_SPECIAL);
+    k.ptes.set(i, pteFast(0, PTE_A), PTEB_SPECIAL);
     return FAULT_DONE;
   }
   const index = vma.indexOf(vpn);
@@ -124,7 +124,8 @@ function faultAround(k: Kernel, vma: Vma, vpn: Vpn, i: number): void {
     if (v === vpn || v < vma.start || v >= vma.end) continue;
     const at = i + (v - vpn);
     if (k.ptes.words[at] !== 0) continue;
-    const page = vma.file!.frameAt(vma.indexOf(v));
+    const index = vma.indexOf(v);
+    const page = index < vma.file!.sizePages ? vma.file!.frameAt(index) : -1;
     if (page < 0) continue;
     const head = k.frames.headOf(page);
     if ((k.frames.flags[head] & PG_LOCKED) !== 0) continue;
@@ -140,6 +141,8 @@ function mapHugeFile(k: Kernel, vma: Vma, vpn: Vpn, head: FrameId, write: boolea
   const first = mm.slotVpn[slot];
   const index = k.frames.indexOf(head);
   if (first < vma.start || first + HPAGE_PMD_NR > vma.end || !vma.has(VM_SHARED)) return false;
+  // Nothing behind the end of the file is mapped (since 6.18).
+  if (index + HPAGE_PMD_NR > vma.file!.sizePages) return false;
   if (vma.indexOf(first) !== index || !tableIsEmpty(k, mm.leaf[slot])) return false;
   mm.deposit[slot] = mm.leaf[slot];
   mm.leaf[slot] = -1;
@@ -163,7 +166,8 @@ function tableIsEmpty(k: Kernel, table: number): boolean {
   return true;
 }
 
-const read: ReadResult = { page: -1, outcome: FAULT_DONE };
+// 0 is FAULT_DONE, which is not yet there when fault.ts is loaded first.
+const read: ReadResult = { page: -1, outcome: 0 };
 
 /**
  * The cached page of a file, read in or made if needed (filemap_fault, shmem_get_folio). The

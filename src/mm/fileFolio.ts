@@ -1,6 +1,6 @@
 /**
  * Page cache operations: adding, removing, dirtying, reading folios of files and shmem objects
- * (mm/filemap.c, mm/shmem.c, mm/truncate.c). OV-24, OV-24a, OV-44.
+ * (mm/filemap.c, mm/shmem.c). OV-24, OV-24a, OV-44.
  */
 import { assert } from '../base/assert.ts';
 import type { FrameId } from '../base/units.ts';
@@ -26,7 +26,6 @@ import {
 } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
 import type { MappedFile } from './mappedFile.ts';
-import { tryToUnmap } from './unmapFolio.ts';
 
 const PGPGOUT = vmEvent('pgpgout');
 
@@ -135,28 +134,4 @@ export function cacheAccessed(k: Kernel, head: FrameId): void {
   if ((k.frames.flags[head] & (PG_REFERENCED | PG_ACTIVE)) === 0) {
     k.frames.flags[head] |= PG_REFERENCED;
   } else k.lru.markAccessed(head);
-}
-
-/**
- * Drops all pages from index `size` on, mapped or not (truncate_inode_pages). A large folio across
- * the cut stays whole. The file's size becomes `size`.
- */
-export function truncateFile(k: Kernel, file: MappedFile, size: number): void {
-  file.sizePages = size;
-  for (const index of [...file.pages.keys()]) {
-    if (index < size) continue;
-    const slot = file.swapSlotAt(index);
-    if (slot >= 0) {
-      file.pages.delete(index);
-      k.swap.release(slot);
-      continue;
-    }
-    const page = file.frameAt(index);
-    if (page < 0) continue;
-    const head = k.frames.headOf(page);
-    if (k.frames.indexOf(head) < size) continue;
-    if (k.folios.mapcount(head) > 0) tryToUnmap(k, head);
-    removeFromPageCache(k, head, false);
-  }
-  for (const index of [...file.backing.keys()]) if (index >= size) file.backing.delete(index);
 }

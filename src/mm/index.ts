@@ -58,6 +58,7 @@ export * from './swap.ts';
 export * from './swapCache.ts';
 export * from './task.ts';
 export * from './thpFault.ts';
+export * from './truncate.ts';
 export * from './unmapFolio.ts';
 export * from './userCopy.ts';
 export * from './vdso.ts';

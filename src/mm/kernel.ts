@@ -20,7 +20,6 @@ import { GFP_KERNEL } from '../uapi/gfp.ts';
 import { NR_MLOCK, NR_PAGETABLE, NR_WRITEBACK, vmEvent } from '../uapi/vmstat.ts';
 import { AddressSpace } from './addressSpace.ts';
 import { FailureLog } from './failureLog.ts';
-import { truncateFile } from './fileFolio.ts';
 import { Folios } from './folio.ts';
 import { releaseFolio } from './folioLifecycle.ts';
 import {
@@ -42,6 +41,7 @@ import { PhysicalMemory } from './physicalMemory.ts';
 import { RmapScratch } from './rmap.ts';
 import { SwapArea } from './swap.ts';
 import { Task } from './task.ts';
+import { truncateFile } from './truncate.ts';
 import { AnonVma, type Vma } from './vma.ts';
 import type { VmStat } from './vmstat.ts';
 
