@@ -7,6 +7,7 @@
  * loaded in its action: `await import('../trace/index.ts')`.
  */
 import type { Command } from 'commander';
+import { describe as conform } from './conform.ts';
 import { describe as machine } from './machine.ts';
 import { describe as record } from './record.ts';
 
@@ -19,5 +20,5 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
   { heading: 'Try an argument:', describe: [] },
   { heading: 'Traces of real programs:', describe: [record] },
   { heading: 'Machines and policies:', describe: [machine] },
-  { heading: 'The kernel model:', describe: [] },
+  { heading: 'The kernel model:', describe: [conform] },
 ];

@@ -2,7 +2,7 @@
  * MADV_COLLAPSE: small anonymous pages of a 2 MiB range become one huge page, at once
  * (mm/khugepaged.c: madvise_collapse, hpage_collapse_scan_pmd, collapse_huge_page). OV-31i.
  *
- * Order: swap in -> choose the node -> allocate -> check references -> copy -> free the small pages.
+ * Order: swap in, choose the node, allocate, check references, copy, free the small pages.
  * Not modelled: collapse of file and shmem ranges (-EINVAL), khugepaged's own scanning.
  */
 import { type FrameId, HPAGE_PMD_NR, HPAGE_PMD_ORDER, type Nid, type Vpn } from '../base/units.ts';

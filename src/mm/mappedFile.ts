@@ -110,6 +110,8 @@ export class MappedFile {
   hugeAlways = false;
   /** Page index -> frame of that page (>= 0), or -1 - swap slot for swapped-out shmem. */
   readonly pages: Map<number, number> = new Map();
+  /** Frames of a special mapping instead of a page cache (struct vm_special_mapping): the vDSO. */
+  specialFrames: Int32Array | null = null;
   /** Content words of pages that are in the backing store and not in the cache. */
   readonly backing: Map<number, number> = new Map();
   /** Every VMA that maps the file (OV-36). */
@@ -136,6 +138,7 @@ export class MappedFile {
 
   /** The cached frame of a page, or -1. */
   frameAt(index: number): FrameId {
+    if (this.specialFrames !== null) return this.specialFrames[index] ?? -1;
     const value = this.pages.get(index);
     return value === undefined || value < 0 ? -1 : value;
   }

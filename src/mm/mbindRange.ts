@@ -33,7 +33,7 @@ export function mbindRange(
   mergeRange(k, mm, start, end);
 }
 
-/** shared_policy_replace: pages [start, end) of the object, cut out of the ranges that were there. */
+/** shared_policy_replace: pages [start, end) of the object, cut out of the ranges there were. */
 function setSharedPolicy(
   file: MappedFile,
   start: number,
@@ -49,7 +49,7 @@ function setSharedPolicy(
   file.sharedPolicy = kept.sort((a, b) => a.start - b.start);
 }
 
-/** page_address_in_vma: the page number at which the VMA would map the folio's first page, or -1. */
+/** page_address_in_vma: where the VMA would map the folio's first page, or -1. */
 export function folioVpnIn(k: Kernel, head: FrameId, vma: Vma): Vpn {
   const nr = rmapCollect(k, head);
   for (let r = 0; r < nr; r++) {

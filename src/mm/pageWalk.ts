@@ -62,7 +62,7 @@ export const SKIP_VMA = 1;
 
 /** What is done at each step of a range walk. A negative answer ends the walk and is its result. */
 export interface PageWalker {
-  /** The part [start, end) of the range that lies in `vma`: WALK_VMA, SKIP_VMA or a negative errno. */
+  /** [start, end) is the part of the range in `vma`: WALK_VMA, SKIP_VMA or a negative errno. */
   testVma(vma: Vma, start: Vpn, end: Vpn): number;
   /** A PMD leaf of any kind; [start, end) is the part of the range under it. */
   pmdEntry(vma: Vma, slot: number, start: Vpn, end: Vpn): number;

@@ -23,7 +23,7 @@ export function createVdso(k: Kernel): MappedFile {
   assert(frame >= 0, 'a machine has room for the vDSO');
   if (k.spec.kernel !== '7.3') k.frames.flags[frame] |= PG_RESERVED;
   const image = k.newFile('[vdso]', 'vdso', 1);
-  image.pages.set(0, frame);
+  image.specialFrames = Int32Array.of(frame);
   return image;
 }
 

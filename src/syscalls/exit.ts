@@ -1,4 +1,4 @@
-/** exit(2) and wait4(2) for one child (kernel/exit.c). A task that exited is a zombie until then. */
+/** exit(2) and wait4(2) for one child (kernel/exit.c). Until then it is a zombie. */
 
 import { exitTask, type Kernel, reapTask, type Task } from '../mm/index.ts';
 import { ECHILD } from '../uapi/errno.ts';

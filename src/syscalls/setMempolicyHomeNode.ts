@@ -7,7 +7,7 @@ import { EINVAL, ENOENT, EOPNOTSUPP } from '../uapi/errno.ts';
 import { MPOL_BIND, MPOL_PREFERRED_MANY } from '../uapi/mempolicy.ts';
 import { isPageAligned, pageOf, pagesOf, wrapsAround } from './addressRange.ts';
 
-/** Returns 0, or -EINVAL, -ENOENT (no policy in the range), -EOPNOTSUPP (another kind of policy). */
+/** Returns 0, or -EINVAL, -ENOENT (no policy there), -EOPNOTSUPP (another kind of policy). */
 export function setMempolicyHomeNode(
   k: Kernel,
   caller: Task,

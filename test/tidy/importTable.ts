@@ -19,6 +19,7 @@ const PURE_FOLDERS = [
   'hw',
   'mm',
   'syscalls',
+  'conform',
   'drivers',
   'heat',
   'policy',
@@ -47,6 +48,8 @@ export const IMPORT_TABLE: Readonly<Record<string, ImportRow>> = {
   hw: pure(['base', 'uapi', 'engine'], ['yaml', 'zod']),
   mm: pure(['base', 'uapi', 'engine', 'hw']),
   syscalls: pure(['base', 'uapi', 'mm']),
+  // Acts out what real kernels were seen to do; machines come from hw.
+  conform: pure(['base', 'uapi', 'hw', 'mm', 'syscalls']),
   drivers: pure(['base', 'uapi', 'mm']),
   heat: pure(['base', 'uapi']),
   // Never mm, hw, sim or live: a policy that could look would not run on a real kernel.

@@ -1,0 +1,66 @@
+/** Conformance case files on disk, and the machines they run on. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { UserError } from '../base/assert.ts';
+import { type CaseMachines, type ConformanceCase, parseCases } from '../conform/index.ts';
+import { packageRoot } from './packageRoot.ts';
+
+interface CaseOnMachines {
+  readonly one: ConformanceCase;
+  readonly machines: CaseMachines;
+}
+
+/** hetmem's own cases, machines and index of rules. */
+function ownFolder(): string {
+  return join(packageRoot(), 'test', 'conformance');
+}
+
+/**
+ * The cases of `files`, or hetmem's own without any. Machines: machines.json beside a file or one
+ * folder above it, else hetmem's own. Errors: UserError with file and line.
+ */
+export async function readCaseFiles(files: readonly string[]): Promise<CaseOnMachines[]> {
+  const paths = files.length > 0 ? files : ownCases();
+  return paths.flatMap((path) => {
+    const machines = machinesOf(path);
+    const known = new Set(machines.machines.map((machine) => machine.name));
+    return parseCases(readText(path), basename(path)).map((one) => {
+      if (known.has(one.machine)) return { one, machines };
+      throw new UserError(`${path} (${one.id})`, `no machine ${one.machine} in machines.json`);
+    });
+  });
+}
+
+function ownCases(): string[] {
+  const folder = join(ownFolder(), 'cases');
+  const names = readdirSync(folder).filter((name) => name.endsWith('.jsonl'));
+  return names.sort().map((name) => join(folder, name));
+}
+
+function machinesOf(path: string): CaseMachines {
+  const folder = dirname(path);
+  const candidates = [folder, dirname(folder), ownFolder()].map((at) => join(at, 'machines.json'));
+  const found = candidates.find((candidate) => existsSync(candidate))!;
+  try {
+    const machines = JSON.parse(readText(found)) as CaseMachines;
+    if (Array.isArray(machines.machines)) return machines;
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new UserError(found, `no JSON: ${error.message}`);
+  }
+  throw new UserError(found, 'has no list "machines"');
+}
+
+/** Rule ids of docs/model by case, as far as the index knows the case. */
+export function readRules(): Readonly<Record<string, string>> {
+  return JSON.parse(readText(join(ownFolder(), 'rules.json')));
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    throw new UserError(path, 'cannot be read', problem);
+  }
+}

@@ -1,0 +1,168 @@
+/**
+ * Conformance cases as data: short programs of memory-management steps with what a real Linux
+ * kernel answered to each (test/conformance/README.md has the format). One JSON object per line.
+ */
+import { UserError } from '../base/assert.ts';
+
+export type Json = null | boolean | number | string | Json[] | { [field: string]: Json };
+export type Fields = { readonly [field: string]: Json };
+
+/** How much of the answers a run must repeat. */
+export type Strength = 'exact' | 'direction' | 'racy';
+
+export interface Step {
+  /** The verb or look, with its kind. */
+  readonly kind: 'do' | 'look';
+  readonly name: string;
+  /** The process that does it. */
+  readonly by: string;
+  /** Inputs. */
+  readonly fields: Fields;
+  /** null: the step succeeds and returns nothing to compare. */
+  readonly expect: Fields | null;
+  /** Fields of `expect` that are not compared. */
+  readonly approx: readonly string[];
+}
+
+export interface ConformanceCase {
+  readonly id: string;
+  readonly group: string;
+  readonly about: string;
+  readonly machine: string;
+  /** Version line of the answers. */
+  readonly kernel: string;
+  readonly strength: Strength;
+  readonly steps: readonly Step[];
+  /** Changes of /proc/vmstat over the whole case. */
+  readonly vmstat: Readonly<Record<string, number>>;
+  /** Every region written as a whole keeps its content. */
+  readonly isIntact: boolean;
+  readonly killedBy: string | null;
+  /** Versions on which every compared value was the same. */
+  readonly sameOn: readonly string[];
+  /** Versions with other answers. */
+  readonly differs: Fields;
+}
+
+/** All cases of a .jsonl text. Errors: UserError with file:line. */
+export function parseCases(text: string, fileName: string): ConformanceCase[] {
+  const cases: ConformanceCase[] = [];
+  text.split('\n').forEach((line, n) => {
+    if (line.trim() !== '') cases.push(parseCase(line, `${fileName}:${n + 1}`));
+  });
+  return cases;
+}
+
+function parseCase(line: string, place: string): ConformanceCase {
+  let raw: Json;
+  try {
+    raw = JSON.parse(line) as Json;
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    throw new UserError(place, `no JSON: ${problem}`, 'one case, a JSON object, on each line');
+  }
+  const fields = object(raw, place, 'the case');
+  const id = text(fields.id, place, 'id');
+  const inCase = `${place} (${id})`;
+  const expect = object(fields.expect ?? {}, inCase, 'expect');
+  const steps = array(fields.steps, inCase, 'steps').map((step, i) =>
+    parseStep(object(step, inCase, `steps[${i}]`), `${inCase} step ${i}`),
+  );
+  return {
+    id,
+    group: text(fields.group, inCase, 'group'),
+    about: text(fields.about ?? '', inCase, 'about'),
+    machine: text(fields.machine, inCase, 'machine'),
+    kernel: text(fields.kernel ?? '7.3', inCase, 'kernel'),
+    strength: strengthOf(fields.strength, inCase),
+    steps,
+    vmstat: counters(expect.vmstat ?? {}, inCase),
+    isIntact: expect.data === 'intact',
+    killedBy: typeof expect.killed_by === 'string' ? expect.killed_by : null,
+    sameOn: array(fields.same_on ?? [], inCase, 'same_on').map(String),
+    differs: object(fields.differs ?? {}, inCase, 'differs'),
+  };
+}
+
+export function parseStep(fields: Fields, place: string): Step {
+  const isDo = typeof fields.do === 'string';
+  if (isDo === (typeof fields.look === 'string')) {
+    throw new UserError(place, 'needs exactly one of "do" and "look"');
+  }
+  const { do: verb, look, by, expect, approx, ...inputs } = fields;
+  return {
+    kind: isDo ? 'do' : 'look',
+    name: String(isDo ? verb : look),
+    by: by === undefined ? 'main' : text(by, place, 'by'),
+    fields: inputs,
+    expect: expect === undefined ? null : object(expect, place, 'expect'),
+    approx: array(approx ?? [], place, 'approx').map(String),
+  };
+}
+
+function strengthOf(value: Json | undefined, place: string): Strength {
+  if (value === 'exact' || value === 'direction' || value === 'racy') return value;
+  throw new UserError(place, `strength ${JSON.stringify(value)}`, 'exact, direction or racy');
+}
+
+function counters(value: Json, place: string): Record<string, number> {
+  const out: Record<string, number> = {};
+  for (const [name, change] of Object.entries(object(value, place, 'expect.vmstat'))) {
+    if (typeof change !== 'number') {
+      throw new UserError(place, `expect.vmstat.${name} is no number`);
+    }
+    out[name] = change;
+  }
+  return out;
+}
+
+function object(value: Json | undefined, place: string, what: string): Fields {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+  throw new UserError(place, `${what} is no object`);
+}
+
+function array(value: Json | undefined, place: string, what: string): readonly Json[] {
+  if (Array.isArray(value)) return value;
+  throw new UserError(place, `${what} is no list`);
+}
+
+function text(value: Json | undefined, place: string, what: string): string {
+  if (typeof value === 'string') return value;
+  throw new UserError(place, `${what} is missing or no text`);
+}
+
+/**
+ * The case as another kernel version answered it, or null if it was not seen to run there.
+ * `differs` of a version replaces fields of `expect` by step, or the course from a step on.
+ */
+export function caseOnKernel(one: ConformanceCase, kernel: string): ConformanceCase | null {
+  if (kernel === one.kernel) return one;
+  const changes = one.differs[kernel];
+  if (changes === undefined) return one.sameOn.includes(kernel) ? { ...one, kernel } : null;
+  const place = `${one.id}: differs.${kernel}`;
+  const bySteps = object(changes, place, 'differs');
+  let steps = one.steps.map((step, i) => {
+    const change = bySteps[String(i)];
+    return change === undefined ? step : withExpect(step, object(change, place, `step ${i}`));
+  });
+  if (bySteps.from !== undefined) {
+    const from = object(bySteps.from, place, 'from');
+    const rest = array(from.steps, place, 'from.steps').map((step, i) =>
+      parseStep(object(step, place, `from.steps[${i}]`), `${place} from.steps[${i}]`),
+    );
+    steps = [...steps.slice(0, Number(from.step)), ...rest];
+  }
+  return { ...one, kernel, steps };
+}
+
+/** The fields of `change` replace those of `expect`; null takes a field away. */
+function withExpect(step: Step, change: Fields): Step {
+  const expect: { [field: string]: Json } = { ...(step.expect ?? {}) };
+  for (const [field, value] of Object.entries(change)) {
+    if (value === null) delete expect[field];
+    else expect[field] = value;
+  }
+  // A call that now fails answers nothing else, and one that now succeeds has no error.
+  if (typeof expect.ret === 'number' && expect.ret >= 0) delete expect.errno;
+  return { ...step, expect };
+}

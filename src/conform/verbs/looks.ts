@@ -1,0 +1,104 @@
+/** Looks: what the case sees of memory without (or, for data and read, by) touching it. */
+import { PAGE_SIZE } from '../../base/units.ts';
+import { LOAD_FAILED, loadWord, pageAt } from '../../mm/index.ts';
+import { NR_ANON_MAPPED } from '../../uapi/vmstat.ts';
+import type { Fields, Json } from '../caseFile.ts';
+import { byteOf, SAME_WORD, wordOfPage } from '../content.ts';
+import type { Inputs } from '../inputs.ts';
+import { labelAt } from '../labels.ts';
+import type { Process } from '../process.ts';
+import { toRuns } from '../runs.ts';
+import type { VerbTable } from '../verbTypes.ts';
+import type { World } from '../world.ts';
+import { freeKb } from './touching.ts';
+
+function labels(world: World, process: Process, start: number, n: number): string[] {
+  const mm = process.task.mm!;
+  return Array.from({ length: n }, (_, i) => labelAt(world.k, mm, start + i));
+}
+
+function lookWhere(world: World, process: Process, inputs: Inputs): Fields {
+  if (inputs.has('special')) {
+    const vpn = world.specialPage(process, inputs.string('special'), inputs.place);
+    return { pages: toRuns(labels(world, process, vpn, 1)) };
+  }
+  const n = world.count(inputs.get('n'), inputs.place);
+  return { pages: toRuns(labels(world, process, process.firstPage(inputs), n)) };
+}
+
+function lookCount(world: World, process: Process, inputs: Inputs): Fields {
+  const region = process.region(inputs.string('region'), inputs.place);
+  const pages: { [label: string]: Json } = {};
+  for (const label of labels(world, process, region.start, region.pages)) {
+    pages[label] = Number(pages[label] ?? 0) + 1;
+  }
+  return { pages };
+}
+
+/** Reads every page; what was swapped out comes back. */
+function lookContent(world: World, process: Process, inputs: Inputs): Fields {
+  const region = process.region(inputs.string('region'), inputs.place);
+  let isIntact = true;
+  for (let page = 0; page < region.pages; page++) {
+    const word = loadWord(world.k, process.task, region.start + page);
+    if (word !== (region.isSame ? SAME_WORD : wordOfPage(page))) isIntact = false;
+  }
+  return { data: isIntact ? 'intact' : 'changed' };
+}
+
+function lookRead(world: World, process: Process, inputs: Inputs): Fields {
+  const word = loadWord(world.k, process.task, process.firstPage(inputs, 'page'));
+  if (word === LOAD_FAILED) return { signal: 'SIGBUS' };
+  return { byte: byteOf(word, inputs.integer('offset')) };
+}
+
+function lookNode(world: World, _process: Process, inputs: Inputs): Fields {
+  const nid = inputs.integer('node');
+  const anon = (world.k.vmstat.nodeItem(nid, NR_ANON_MAPPED) * PAGE_SIZE) / 1024;
+  return { free_kb: freeKb(world, nid), anon_kb: anon };
+}
+
+/** The first `n` pages from the first whose label contains a text become a region. */
+function lookFind(world: World, process: Process, inputs: Inputs): Fields {
+  const region = process.region(inputs.string('region'), inputs.place);
+  const text = inputs.string('contains');
+  const all = labels(world, process, region.start, region.pages);
+  const first = all.findIndex((label) => label.includes(text));
+  if (first < 0) return { found: 0, first: -1 };
+  const n = inputs.integer('n');
+  const start = region.start + first;
+  process.regions.set(inputs.string('as'), { start, pages: n, isSame: region.isSame });
+  return { found: 1, first };
+}
+
+function framesOf(world: World, process: Process, inputs: Inputs): number[] {
+  const start = process.firstPage(inputs);
+  const n = world.count(inputs.get('n'), inputs.place);
+  return Array.from({ length: n }, (_, i) => pageAt(world.k, process.task.mm!, start + i));
+}
+
+function lookFrameKeep(world: World, process: Process, inputs: Inputs): Fields {
+  world.frames.set(inputs.string('as'), framesOf(world, process, inputs));
+  return {};
+}
+
+function lookFrameSame(world: World, process: Process, inputs: Inputs): Fields {
+  const kept = world.frames.get(inputs.string('as')) ?? [];
+  const now = framesOf(world, process, inputs);
+  return { same: toRuns(now.map((frame, i) => frame >= 0 && frame === kept[i])) };
+}
+
+export const LOOKS: VerbTable = {
+  where: lookWhere,
+  count: lookCount,
+  data: lookContent,
+  read: lookRead,
+  node: lookNode,
+  find: lookFind,
+  'frame.keep': lookFrameKeep,
+  'frame.same': lookFrameSame,
+  sysfs: (world, _process, inputs) => world.sysfs.read(inputs.string('file')),
+  signals: (_world, process, inputs) => ({
+    n: process.signals.get(inputs.string('signal')) ?? 0,
+  }),
+};

@@ -1,0 +1,115 @@
+/** Verbs of processes: fork exit wait setuid dropcap prctl setrlimit sigaction process_vm_readv. */
+
+import { PAGE_SIZE } from '../../base/units.ts';
+import {
+  CAP_IPC_LOCK,
+  CAP_SYS_ADMIN,
+  CAP_SYS_NICE,
+  CAP_SYS_PTRACE,
+  forkTask,
+  loadWord,
+  ptraceMayRead,
+} from '../../mm/index.ts';
+import { exit, waitpid } from '../../syscalls/index.ts';
+import { ENOMEM, EPERM } from '../../uapi/errno.ts';
+import type { Fields } from '../caseFile.ts';
+import { SAME_WORD, wordOfPage } from '../content.ts';
+import type { Inputs } from '../inputs.ts';
+import { failure, SUCCESS } from '../outcome.ts';
+import { Process } from '../process.ts';
+import type { VerbTable } from '../verbTypes.ts';
+import type { World } from '../world.ts';
+
+const CAPS: Readonly<Record<string, number>> = {
+  CAP_SYS_PTRACE,
+  CAP_SYS_NICE,
+  CAP_SYS_ADMIN,
+  CAP_IPC_LOCK,
+};
+
+function doFork(world: World, process: Process, inputs: Inputs): Fields {
+  const task = forkTask(world.k, process.task);
+  if (typeof task === 'number') return failure(-ENOMEM);
+  const child = new Process(inputs.string('as'), task);
+  process.copyNamesTo(child);
+  world.processes.set(child.name, child);
+  world.programs.useVdso(child);
+  return {};
+}
+
+function doExit(world: World, process: Process): Fields {
+  world.closeAll(process);
+  exit(world.k, process.task);
+  return {};
+}
+
+function doWait(world: World, process: Process, inputs: Inputs): Fields {
+  const child = world.process(inputs.string('for'), inputs.place);
+  const pid = waitpid(world.k, process.task, child.task.pid);
+  return pid < 0 ? failure(pid) : {};
+}
+
+/** All ids at once; the capabilities go, except those kept, and the process is not dumpable. */
+function doSetuid(_world: World, process: Process, inputs: Inputs): Fields {
+  const { task } = process;
+  const uid = inputs.integer('uid');
+  task.uid = uid;
+  task.euid = uid;
+  task.suid = uid;
+  if (uid !== 0) {
+    task.caps &= inputs.has('keep_caps') ? inputs.flags('keep_caps', CAPS) : 0;
+    task.mm!.dumpable = false;
+  }
+  return SUCCESS;
+}
+
+function doDropcap(_world: World, process: Process, inputs: Inputs): Fields {
+  // Capabilities that the model does not ask for are as good as dropped.
+  process.task.caps &= ~(CAPS[inputs.string('cap')] ?? 0);
+  return {};
+}
+
+function doPrctl(_world: World, process: Process, inputs: Inputs): Fields {
+  process.task.mm!.dumpable = inputs.integer('dumpable') === 1;
+  return {};
+}
+
+function doSetrlimit(_world: World, process: Process, inputs: Inputs): Fields {
+  if (inputs.string('resource') !== 'MEMLOCK') throw inputs.wrong('resource', 'MEMLOCK');
+  process.task.rlimitMemlock = inputs.integer('bytes');
+  return {};
+}
+
+function doSigaction(_world: World, process: Process, inputs: Inputs): Fields {
+  process.signals.set(inputs.string('signal'), 0);
+  return {};
+}
+
+/** Reads pages of another process; faults them in there. `data` as in the look. */
+function doProcessVmReadv(world: World, process: Process, inputs: Inputs): Fields {
+  const name = inputs.string('pid');
+  const target = name === 'self' ? process : world.process(name, inputs.place);
+  if (!ptraceMayRead(process.task, target.task)) return failure(-EPERM);
+  const region = target.region(inputs.string('region'), inputs.place);
+  const from = inputs.integer('from');
+  const n = world.count(inputs.get('n'), inputs.place);
+  let isIntact = true;
+  for (let page = from; page < from + n; page++) {
+    const word = loadWord(world.k, target.task, region.start + page);
+    if (word !== (region.isSame ? SAME_WORD : wordOfPage(page))) isIntact = false;
+  }
+  const ret = inputs.integerOr('bytes', n * PAGE_SIZE);
+  return { ret, data: isIntact ? 'intact' : 'changed' };
+}
+
+export const PROCESS_VERBS: VerbTable = {
+  fork: doFork,
+  exit: doExit,
+  wait: doWait,
+  setuid: doSetuid,
+  dropcap: doDropcap,
+  prctl: doPrctl,
+  setrlimit: doSetrlimit,
+  sigaction: doSigaction,
+  process_vm_readv: doProcessVmReadv,
+};

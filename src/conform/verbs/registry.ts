@@ -1,0 +1,20 @@
+/** All verbs and looks that the model can act out. Those of the format that are not here skip. */
+import type { VerbTable } from '../verbTypes.ts';
+import { FILE_VERBS } from './files.ts';
+import { LOOKS } from './looks.ts';
+import { MAPPING_VERBS } from './mapping.ts';
+import { MIGRATING_VERBS } from './migrating.ts';
+import { POLICY_VERBS } from './policies.ts';
+import { PROCESS_VERBS } from './processes.ts';
+import { TOUCHING_VERBS } from './touching.ts';
+
+export const VERBS: VerbTable = {
+  ...MAPPING_VERBS,
+  ...TOUCHING_VERBS,
+  ...PROCESS_VERBS,
+  ...MIGRATING_VERBS,
+  ...POLICY_VERBS,
+  ...FILE_VERBS,
+};
+
+export { LOOKS };

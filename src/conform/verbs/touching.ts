@@ -1,0 +1,114 @@
+/** Verbs that access memory: touch, touch.loop; and sleep, which lets time go by. */
+import { PAGE_SIZE } from '../../base/units.ts';
+import { accessPage, FAULT_ERROR, FAULT_OOM, FAULT_SIGBUS, storeWord } from '../../mm/index.ts';
+import { NR_FREE_PAGES } from '../../uapi/vmstat.ts';
+import type { Fields, Json } from '../caseFile.ts';
+import { SAME_WORD, wordOfPage } from '../content.ts';
+import type { Inputs } from '../inputs.ts';
+import type { Process, Region } from '../process.ts';
+import type { VerbTable } from '../verbTypes.ts';
+import type { World } from '../world.ts';
+
+/** `until`: stop when MemFree of the node is below the limit, looked at every so many pages. */
+interface Limit {
+  readonly node: number;
+  readonly freeKb: number;
+  readonly every: number;
+}
+
+function doTouch(world: World, process: Process, inputs: Inputs): Fields {
+  const write = inputs.string('mode') === 'write';
+  if (inputs.has('special')) {
+    const vpn = world.specialPage(process, inputs.string('special'), inputs.place);
+    return signalOf(accessPage(world.k, process.task, vpn, write));
+  }
+  const region = process.region(inputs.string('region'), inputs.place);
+  const from = inputs.integer('from');
+  const step = inputs.integerOr('step', 1);
+  const n = world.count(inputs.get('n'), inputs.place);
+  const limit = limitOf(inputs);
+  region.isSame = inputs.get('fill') === 'same' || (region.isSame && !write);
+  let touched = 0;
+  for (; touched < n; touched++) {
+    if (limit !== null && touched % limit.every === 0 && isBelow(world, limit)) break;
+    const outcome = touchPage(world, process, region, from + touched * step, write);
+    if ((outcome & FAULT_ERROR) !== 0) return signalOf(outcome);
+  }
+  if (limit === null) return {};
+  world.touched = touched;
+  return { touched };
+}
+
+function touchPage(
+  world: World,
+  process: Process,
+  region: Region,
+  page: number,
+  write: boolean,
+): number {
+  world.countTouch(process.task);
+  const vpn = region.start + page;
+  if (!write) return accessPage(world.k, process.task, vpn, false);
+  const word = region.isSame ? SAME_WORD : wordOfPage(page);
+  return storeWord(world.k, process.task, vpn, word);
+}
+
+function limitOf(inputs: Inputs): Limit | null {
+  const until = inputs.get('until');
+  if (until === undefined) return null;
+  const { node, free_kb_below, every } = until as { [field: string]: Json };
+  return { node: Number(node), freeKb: Number(free_kb_below), every: Number(every) };
+}
+
+function isBelow(world: World, limit: Limit): boolean {
+  return freeKb(world, limit.node) < limit.freeKb;
+}
+
+/** MemFree of a node. */
+export function freeKb(world: World, nid: number): number {
+  const { k } = world;
+  let pages = 0;
+  for (const zone of k.pm.nodes[nid].zones) pages += k.vmstat.zoneItem(zone.id, NR_FREE_PAGES);
+  return (pages * PAGE_SIZE) / 1024;
+}
+
+/** An access that fails ends the process by a signal; no case of the format expects one there. */
+function signalOf(outcome: number): Fields {
+  if ((outcome & FAULT_ERROR) === 0) return {};
+  if ((outcome & FAULT_OOM) !== 0) return { signal: 'SIGKILL (out of memory)' };
+  return { signal: (outcome & FAULT_SIGBUS) !== 0 ? 'SIGBUS' : 'SIGSEGV' };
+}
+
+/** Rounds of touch.loop that are acted out; between two of them time jumps ahead. */
+const ROUND_NS = 50_000_000;
+
+/** Reads all pages again and again. */
+function doTouchLoop(world: World, process: Process, inputs: Inputs): Fields {
+  const regions = inputs.names('regions').map((name) => process.region(name, inputs.place));
+  const n = inputs.integer('n');
+  const step = inputs.integerOr('step', 1);
+  const end = world.k.nowNs + inputs.integer('seconds') * 1e9;
+  while (world.k.nowNs < end) {
+    const round = world.k.nowNs;
+    for (const region of regions) {
+      for (let i = 0; i < n; i++) {
+        const outcome = touchPage(world, process, region, i * step, false);
+        if ((outcome & FAULT_ERROR) !== 0) return signalOf(outcome);
+      }
+    }
+    world.advance(Math.max(0, round + ROUND_NS - world.k.nowNs));
+    world.scan(process.task);
+  }
+  return {};
+}
+
+function doSleep(world: World, _process: Process, inputs: Inputs): Fields {
+  world.advance(inputs.integer('ms') * 1e6);
+  return {};
+}
+
+export const TOUCHING_VERBS: VerbTable = {
+  touch: doTouch,
+  'touch.loop': doTouchLoop,
+  sleep: doSleep,
+};

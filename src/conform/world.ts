@@ -1,0 +1,158 @@
+/**
+ * What a case runs in: a kernel booted from the case's machine, the processes, files and names that
+ * its steps declare, and time. Every case gets a fresh one.
+ *
+ * `main` runs as root on the CPUs of node 0, as init's child, with the memory a program has: text,
+ * stack, heap and vDSO on node 0.
+ * Deviates: time goes by as constants say, not as long as the steps took on the emulated guest.
+ */
+import { UserError } from '../base/assert.ts';
+import type { Nanoseconds, Vpn } from '../base/units.ts';
+import type { KernelProfile } from '../hw/index.ts';
+import { type ObservedMachine, type ObservedMachines, observedMachine } from '../hw/index.ts';
+import {
+  createVdso,
+  Kernel,
+  type KernelReclaim,
+  type MappedFile,
+  Task,
+  taskNumaWork,
+} from '../mm/index.ts';
+import { FileTree } from './fileTree.ts';
+import { type Process, Programs } from './process.ts';
+import { SysfsFiles } from './sysfs.ts';
+
+/** machines.json with the parts that only cases need. */
+export interface CaseMachine extends ObservedMachine {
+  readonly filesystems: readonly { readonly at: string; readonly type: string }[];
+}
+
+export interface CaseMachines extends ObservedMachines {
+  readonly machines: readonly CaseMachine[];
+}
+
+/** Time of one page access of a touching program, page faults included. */
+const TOUCH_NS = 1000;
+/** Time a step takes besides its accesses. */
+const STEP_NS = 100_000;
+/** Accesses after which background work gets its turn. */
+const TURN_TOUCHES = 512;
+/** The seed does not matter: cases compare what is decided, not what is drawn. */
+const SEED = 1;
+
+export class World {
+  readonly k: Kernel;
+  readonly machine: CaseMachine;
+  readonly processes: Map<string, Process> = new Map();
+  readonly files: FileTree;
+  readonly sysfs: SysfsFiles;
+  readonly programs: Programs;
+  /** Physical frames remembered under a name. */
+  readonly frames: Map<string, readonly number[]> = new Map();
+  /** Pages that the last `touch` with `until` got through: n "touched" of later steps. */
+  touched = 0;
+  #touches = 0;
+
+  constructor(machines: CaseMachines, name: string, kernel: string) {
+    const machine = machines.machines.find((candidate) => candidate.name === name);
+    if (machine === undefined) {
+      const known = machines.machines.map((candidate) => candidate.name).join(', ');
+      throw new UserError(name, 'no such machine', `machines.json has ${known}`);
+    }
+    this.machine = machine;
+    const spec = observedMachine(machines, name, kernel as KernelProfile);
+    this.k = new Kernel(spec, { seed: SEED, trackContent: true });
+    this.files = new FileTree(this.k, machine.filesystems);
+    this.sysfs = new SysfsFiles(this);
+    const vdso: MappedFile | null = machine.vdso ? createVdso(this.k) : null;
+    this.programs = new Programs(this.k, this.files, vdso);
+    this.#startUserSpace();
+  }
+
+  /** init, kthreadd and main. */
+  #startUserSpace(): void {
+    const k = this.k;
+    const init = new Task(1, 1, k.newAddressSpace(), -1);
+    k.placeTask(init, 0);
+    k.tasks.set(1, init);
+    const kthreadd = new Task(2, 2, null, -1);
+    k.tasks.set(2, kthreadd);
+    this.processes.set('init', this.programs.start('init', init));
+    const main = k.spawn(init, 0);
+    this.processes.set('main', this.programs.start('main', main));
+  }
+
+  process(name: string, place: string): Process {
+    const process = this.processes.get(name);
+    if (process === undefined) throw new UserError(place, `no process ${name}`);
+    return process;
+  }
+
+  /** The pid that a name in `pid` stands for. */
+  pidOf(name: string, place: string): number {
+    switch (name) {
+      case 'self':
+        return 0;
+      case 'kthreadd':
+        return 2;
+      case 'nonexistent':
+        return 99999;
+      case '-1':
+        return -1;
+      default:
+        return this.process(name, place).task.pid;
+    }
+  }
+
+  /** Pages of an `n` input: a number, "touched" or "touched/2". */
+  count(value: unknown, place: string): number {
+    if (typeof value === 'number') return value;
+    if (value === 'touched') return this.touched;
+    if (value === 'touched/2') return Math.floor(this.touched / 2);
+    throw new UserError(place, `n is ${JSON.stringify(value)}`, 'a number or "touched"');
+  }
+
+  /** Between two steps. */
+  endStep(): void {
+    this.advance(STEP_NS);
+  }
+
+  /** One access of a program: now and then the kernel's threads get their turn beside it. */
+  countTouch(task: Task): void {
+    this.k.nowNs += TOUCH_NS;
+    if (++this.#touches % TURN_TOUCHES !== 0) return;
+    this.turn();
+    this.scan(task);
+  }
+
+  /** NUMA balancing's part of a tick of a running task. */
+  scan(task: Task): void {
+    if (task.mm !== null) taskNumaWork(this.k, task.mm);
+  }
+
+  /** What a process has open goes with it. */
+  closeAll(_process: Process): void {}
+
+  /** Lets time go by with nobody running but the kernel's threads. */
+  advance(ns: Nanoseconds): void {
+    this.k.nowNs += ns;
+    // kswapd works until its nodes are balanced: nothing competes with it for long.
+    for (let turns = 0; this.k.kswapdWoken !== 0 && turns < ns / TOUCH_NS; turns++) this.turn();
+  }
+
+  /** One pass of every kswapd that was woken. */
+  turn(): void {
+    const k = this.k;
+    for (const node of k.pm.nodes) {
+      if ((k.kswapdWoken & (1 << node.nid)) === 0) continue;
+      (k.pm.hooks as KernelReclaim).kswapdStep(node.nid);
+    }
+  }
+
+  /** Page number of a process's own [vdso], [stack] or [text]. */
+  specialPage(process: Process, name: string, place: string): Vpn {
+    const vpn = process.special.get(name);
+    if (vpn === undefined) throw new UserError(place, `no ${name} in process ${process.name}`);
+    return vpn;
+  }
+}

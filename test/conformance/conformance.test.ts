@@ -1,0 +1,103 @@
+/**
+ * Every case that a real kernel answered, on the model. A case passes, or is skipped because a step
+ * is not modelled yet, or stands in deviations.json with its reason and what it would take.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import {
+  type CaseMachines,
+  type CaseResult,
+  type ConformanceCase,
+  parseCases,
+  runCase,
+} from '../../src/conform/index.ts';
+import { checkInvariants } from '../../src/mm/index.ts';
+
+interface Deviation {
+  readonly id: string;
+  readonly reason: string;
+  /** What it would take to remove it. */
+  readonly remedy: string;
+}
+
+const folder = dirname(fileURLToPath(import.meta.url));
+const read = (name: string) => readFileSync(join(folder, name), 'utf8');
+const machines = JSON.parse(read('machines.json')) as CaseMachines;
+const deviations = JSON.parse(read('deviations.json')) as Deviation[];
+const files = readdirSync(join(folder, 'cases')).sort();
+const cases = files.flatMap((name) => parseCases(read(`cases/${name}`), name));
+const results: CaseResult[] = [];
+
+function run(one: ConformanceCase): CaseResult {
+  const result = runCase(one, machines, checkInvariants);
+  results.push(result);
+  return result;
+}
+
+describe.each([...new Set(cases.map((one) => one.group))])('conformance: %s', (group) => {
+  const named = cases.filter((one) => one.group === group).map((one) => [one.id, one] as const);
+  it.for(named)('%s', ([id, one], context) => {
+    const result = run(one);
+    const deviates = deviations.some((deviation) => deviation.id === id);
+    if (deviates) expect(result.status, 'a listed deviation that is gone').toBe('failed');
+    else expect(result.difference).toBeNull();
+    if (result.status === 'skipped') context.skip(result.reason);
+  });
+});
+
+describe('conformance as a whole', () => {
+  it('has no deviation without reason and remedy, and few of them', () => {
+    for (const { id, reason, remedy } of deviations) {
+      expect(cases.map((one) => one.id)).toContain(id);
+      expect(reason.length, `reason of ${id}`).toBeGreaterThan(20);
+      expect(remedy.length, `remedy of ${id}`).toBeGreaterThan(20);
+    }
+    expect(deviations.length).toBeLessThan(0.03 * cases.length);
+  });
+
+  it('says how many passed and what is missing', () => {
+    expect(results.length).toBe(cases.length);
+    const count = (status: string) => results.filter((one) => one.status === status).length;
+    const reasons = new Map<string, number>();
+    for (const { status, reason } of results) {
+      if (status === 'skipped') reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+    }
+    const lines = [...reasons].sort((a, b) => b[1] - a[1]).map(([why, n]) => `  ${n} ${why}`);
+    const passed = `conformance: ${count('passed')} passed, ${count('skipped')} skipped`;
+    process.stdout.write(`${[passed, ...lines].join('\n')}\n`);
+  });
+});
+
+/** The same value in another disguise: every kind of expectation must be able to fail. */
+function corrupted(value: unknown): never {
+  if (typeof value === 'number') return (value + 1) as never;
+  if (typeof value === 'string') return `${value}?` as never;
+  if (Array.isArray(value)) {
+    const [first, ...rest] = value;
+    return (value.length === 0 ? [7] : [corrupted(first), ...rest]) as never;
+  }
+  return { other: 1 } as never;
+}
+
+describe('the comparison', () => {
+  const exact = cases.filter((one) => one.strength === 'exact' && one.steps.length < 40);
+  const sample = exact.filter((_one, n) => n % 12 === 0);
+
+  it.each(sample.map((one) => [one.id, one] as const))(
+    'notices any changed answer of %s',
+    (_id, one) => {
+      if (runCase(one, machines).status !== 'passed') return;
+      one.steps.forEach((step, i) => {
+        for (const [field, value] of Object.entries(step.expect ?? {})) {
+          if (step.approx.includes(field)) continue;
+          const expectation = { ...step.expect, [field]: corrupted(value) };
+          const steps = one.steps.map((s, n) => (n === i ? { ...s, expect: expectation } : s));
+          const result = runCase({ ...one, steps }, machines);
+          expect(result.difference?.step, `step ${i}, ${field}`).toBe(i);
+        }
+      });
+    },
+  );
+});
