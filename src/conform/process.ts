@@ -74,7 +74,6 @@ const HEAP_START = 0x800;
 const HEAP_PAGES = 4;
 const STACK_PAGES = 8;
 const STACK_END = 0x7fffff000;
-/** init and main run the same program, so its text is mapped twice. */
 const PROGRAM = '/init';
 
 export class Programs {
@@ -89,11 +88,16 @@ export class Programs {
     this.#text.sizePages = TEXT_PAGES;
   }
 
-  /** A process that has just begun to run the test program. */
+  /**
+   * A process that has just begun to run. On the 7.3 guest init and main run the same program, so
+   * that its text is mapped twice; on the other guests main was alone with it.
+   */
   start(name: string, task: Task): Process {
     const process = new Process(name, task);
     const rw = PROT_READ | PROT_WRITE;
-    this.#map(process, 'text', TEXT_START, TEXT_PAGES, PROT_READ | PROT_EXEC, this.#text);
+    if (name !== 'init' || this.#k.spec.kernel === '7.3') {
+      this.#map(process, 'text', TEXT_START, TEXT_PAGES, PROT_READ | PROT_EXEC, this.#text);
+    }
     this.#map(process, 'heap', HEAP_START, HEAP_PAGES, rw, null);
     this.#map(process, 'stack', STACK_END - STACK_PAGES, STACK_PAGES, rw, null);
     if (this.#vdso !== null) {

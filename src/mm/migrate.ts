@@ -322,7 +322,9 @@ export class MigrationOp {
     const k = this.#k;
     const thp = k.folios.isThp(head) ? 1 : 0;
     const large = k.folios.isLarge(head);
-    const partial = large && (k.frames.flags[head] & PG_PARTIALLY_MAPPED) !== 0;
+    // MC-12: 6.1 moved partially mapped folios whole.
+    const mayBePartial = large && k.spec.kernel !== '6.1';
+    const partial = mayBePartial && (k.frames.flags[head] & PG_PARTIALLY_MAPPED) !== 0;
     if (partial && maySplit && this.#trySplit(head, mode) === 0) {
       this.#countSplit(counts, thp, state);
       return 0;
