@@ -10,7 +10,7 @@ export class InvariantError extends Error {
   override name = 'InvariantError';
 }
 
-/** Bad input from the user: `place` says where (file:line:column, flag, field), `remedy` what to do. */
+/** Bad input from the user: `place` says where, `remedy` what to do about it. */
 export class UserError extends Error {
   override name = 'UserError';
   readonly place: string;

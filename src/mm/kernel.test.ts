@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { __GFP_THISNODE, GFP_HIGHUSER_MOVABLE } from '../uapi/gfp.ts';
 import { MIGRATE_SYNC, MR_SYSCALL } from '../uapi/migrate.ts';
 import { MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
+import { ZONE_NORMAL } from '../uapi/zone.ts';
 import { accessPage } from './fault.ts';
 import { exitTask, forkTask } from './fork.ts';
 import { checkInvariants } from './invariants.ts';
@@ -9,10 +10,15 @@ import { Kernel } from './kernel.ts';
 import { migratePages } from './migrate.ts';
 import { mmapRegion } from './mmap.ts';
 import { ptePayload } from './pageTable.ts';
-import { twoNodes } from './testMachine.ts';
+import { plainMachine } from './plainMachine.ts';
 
 function boot(): Kernel {
-  return new Kernel(twoNodes(), { seed: 1, trackContent: true });
+  const zones = [{ zone: ZONE_NORMAL, pages: 32768 }] as const;
+  const machine = plainMachine([
+    { cpus: [0, 1], zones },
+    { cpus: [], zones },
+  ]);
+  return new Kernel(machine, { seed: 1, trackContent: true });
 }
 
 describe('the kernel as a whole', () => {

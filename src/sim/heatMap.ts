@@ -16,8 +16,8 @@ interface RegionRow {
   readonly slot: number;
   readonly vpn: number;
   readonly order: number;
-  readonly accesses: number[];
-  readonly nid: number[];
+  readonly counts: number[];
+  readonly homes: number[];
   open: number;
 }
 
@@ -57,9 +57,9 @@ export class HeatMap {
   }
 
   #add(mm: AddressSpace, slot: number): RegionRow {
-    const nid = new Array<number>(this.#columns).fill(-1);
-    const accesses = new Array<number>(this.#columns).fill(0);
-    const row = { mm, slot, vpn: mm.slotVpn[slot], order: this.#seen++, accesses, nid, open: 0 };
+    const homes = new Array<number>(this.#columns).fill(-1);
+    const counts = new Array<number>(this.#columns).fill(0);
+    const row = { mm, slot, vpn: mm.slotVpn[slot], order: this.#seen++, counts, homes, open: 0 };
     this.#rows.push(row);
     return row;
   }
@@ -68,9 +68,9 @@ export class HeatMap {
   close(): void {
     this.#columns++;
     for (const row of this.#rows) {
-      row.accesses.push(row.open);
+      row.counts.push(row.open);
       row.open = 0;
-      row.nid.push(this.#nodeOf(row));
+      row.homes.push(this.#nodeOf(row));
     }
   }
 
@@ -79,11 +79,11 @@ export class HeatMap {
     this.#columns /= 2;
     for (const row of this.#rows) {
       for (let c = 0; c < this.#columns; c++) {
-        row.accesses[c] = row.accesses[2 * c] + row.accesses[2 * c + 1];
-        row.nid[c] = row.nid[2 * c + 1];
+        row.counts[c] = row.counts[2 * c] + row.counts[2 * c + 1];
+        row.homes[c] = row.homes[2 * c + 1];
       }
-      row.accesses.length = this.#columns;
-      row.nid.length = this.#columns;
+      row.counts.length = this.#columns;
+      row.homes.length = this.#columns;
     }
   }
 
@@ -124,10 +124,10 @@ export class HeatMap {
       if (i % perRow === 0) rowVpn.push(row.vpn);
       for (let c = 0; c < columns; c++) {
         const cell = r * columns + c;
-        accesses[cell] += row.accesses[c];
-        if (row.nid[c] >= 0 && row.accesses[c] > weightOf[cell]) {
-          weightOf[cell] = row.accesses[c];
-          node[cell] = row.nid[c];
+        accesses[cell] += row.counts[c];
+        if (row.homes[c] >= 0 && row.counts[c] > weightOf[cell]) {
+          weightOf[cell] = row.counts[c];
+          node[cell] = row.homes[c];
         }
       }
     }

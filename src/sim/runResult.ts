@@ -102,7 +102,7 @@ export interface MigrationResult {
   readonly swappedInPages: number;
   /** Base pages that failed to move, by cause (failureLog.ts). */
   readonly failures: Readonly<Record<string, number>>;
-  /** Pages demoted and promoted again within the window (TI-92), and what that copied for nothing. */
+  /** Pages demoted and promoted again within the window (TI-92), and the bytes copied for it. */
   readonly pingPongPages: number;
   readonly wastedBytes: Bytes;
 }

@@ -1,4 +1,4 @@
-/** Allocation flags of include/linux/gfp_types.h, as far as the model distinguishes them. PM-30, PM-31. */
+/** Allocation flags of include/linux/gfp_types.h that the model distinguishes. PM-30, PM-31. */
 
 export const __GFP_DMA = 1 << 0;
 export const __GFP_HIGHMEM = 1 << 1;

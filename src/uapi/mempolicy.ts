@@ -33,5 +33,5 @@ export const MPOL_MF_MOVE = 1 << 1;
 export const MPOL_MF_MOVE_ALL = 1 << 2;
 export const MPOL_MF_VALID = MPOL_MF_STRICT | MPOL_MF_MOVE | MPOL_MF_MOVE_ALL;
 
-/** Most nodes the model handles: a node mask is one 32-bit word (Linux distributions: 1024). OV-1. */
+/** Most nodes: a node mask is one 32-bit word (Linux distributions: 1024). OV-1. */
 export const MAX_NUMNODES = 32;

@@ -14,7 +14,15 @@ export interface Debt {
   readonly reason: string;
 }
 
-export const DEBTS: readonly Debt[] = [];
+export const DEBTS: readonly Debt[] = [
+  {
+    rule: 'function-length',
+    path: 'src/sim/replayLoop.ts',
+    about: 'a function of',
+    owner: 'sim',
+    reason: 'the hot loop is one function: a call per group of runs costs a third of its speed',
+  },
+];
 
 /** The findings that are no debts, and a finding for each debt of this rule that is paid. */
 export function withoutDebts(
