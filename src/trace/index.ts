@@ -2,17 +2,26 @@
 
 export * from './byteStream.ts';
 export * from './codec.ts';
+export {
+  type CutRange,
+  type CutSelection,
+  cutReaderOptions,
+  cutSteps,
+  WHOLE,
+} from './cut.ts';
 export * from './event.ts';
+export { EXPORT_FORMATS, type ExportFormat, exportSteps } from './exportText.ts';
 export * from './header.ts';
 export {
   IMPORT_FORMAT_NAMES,
   type ImportOptions,
   type ImportResult,
-  importTrace,
+  importSteps,
 } from './import/guess.ts';
 export { FORMAT_VERSION } from './layout.ts';
 export * from './regionTable.ts';
 export * from './source.ts';
+export * from './steps.ts';
 export * from './summary.ts';
 export * from './traceReader.ts';
 export * from './traceWriter.ts';

@@ -168,15 +168,24 @@ export class TraceReader implements TraceSource {
     if (target === undefined) {
       throw new UserError(this.#source.name, 'has no index', 'it was never finished');
     }
-    if (!this.#tablesAreComplete) {
-      this.processes.length = 0;
-      this.threads.length = 0;
-      const tables = new ByteReader(this.#tables);
-      while (!tables.isAtEnd) this.#declare(tables, tables.u8());
-      this.#tablesAreComplete = true;
-    }
+    const { processes, threads } = this.declared();
+    this.processes.splice(0, Number.POSITIVE_INFINITY, ...processes);
+    this.threads.splice(0, Number.POSITIVE_INFINITY, ...threads);
+    this.#tablesAreComplete = true;
     this.#goTo(target.offset, target.accessesBefore);
     return target.accessesBefore;
+  }
+
+  /** All processes and threads of a finished trace at once; of another those seen so far. */
+  declared(): { readonly processes: TraceProcess[]; readonly threads: TraceThread[] } {
+    const processes: TraceProcess[] = [];
+    const threads: TraceThread[] = [];
+    const tables = new ByteReader(this.#tables);
+    while (!tables.isAtEnd) declareInto(processes, threads, tables, tables.u8());
+    const isFinished = this.summary !== null;
+    return isFinished
+      ? { processes, threads }
+      : { processes: this.processes, threads: this.threads };
   }
 
   #goTo(offset: number, accessesBefore: number): void {
@@ -205,7 +214,8 @@ export class TraceReader implements TraceSource {
           this.#readEvent(items, op - layout.ITEM_EVENT);
           return EVENT;
         }
-        this.#declare(items, op);
+        const isKnown = this.#tablesAreComplete;
+        declareInto(isKnown ? [] : this.processes, isKnown ? [] : this.threads, items, op);
       } catch (error) {
         if (error instanceof OutOfBytes) throw this.#userError(this.#chunk.offset, error.message);
         throw error;
@@ -265,17 +275,6 @@ export class TraceReader implements TraceSource {
     this.event = readEventFields(items, row, thread.pid, tid, insn);
   }
 
-  #declare(items: ByteReader, op: number): void {
-    const isProcess = op === layout.ITEM_PROCESS;
-    if (!isProcess && op !== layout.ITEM_THREAD) throw new OutOfBytes(`unknown item ${op}`);
-    const first = items.varint();
-    const recorded = items.varint();
-    const name = items.text();
-    if (this.#tablesAreComplete) return;
-    if (isProcess) this.processes.push({ name, parent: first - 1, recordedPid: recorded });
-    else this.threads.push({ name, pid: first, recordedTid: recorded });
-  }
-
   #clockOf(tid: number): number {
     if (tid >= this.#clock.length) {
       const grown = new Float64Array(Math.max(this.#clock.length * 2, tid + 1));
@@ -324,7 +323,7 @@ export class TraceReader implements TraceSource {
     return new UserError(
       `${this.#source.name}: byte ${offset} of ${fileEnds}`,
       `the trace is cut or damaged: ${problem}; ${kept}`,
-      'keep them with: hetmem trace cut --salvage',
+      this.nrChunks > 0 ? 'keep them with: hetmem trace cut --salvage' : 'copy or record it again',
     );
   }
 
@@ -412,6 +411,26 @@ export class TraceReader implements TraceSource {
       // next() finds and reports what is damaged, after all that is good
       return null;
     }
+  }
+}
+
+/** Reads the declaration that begins with `op`. Errors: OutOfBytes. */
+function declareInto(
+  processes: TraceProcess[],
+  threads: TraceThread[],
+  items: ByteReader,
+  op: number,
+): void {
+  if (op !== layout.ITEM_PROCESS && op !== layout.ITEM_THREAD) {
+    throw new OutOfBytes(`unknown item ${op}`);
+  }
+  const first = items.varint();
+  const recorded = items.varint();
+  const name = items.text();
+  if (op === layout.ITEM_PROCESS) {
+    processes.push({ name, parent: first - 1, recordedPid: recorded });
+  } else {
+    threads.push({ name, pid: first, recordedTid: recorded });
   }
 }
 

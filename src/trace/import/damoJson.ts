@@ -49,15 +49,17 @@ export const damoJson: ImportFormat = {
 
   header: damonHeader,
 
-  run(source, feed, _header, progress) {
+  *run(source, feed) {
     const place = source.name;
     const records = parse(readWhole(source), place);
-    progress(source.sizeBytes);
     if (!Array.isArray(records)) throw new UserError(place, 'no list of records', REMEDY);
     const snapshots = records.flatMap((record, i) => snapshotsOf(record, `${place}: record ${i}`));
     snapshots.sort((a, b) => a.startNs - b.startNs || a.endNs - b.endNs);
     const damon = new DamonFeed(feed);
-    for (const snapshot of snapshots) damon.snapshot(snapshot);
+    for (const [i, snapshot] of snapshots.entries()) {
+      yield (source.sizeBytes * i) / snapshots.length;
+      damon.snapshot(snapshot);
+    }
   },
 };
 

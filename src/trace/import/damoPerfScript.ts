@@ -33,12 +33,12 @@ export const damoPerfScript: ImportFormat = {
 
   header: damonHeader,
 
-  run(source, feed, _header, progress) {
+  *run(source, feed) {
     const lines = new LineReader(source);
     const damon = new DamonFeed(feed);
     const targets = new Map<number, Target>();
     while (lines.next()) {
-      if ((lines.number & 0xfff) === 0) progress(lines.bytesRead);
+      if ((lines.number & 0xfff) === 0) yield lines.bytesRead;
       // A line is a region, which stands for many accesses: a string each is no cost.
       const text = utf8Decode(lines.bytes, lines.start, lines.end);
       if (text.trim() === '' || text.startsWith('#') || !EVENT.test(text)) continue;

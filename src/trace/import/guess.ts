@@ -11,7 +11,7 @@ import { TraceWriter } from '../traceWriter.ts';
 import { damoJson } from './damoJson.ts';
 import { damoPerfScript } from './damoPerfScript.ts';
 import { ImportFeed } from './importFeed.ts';
-import type { ImportFormat, ImportProgress } from './importFormat.ts';
+import type { ImportFormat } from './importFormat.ts';
 import { lackey } from './lackey.ts';
 import { perfScript } from './perfScript.ts';
 
@@ -27,7 +27,6 @@ export interface ImportOptions {
   readonly format?: string;
   /** Provenance that the input does not tell, or tells wrongly. */
   readonly header?: Partial<TraceHeader>;
-  readonly onProgress?: ImportProgress;
 }
 
 export interface ImportResult {
@@ -36,15 +35,15 @@ export interface ImportResult {
 }
 
 /**
- * Turns another tool's trace into one of ours.
+ * Turns another tool's trace into one of ours. Yields the bytes of the input done so far.
  * Errors: UserError with file:line where the input is not what it should be.
  */
-export function importTrace(
+export function* importSteps(
   source: ByteSource,
   sink: ByteSink,
   codec: Codec,
   options: ImportOptions = {},
-): ImportResult {
+): Generator<number, ImportResult, void> {
   const bytes = new Uint8Array(HEAD_BYTES);
   const length = source.read(0, bytes);
   let head = '';
@@ -54,7 +53,7 @@ export function importTrace(
   const history = [...header.history, `imported from ${format.name}`];
   const writer = new TraceWriter(sink, { ...header, history }, codec);
   const feed = new ImportFeed(writer, format.spanMax);
-  format.run(source, feed, header, options.onProgress ?? (() => {}));
+  yield* format.run(source, feed, header);
   feed.flush();
   const { skippedKernel, skippedNoAddress } = feed.counts;
   if (feed.counts.accesses === 0) {

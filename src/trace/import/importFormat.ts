@@ -7,8 +7,8 @@ import type { ByteSource } from '../byteStream.ts';
 import type { TraceHeader } from '../header.ts';
 import type { ImportFeed } from './importFeed.ts';
 
-/** Called now and then with the bytes of the input done so far. */
-export type ImportProgress = (bytesDone: number) => void;
+/** Yields the bytes of the input done so far, now and then: the caller may report or give up. */
+export type ImportSteps = Generator<number, void, void>;
 
 export interface ImportFormat {
   /** As the command line calls it. */
@@ -22,5 +22,5 @@ export interface ImportFormat {
   /**
    * Feeds the whole source. Errors: UserError with file:line.
    */
-  run(source: ByteSource, feed: ImportFeed, header: TraceHeader, progress: ImportProgress): void;
+  run(source: ByteSource, feed: ImportFeed, header: TraceHeader): ImportSteps;
 }

@@ -11,7 +11,7 @@
 import type { ByteSource } from '../byteStream.ts';
 import { makeHeader, type TraceHeader } from '../header.ts';
 import { type ImportFeed, MAPPINGS_NOTE } from './importFeed.ts';
-import type { ImportFormat, ImportProgress } from './importFormat.ts';
+import type { ImportFormat, ImportSteps } from './importFormat.ts';
 import { hexDigit, LineReader } from './lineReader.ts';
 
 const INSTRUCTION = 73; // I
@@ -33,7 +33,10 @@ export const lackey: ImportFormat = {
 
   header(head): TraceHeader {
     const hasInstructions = /^I {2}[0-9a-f]/m.test(head);
+    const [program = '', ...args] = (/== Command: (.*)$/m.exec(head)?.[1] ?? '').split(' ');
     return makeHeader({
+      program,
+      args,
       recorder: { name: 'valgrind lackey', version: /Valgrind-(\S+)/.exec(head)?.[1] ?? '' },
       accessKind: 'all',
       timeBase: { unit: hasInstructions ? 'instructions' : 'accesses', unitsPerSecond: 0 },
@@ -41,7 +44,7 @@ export const lackey: ImportFormat = {
     });
   },
 
-  run(source: ByteSource, feed: ImportFeed, header: TraceHeader, progress: ImportProgress): void {
+  *run(source: ByteSource, feed: ImportFeed, header: TraceHeader): ImportSteps {
     const lines = new LineReader(source);
     const bytes = lines.bytes;
     const countsAccesses = header.timeBase.unit === 'accesses';
@@ -49,7 +52,7 @@ export const lackey: ImportFormat = {
     let pid = 0;
     while (lines.next()) {
       const { start, end } = lines;
-      if ((lines.number & 0xffff) === 0) progress(lines.bytesRead);
+      if ((lines.number & 0xffff) === 0) yield lines.bytesRead;
       if (start === end) continue;
       const first = bytes[start]!;
       if (first === INSTRUCTION) {

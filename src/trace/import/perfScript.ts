@@ -198,13 +198,13 @@ export const perfScript: ImportFormat = {
     });
   },
 
-  run(source, feed: ImportFeed, _header, progress) {
+  *run(source, feed: ImportFeed) {
     const lines = new LineReader(source);
     const sample = new SampleParser(lines);
     let firstNs = -1;
     let nrSamples = 0;
     while (lines.next()) {
-      if ((lines.number & 0xffff) === 0) progress(lines.bytesRead);
+      if ((lines.number & 0xffff) === 0) yield lines.bytesRead;
       const first = lines.bytes[lines.start];
       if (lines.start === lines.end || first === HASH || first === TAB) continue;
       sample.parse();
