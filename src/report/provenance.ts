@@ -1,0 +1,116 @@
+/**
+ * Where everything comes from: traces with what recorded them, policies with their knobs, the
+ * version, the seeds, the command line. And what must be known to read the numbers: failed runs
+ * and the notes of the others.
+ */
+import { PAGE_SIZE } from '../base/units.ts';
+import {
+  type Comparison,
+  failedRuns,
+  formatBytes,
+  formatWhole,
+  runLabel,
+  type TraceProvenance,
+  type WorkloadRecord,
+} from '../experiment/index.ts';
+import { type Content, html, type Markup } from './html.ts';
+
+type Fact = readonly [name: string, value: Content];
+
+export function provenance(comparison: Comparison): Markup {
+  const { hetmem, seeds, command, workloads, policies } = comparison;
+  const withSeeds = `${seeds.length === 1 ? 'seed' : 'seeds'} ${seeds.join(', ')}`;
+  const policyItems = policies.map(({ label, name, params, purpose }) => {
+    const what = purpose === '' ? name : purpose;
+    return html`<dt>${label}</dt><dd>${what}${knobText(params)}</dd>
+`;
+  });
+  return html`<section id="provenance"><h2>Where it comes from</h2>
+<p>Made by hetmem ${hetmem} with ${withSeeds}. The same command gives the same numbers:</p>
+<pre><code>${command}</code></pre>
+<h3>Workloads</h3>
+<div class="facts-grid">${workloads.map((workload) => workloadFacts(comparison, workload))}</div>
+<h3>Policies</h3>
+<dl class="policies">${policyItems}</dl>
+</section>`;
+}
+
+function knobText(params: Readonly<Record<string, string | number | boolean>>): Markup | null {
+  const knobs = Object.entries(params).map(([knob, value]) => `${knob} = ${value}`);
+  return knobs.length === 0 ? null : html` <code>${knobs.join(', ')}</code>`;
+}
+
+function workloadFacts(comparison: Comparison, workload: WorkloadRecord): Markup {
+  const { name, generator, params, footprintPages, provenance: trace } = workload;
+  const at = comparison.workloads.indexOf(workload);
+  const accesses = comparison.runs.find((run) => run.workload === at && run.result !== null);
+  const facts: Fact[] = [
+    ['touches', formatBytes(footprintPages * PAGE_SIZE)],
+    ['accesses', accesses === undefined ? '' : formatWhole(accesses.result!.accesses)],
+    ['generator', generator === '' ? '' : html`<code>${generator}</code>${knobText(params)}`],
+    ...(trace === null ? [] : traceFacts(trace)),
+  ];
+  return html`<div class="facts"><h4>${name}</h4><dl>${facts
+    .filter(([, value]) => value !== '')
+    .map(([term, value]) => html`<dt>${term}</dt><dd>${value}</dd>`)}</dl></div>`;
+}
+
+function traceFacts(trace: TraceProvenance): Fact[] {
+  const line = [trace.program, ...trace.args].map(quoted).join(' ');
+  return [
+    ['program', html`<code>${line}</code>`],
+    ['recorded by', `${trace.recorder}${trace.date === '' ? '' : `, ${trace.date}`}`],
+    ['on', trace.host],
+    ['holds', trace.accessKind],
+    ['behind', trace.filter],
+    ['file', `${trace.file}, ${formatBytes(trace.sizeBytes)}`],
+    ['SHA-256', html`<code class="hash">${trace.sha256}</code>`],
+    ['notes', trace.notes.join('; ')],
+    ['since then', trace.history.join('; ')],
+  ];
+}
+
+/** As one would type it. */
+function quoted(argument: string): string {
+  return /^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", `'\\''`)}'`;
+}
+
+/** Failed runs, for the top of the report, each reason once; nothing when there are none. */
+export function failures(comparison: Comparison): Markup {
+  const failed = failedRuns(comparison);
+  if (failed.length === 0) return html``;
+  const byReason = new Map<string, string[]>();
+  for (const run of failed) {
+    const reason = run.failure!.message;
+    byReason.set(reason, [...(byReason.get(reason) ?? []), runLabel(comparison, run)]);
+  }
+  const items = [...byReason].map(
+    ([reason, runs]) => html`<li>${reason}<span class="sub">${runs.join(' · ')}</span></li>
+`,
+  );
+  return html`<section class="warning" aria-label="Failed runs">
+<h2>${failed.length} of ${comparison.runs.length} runs failed</h2>
+<ul>${items}</ul></section>`;
+}
+
+/** What runs have to say, each text once with the runs that say it. */
+export function notes(comparison: Comparison): Markup {
+  const said = new Map<string, string[]>();
+  for (const run of comparison.runs) {
+    for (const note of run.result?.notes ?? []) {
+      said.set(note, [...(said.get(note) ?? []), runLabel(comparison, run)]);
+    }
+  }
+  if (said.size === 0) return html``;
+  const all = comparison.runs.filter(({ result }) => result !== null).length;
+  return html`<section id="notes"><h2>To read the numbers</h2>
+<ul>${[...said].map(
+    ([note, runs]) => html`<li>${note}<span class="sub">${whoSays(runs, all)}</span></li>
+`,
+  )}</ul></section>`;
+}
+
+function whoSays(runs: readonly string[], all: number): string {
+  if (runs.length === all) return 'all runs';
+  return runs.length > 3 ? `${runs.length} of ${all} runs` : runs.join('; ');
+}

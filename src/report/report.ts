@@ -1,0 +1,108 @@
+/**
+ * The report: one HTML file with everything in it, drawn from a result file and nothing else.
+ *
+ * No script and no request: pictures are SVG and one PNG a heat map, so it opens from a disk, a
+ * mail or a server with a strict policy, and its own policy forbids the rest. It follows the light
+ * or dark setting of the reader, prints, and fits a phone.
+ */
+
+import { PAGE_SIZE } from '../base/units.ts';
+import {
+  type Comparison,
+  formatBytes,
+  formatWhole,
+  type GroupRecord,
+  type RunResult,
+} from '../experiment/index.ts';
+import { slowdownBars } from './bars.ts';
+import { glance } from './glance.ts';
+import { html, Markup } from './html.ts';
+import { machineSection } from './machineDrawing.ts';
+import { overTime } from './overTime.ts';
+import { failures, notes, provenance } from './provenance.ts';
+import { styleSheet } from './style.ts';
+import { groupTables } from './tables.ts';
+
+const POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
+
+/** The whole document as text. The same comparison gives the same text. */
+export function renderReport(comparison: Comparison): string {
+  const title = comparison.question === '' ? comparison.name : comparison.question;
+  const page = html`<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="${POLICY}">
+<meta name="color-scheme" content="light dark">
+<meta name="generator" content="hetmem ${comparison.hetmem}">
+<title>${title} · hetmem</title>
+<style>${new Markup(styleSheet())}</style>
+</head>
+<body>
+<header>
+<p class="eyebrow">hetmem · ${comparison.name}</p>
+<h1>${title}</h1>
+<p class="verdict">${unbroken(comparison)}</p>
+</header>
+<main>
+${failures(comparison)}
+${glance(comparison)}
+${comparison.workloads.map((_, workload) => workloadSection(comparison, workload))}
+${machineSection(comparison.machines)}
+${notes(comparison)}
+${provenance(comparison)}
+</main>
+<footer><p>hetmem ${comparison.hetmem}: an executable model of Linux memory migration.
+Modelled times, not measured ones.</p></footer>
+</body>
+</html>
+`;
+  return `<!doctype html>\n${page.text}`;
+}
+
+/** The verdict, with names of machines kept on one line. */
+function unbroken({ verdict, machines }: Comparison): string {
+  const glued = (label: string) => label.replaceAll(' ', '\u00a0');
+  return machines.reduce((text, { label }) => text.replaceAll(label, glued(label)), verdict);
+}
+
+function workloadSection(comparison: Comparison, workload: number): Markup {
+  const { name, footprintPages, provenance: trace } = comparison.workloads[workload]!;
+  const groups = comparison.groups.filter((group) => group.workload === workload);
+  const run = comparison.runs.find((candidate) => {
+    return candidate.workload === workload && candidate.result !== null;
+  });
+  const accesses = run === undefined ? '' : `, ${formatWhole(run.result!.accesses)} accesses`;
+  const program =
+    trace === null ? 'synthetic' : trace.program.slice(trace.program.lastIndexOf('/') + 1);
+  return html`<section class="workload"><h2>${name}</h2>
+<p class="muted">${program}, touches ${formatBytes(footprintPages * PAGE_SIZE)}${accesses}</p>
+${groups.map((group) => groupSection(comparison, group))}
+</section>`;
+}
+
+function groupSection(comparison: Comparison, group: GroupRecord): Markup {
+  const { label } = comparison.machines[group.machine]!;
+  const sizes = sizesOf(comparison, group);
+  return html`<section class="group"><h3>${label} <span class="muted">${sizes}</span></h3>
+${slowdownBars(comparison, group)}
+${groupTables(comparison, group)}
+${overTime(comparison, group)}
+</section>`;
+}
+
+/** "114 MiB DRAM, 728 MiB CXL": what the nodes of the group had. */
+function sizesOf(comparison: Comparison, group: GroupRecord): string {
+  const results = group.outcomes.map(({ representative }) => {
+    return comparison.runs[representative]?.result ?? null;
+  });
+  const result = results.find((candidate): candidate is RunResult => candidate !== null);
+  if (result === undefined) return '';
+  const sizes = new Map<string, number>();
+  for (const { kind, capacityBytes } of result.nodes) {
+    sizes.set(kind, (sizes.get(kind) ?? 0) + capacityBytes);
+  }
+  return [...sizes]
+    .map(([kind, bytes]) => `${formatBytes(bytes)} ${kind.toUpperCase()}`)
+    .join(', ');
+}
