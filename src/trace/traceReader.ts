@@ -292,6 +292,7 @@ export class TraceReader implements TraceSource {
       const chunk = this.#chunk;
       chunk.readHead(offset);
       if (chunk.type === layout.CHUNK_END) {
+        for (let block = 0; block < chunk.nrBlocks; block++) chunk.block(block);
         this.#checkFooter(chunk.end);
         this.#ended = true;
         return false;
@@ -451,7 +452,11 @@ function readPreamble(source: ByteSource): number {
       'other tools’ traces become one with: hetmem trace import',
     );
   }
-  return new DataView(bytes.buffer).getUint32(8, true);
+  const view = new DataView(bytes.buffer);
+  if (view.getUint32(12, true) !== 0) {
+    throw new UserError(source.name, 'its first bytes are damaged', 'copy or record it again');
+  }
+  return view.getUint32(8, true);
 }
 
 /** Offset of the end chunk that a footer at `offset` names; -1 when there is no footer. */

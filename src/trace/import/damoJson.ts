@@ -40,7 +40,8 @@ type Json = Readonly<Record<string, unknown>>;
 
 export const damoJson: ImportFormat = {
   name: 'damo',
-  spanMax: 1e9,
+  /** DAMON's times are coarse: a slice is 10 ms at most. */
+  spanMax: 1e7,
 
   sniff(head) {
     if (isZlib(Uint8Array.from(head.slice(0, 6), (char) => char.charCodeAt(0)))) return true;

@@ -27,7 +27,8 @@ interface Target {
 
 export const damoPerfScript: ImportFormat = {
   name: 'damo-perf',
-  spanMax: 1e9,
+  /** DAMON's times are coarse: a slice is 10 ms at most. */
+  spanMax: 1e7,
 
   sniff: (head) => EVENT.test(head),
 

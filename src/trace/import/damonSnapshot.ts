@@ -56,8 +56,9 @@ export class DamonFeed {
   snapshot(snapshot: DamonSnapshot): void {
     if (this.#originNs < 0) this.#originNs = snapshot.startNs;
     const number = this.#nrSnapshots++;
-    const pid = this.#targets.get(snapshot.target) ?? this.#targets.size + 1;
-    this.#targets.set(snapshot.target, pid);
+    if (!this.#targets.has(snapshot.target)) {
+      this.#targets.set(snapshot.target, this.#targets.size + 1);
+    }
     let nrRounds = 0;
     let nrAccesses = 0;
     for (const region of snapshot.regions) {
@@ -65,34 +66,38 @@ export class DamonFeed {
       nrAccesses += pagesOf(region) * Math.max(0, region.nrAccesses);
     }
     const every = Math.max(1, Math.ceil(nrAccesses / ACCESSES_MAX));
-    const spanNs = Math.max(0, snapshot.endNs - snapshot.startNs);
+    const startNs = snapshot.startNs - this.#originNs;
+    const roundNs = Math.max(0, snapshot.endNs - snapshot.startNs) / Math.max(1, nrRounds);
     for (let round = 0; round < nrRounds; round++) {
-      const clock = snapshot.startNs - this.#originNs + (spanNs * round) / nrRounds;
       const first = (number + round) % every;
-      this.#round(snapshot, pid, round, first, every, Math.max(0, Math.floor(clock)));
+      const accessed = snapshot.regions.filter((region) => region.nrAccesses > round);
+      this.#round(snapshot.target, accessed, first, every, startNs + roundNs * round, roundNs);
     }
   }
 
+  /** Reads every `every`-th page of `regions`, from the `first`, evenly over [startNs, + spanNs). */
   #round(
-    snapshot: DamonSnapshot,
-    pid: number,
-    round: number,
+    target: number,
+    regions: readonly DamonRegion[],
     first: number,
     every: number,
-    clock: number,
+    startNs: number,
+    spanNs: number,
   ): void {
-    // counts pages over all regions, so that small ones are not always left out
-    let skip = first;
-    for (const region of snapshot.regions) {
-      if (region.nrAccesses <= round) continue;
-      const nrPages = pagesOf(region);
-      const start = Math.floor(region.start / PAGE_BYTES);
-      let page = skip;
-      for (; page < nrPages; page += every) {
+    const pid = this.#targets.get(target)!;
+    const nrPages = regions.reduce((sum, region) => sum + pagesOf(region), 0);
+    // `page` counts over all regions, so that small ones are not always left out
+    let page = first;
+    let before = 0;
+    for (const region of regions) {
+      const after = before + pagesOf(region);
+      const start = Math.floor(region.start / PAGE_BYTES) - before;
+      for (; page < after; page += every) {
+        const clock = Math.max(0, Math.floor(startNs + (spanNs * page) / nrPages));
         const addr = (start + page) * PAGE_BYTES;
-        this.#feed.access(pid, pid, clock, addr, 1, 0, `target ${snapshot.target}`);
+        this.#feed.access(pid, pid, clock, addr, 1, 0, `target ${target}`);
       }
-      skip = page - nrPages;
+      before = after;
     }
   }
 }

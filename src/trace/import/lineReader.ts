@@ -37,9 +37,13 @@ export class LineReader {
     let at = this.bytes.indexOf(10, this.#next);
     if (at < 0 || at >= this.#filled) {
       this.#fill();
-      at = this.bytes.indexOf(10, this.#next);
+      if (this.#filled === 0) return false;
+      at = this.bytes.indexOf(10);
       if (at < 0 || at >= this.#filled) at = this.#filled;
-      if (this.#next >= this.#filled) return false;
+      if (at === this.bytes.length) {
+        const place = `${this.#source.name}:${this.number + 1}`;
+        throw new UserError(place, 'a line of more than 1 MiB', 'is this a text file?');
+      }
     }
     this.start = this.#next;
     this.#next = at + 1;
@@ -53,11 +57,6 @@ export class LineReader {
     this.bytes.copyWithin(0, this.#next, this.#filled);
     this.#filled -= this.#next;
     this.#next = 0;
-    const room = this.bytes.length - this.#filled;
-    if (room === 0) {
-      const place = `${this.#source.name}:${this.number + 1}`;
-      throw new UserError(place, 'a line of more than 1 MiB', 'is this a text file?');
-    }
     const read = this.#source.read(this.#offset, this.bytes.subarray(this.#filled));
     this.#offset += read;
     this.#filled += read;
