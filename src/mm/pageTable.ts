@@ -44,6 +44,9 @@ export const MARKER_UFFD_WP = 0;
 export const MARKER_POISONED = 1;
 export const MARKER_GUARD = 2;
 
+/** Frame of entries of raw memory (VM_PFNMAP): stands for all of it, is no row of the table. */
+export const PTE_RAW_FRAME: FrameId = 2 ** 28 - 1;
+
 export const TABLE_ENTRIES = 512;
 
 /** The payload: frame of present, migration, device and hwpoison entries; slot of swap entries. */
