@@ -1,0 +1,56 @@
+/**
+ * GUPS with a hot set: random updates, most of them in a part of the memory (Giga Updates Per
+ * Second, HPC Challenge RandomAccess; with a hot set as HeMem, MEMTIS and Colloid use it).
+ *
+ * The hot set lies together at a place that the seed decides, so that first touch does not happen
+ * to have it in fast memory; `scatter` spreads it over all pages.
+ */
+import { RandomStream } from '../base/prng.ts';
+import {
+  booleanOf,
+  number,
+  numberOf,
+  RUN_KNOBS,
+  runPart,
+  SIZE_KNOB,
+  sizePages,
+  WRITE_KNOB,
+  writesOf256,
+} from './commonKnobs.ts';
+import { type HotSet, HotSetStream } from './hotSetStream.ts';
+import { ScatteredStream } from './scatteredStream.ts';
+import type { WorkloadDescription } from './workload.ts';
+
+export const gups: WorkloadDescription = {
+  name: 'gups',
+  summary: 'random updates, most of them in a hot set',
+  source: 'HPC Challenge RandomAccess, with the hot set of HeMem (SOSP 2021)',
+  memoryParallelism: null,
+  knobs: [
+    SIZE_KNOB,
+    number('hotFraction', 0.1, 0.0001, 1, '', 'of the memory that is hot'),
+    number('hotShare', 0.9, 0, 1, '', 'of the accesses that go to the hot set'),
+    WRITE_KNOB,
+    { kind: 'boolean', name: 'scatter', default: false, doc: 'hot pages do not lie together' },
+    ...RUN_KNOBS,
+  ],
+  programs: (values, seed) => {
+    const nrPages = sizePages(values);
+    const first = new RandomStream(seed, 'workload/gups/place').below(nrPages);
+    const set: HotSet = {
+      nrPages,
+      hotPages: Math.max(1, Math.round(nrPages * numberOf(values, 'hotFraction'))),
+      hotShare: numberOf(values, 'hotShare'),
+      writesOf256: writesOf256(values),
+      firstAt: () => first,
+    };
+    const isScattered = booleanOf(values, 'scatter');
+    const stream = (thread: number) => {
+      const drawn = new HotSetStream(set, seed, `workload/gups/thread${thread}`);
+      return isScattered
+        ? new ScatteredStream(drawn, nrPages, seed, 'workload/gups/scatter')
+        : drawn;
+    };
+    return [{ ...runPart(values), name: 'gups', nrPages, stream }];
+  },
+};

@@ -1,0 +1,244 @@
+import { describe, expect, it } from 'vitest';
+import { resolveKnobs } from '../policy/index.ts';
+import {
+  END,
+  EVENT,
+  SLICE,
+  SLICE_ACCESSES_MAX,
+  type TraceEvent,
+  type TraceSource,
+  vpnOfPageWord,
+} from '../trace/index.ts';
+import {
+  findWorkload,
+  MEMORY_VPN,
+  openWorkload,
+  WORKLOADS,
+  type WorkloadDescription,
+  type WorkloadValues,
+} from './index.ts';
+import { skeleton } from './skeleton.ts';
+
+/** Small: 2 MiB, 40,000 accesses. */
+function values(of: WorkloadDescription, params: Record<string, unknown> = {}): WorkloadValues {
+  const has = (name: string) => of.knobs.some((knob) => knob.name === name);
+  const small = {
+    ...(has('size') ? { size: 2 } : {}),
+    ...(has('scale') ? { scale: 0.01 } : {}),
+    accesses: 0.04,
+  };
+  const { values: resolved, problems } = resolveKnobs(of.knobs, { ...small, ...params });
+  expect(problems).toEqual([]);
+  return resolved;
+}
+
+function open(name: string, params: Record<string, unknown> = {}, seed = 1): TraceSource {
+  const description = findWorkload(name)!;
+  return openWorkload(description, values(description, params), seed);
+}
+
+interface Contents {
+  readonly events: TraceEvent[];
+  readonly runs: number;
+  readonly slices: number;
+  readonly accesses: number;
+  /** By process: page -> accesses and writes, those that fill the memory left out. */
+  readonly pages: Map<number, { reads: number; writes: number }>[];
+  readonly digest: number;
+}
+
+function read(source: TraceSource, isFilled = true): Contents {
+  const events: TraceEvent[] = [];
+  const pages: Map<number, { reads: number; writes: number }>[] = [];
+  let runs = 0;
+  let slices = 0;
+  let accesses = 0;
+  let digest = 0;
+  const insn = new Map<number, number>();
+  /** By process: pages filled so far, from the first on. */
+  const filled = source.processes.map(() => 0);
+  for (let item = source.next(); item !== END; item = source.next()) {
+    if (item === EVENT) {
+      events.push(source.event);
+      continue;
+    }
+    const { slice } = source;
+    const { pid, tid, count, page, weight } = slice;
+    expect(source.threads[tid].pid).toBe(pid);
+    expect(slice.insnStart).toBe(insn.get(tid) ?? 0);
+    insn.set(tid, slice.insnEnd);
+    pages[pid] ??= new Map();
+    let sum = 0;
+    for (let i = 0; i < count; i++) {
+      const vpn = vpnOfPageWord(source.regionBase(pid), page[i]) - MEMORY_VPN;
+      sum += weight[i];
+      digest = (Math.imul(digest, 31) + page[i] + weight[i]) | 0;
+      if (isFilled && filled[pid] === vpn && weight[i] === 64) {
+        filled[pid]++;
+        continue;
+      }
+      const at = pages[pid].get(vpn) ?? { reads: 0, writes: 0 };
+      if ((page[i] & 1) !== 0) at.writes += weight[i];
+      else at.reads += weight[i];
+      pages[pid].set(vpn, at);
+    }
+    expect(sum).toBe(slice.accesses);
+    expect(sum).toBeLessThanOrEqual(SLICE_ACCESSES_MAX);
+    runs += count;
+    accesses += sum;
+    slices++;
+  }
+  return { events, runs, slices, accesses, pages, digest };
+}
+
+function total(pages: Map<number, { reads: number; writes: number }>, from = 0, to = Infinity) {
+  let sum = 0;
+  for (const [vpn, { reads, writes }] of pages) if (vpn >= from && vpn < to) sum += reads + writes;
+  return sum;
+}
+
+describe.each([...WORKLOADS, skeleton].map((of) => [of.name, of] as const))('%s', (name, of) => {
+  it('has knobs whose defaults are allowed', () => {
+    const { values: defaults, problems } = resolveKnobs(of.knobs, {});
+    expect([...problems, ...resolveKnobs(of.knobs, defaults).problems]).toEqual([]);
+    expect(new Set(of.knobs.map((knob) => knob.name)).size).toBe(of.knobs.length);
+  });
+
+  it('gives as much as its totals say, in threads too', () => {
+    for (const threads of [1, 3]) {
+      const source = openWorkload(of, values(of, { threads }), 1);
+      const { runs, slices, accesses, events } = read(source);
+      expect({ accesses, runs, slices, events: events.length }).toEqual(source.totals);
+      expect(source.threads.length).toBe(threads * source.processes.length);
+    }
+  });
+
+  it('is the same again: after rewind, with the same seed, and not with another', () => {
+    const source = openWorkload(of, values(of), 1);
+    const first = read(source).digest;
+    source.rewind();
+    expect(read(source).digest).toBe(first);
+    expect(read(openWorkload(of, values(of), 1)).digest).toBe(first);
+    // A scan without writes has nothing to draw.
+    if (name !== 'scan') expect(read(openWorkload(of, values(of), 2)).digest).not.toBe(first);
+  });
+
+  it('maps what it touches', () => {
+    const source = openWorkload(of, values(of, { hugepages: true }), 1);
+    const { events, pages } = read(source);
+    for (const [pid, touched] of pages.entries()) {
+      const mmap = events.find((event) => event.kind === 'mmap' && event.pid === pid);
+      expect(mmap).toMatchObject({ addr: MEMORY_VPN * 4096, result: MEMORY_VPN * 4096 });
+      const nrPages = (mmap as { len: number }).len / 4096;
+      expect(Math.max(...touched.keys())).toBeLessThan(nrPages);
+      expect(events.some((event) => event.kind === 'madvise' && event.pid === pid)).toBe(true);
+    }
+  });
+});
+
+describe('gups', () => {
+  it('gives the hot set its share', () => {
+    const { pages } = read(open('gups', { fill: false, accesses: 0.4 }), false);
+    const counts = [...pages[0].values()].map(({ reads, writes }) => reads + writes);
+    counts.sort((a, b) => b - a);
+    const hot = counts.slice(0, 51).reduce((sum, n) => sum + n, 0);
+    // 0.9 and a tenth of the rest.
+    expect(hot / 400_000).toBeCloseTo(0.91, 2);
+  });
+
+  it('writes its share', () => {
+    for (const writeShare of [0, 0.25, 1]) {
+      const { pages } = read(open('gups', { fill: false, writeShare, accesses: 0.4 }), false);
+      let writes = 0;
+      for (const page of pages[0].values()) writes += page.writes;
+      expect(writes / 400_000).toBeCloseTo(writeShare, 2);
+    }
+  });
+
+  it('scatters the hot set without changing how hot it is', () => {
+    const sorted = (scatter: boolean) => {
+      const { pages } = read(open('gups', { fill: false, scatter }), false);
+      return [...pages[0].values()]
+        .map(({ reads, writes }) => reads + writes)
+        .sort((a, b) => a - b);
+    };
+    expect(sorted(true)).toEqual(sorted(false));
+  });
+});
+
+describe('zipf', () => {
+  it('has its most popular page first unless scattered', () => {
+    const hottest = (scatter: boolean): number => {
+      const { pages } = read(open('zipf', { fill: false, scatter, accesses: 0.2 }), false);
+      const counts = [...pages[0]].map(([vpn, n]) => [vpn, n.reads + n.writes] as const);
+      return counts.sort((a, b) => b[1] - a[1])[0][0];
+    };
+    expect(hottest(false)).toBe(0);
+    expect(hottest(true)).not.toBe(0);
+  });
+});
+
+describe('scan', () => {
+  it('goes through all pages in order, a line at a time', () => {
+    const source = open('scan', { fill: false });
+    const first: number[] = [];
+    for (let item = source.next(); item !== END; item = source.next()) {
+      if (item !== SLICE) continue;
+      first.push(source.slice.page[0] >>> 1);
+      expect(source.slice.weight[0]).toBe(64);
+    }
+    expect(first.slice(0, 9)).toEqual([0, 64, 128, 192, 256, 320, 384, 448, 0]);
+  });
+});
+
+describe('phases', () => {
+  it('has another hot set in each phase', () => {
+    const source = open('phases', { fill: false, phases: 4, hotShare: 1, accesses: 0.16384 });
+    const phases: Set<number>[] = [];
+    let n = 0;
+    for (let item = source.next(); item !== END; item = source.next()) {
+      if (item !== SLICE) continue;
+      const phase = Math.floor(n++ / 10);
+      phases[phase] ??= new Set();
+      for (let i = 0; i < source.slice.count; i++) phases[phase].add(source.slice.page[i] >>> 1);
+    }
+    expect(phases.map((pages) => pages.size)).toEqual([51, 51, 51, 51]);
+    expect(new Set(phases.flatMap((pages) => [...pages])).size).toBe(204);
+  });
+});
+
+describe('chase', () => {
+  it('visits every page once before any again', () => {
+    const source = open('chase', { size: 3, fill: false });
+    const seen: number[] = [];
+    for (let item = source.next(); item !== END; item = source.next()) {
+      if (item !== SLICE) continue;
+      for (let i = 0; i < source.slice.count; i++) seen.push(source.slice.page[i] >>> 1);
+    }
+    expect(new Set(seen.slice(0, 768)).size).toBe(768);
+    expect(seen.slice(768, 1536)).toEqual(seen.slice(0, 768));
+    expect(findWorkload('chase')?.memoryParallelism).toBe(1);
+  });
+});
+
+describe('hot-cold', () => {
+  it('fills the cold part first and never touches it again', () => {
+    const { pages } = read(open('hot-cold', { pair: '300/500' }));
+    const cold = 1280;
+    expect(total(pages[0], 0, cold)).toBe(0);
+    expect(total(pages[0], cold)).toBe(40_000);
+  });
+
+  it('runs the five pairs as five programs', () => {
+    const source = open('hot-cold', { pair: 'all', fill: false });
+    expect(source.processes.map(({ name }) => name)).toEqual([
+      'hot-cold 1800/2000',
+      'hot-cold 300/500',
+      'hot-cold 800/3200',
+      'hot-cold 3/5',
+      'hot-cold 30/50',
+    ]);
+    const { pages } = read(source, false);
+    expect(pages.map((touched) => total(touched))).toEqual([8000, 8000, 8000, 8000, 8000]);
+  });
+});
