@@ -33,6 +33,7 @@ import {
   PTEB_SOFT_DIRTY,
   PTEB_SPECIAL,
   pteFast,
+  pteIsKind,
   pteKind,
   ptePayload,
 } from './pageTable.ts';
@@ -107,14 +108,27 @@ export function touchEntry(k: Kernel, mm: AddressSpace, vpn: Vpn, write: boolean
   return true;
 }
 
-/** Finishes the migration that holds the page of a migration entry (migration_entry_wait). */
+/**
+ * Finishes the migration that an access to `vpn` must wait for (FAULT_WAIT): the one that holds the
+ * page of a migration entry (migration_entry_wait), or the cached page that the entry leads to
+ * (folio_lock in the swap cache and in the page cache). None: nothing happens.
+ */
 export function waitOnMigration(k: Kernel, mm: AddressSpace, vpn: Vpn): void {
+  const page = lockedPageAt(k, mm, vpn);
+  if (page >= 0) k.inFlight.get(k.frames.headOf(page))?.finish();
+}
+
+/** The page that a fault at `vpn` would have to lock, or -1. */
+function lockedPageAt(k: Kernel, mm: AddressSpace, vpn: Vpn): number {
   const slot = mm.slotOf(vpn);
-  const word = mm.pmd[slot] !== 0 ? mm.pmd[slot] : k.ptes.words[mm.pteIndex(vpn)];
-  if (pteKind(word) !== PTE_KIND_MIGRATION || (word & PTE_FAST) !== 0) return;
-  const op = k.inFlight.get(k.frames.headOf(ptePayload(word)));
-  if (op === undefined) throw new Error(`migration entry of page ${vpn} has no migration`);
-  op.finish();
+  const pmd = slot < 0 ? 0 : mm.pmd[slot];
+  if (pmd !== 0) return pteIsKind(pmd, PTE_KIND_MIGRATION) ? ptePayload(pmd) : -1;
+  const i = mm.pteIndex(vpn);
+  const word = i < 0 ? 0 : k.ptes.words[i];
+  if (pteIsKind(word, PTE_KIND_MIGRATION)) return ptePayload(word);
+  if (pteIsKind(word, PTE_KIND_SWAP)) return k.swap.cachedFrame(ptePayload(word));
+  const vma = mm.findVma(vpn);
+  return word !== 0 || vma === null || vma.file === null ? -1 : vma.file.frameAt(vma.indexOf(vpn));
 }
 
 /** handle_mm_fault: resolves one fault of an access. Counts pgfault. */
@@ -177,7 +191,7 @@ function handlePteFault(k: Kernel, task: Task, vma: Vma, vpn: Vpn, write: boolea
   }
 }
 
-/** OV section 6: guard markers fault with SIGSEGV, poisoned ones with SIGBUS, uffd-wp is dropped. */
+/** OV section 6: guard: SIGSEGV, poisoned: SIGBUS, uffd-wp: dropped. */
 function markerFault(k: Kernel, task: Task, vma: Vma, vpn: Vpn, i: number, write: boolean): number {
   const marker = ptePayload(k.ptes.words[i]);
   if (marker === MARKER_GUARD) return FAULT_SIGSEGV;
@@ -187,7 +201,7 @@ function markerFault(k: Kernel, task: Task, vma: Vma, vpn: Vpn, i: number, write
   return doFileFault(k, task, vma, vpn, i, write);
 }
 
-/** do_anonymous_page: zero page for a read, fresh folio of the largest enabled order for a write. */
+/** do_anonymous_page: zero page for a read, a fresh folio for a write. */
 function doAnonymousPage(
   k: Kernel,
   task: Task,
@@ -220,7 +234,7 @@ function doAnonymousPage(
   return FAULT_CLEARED;
 }
 
-/** Maps a fresh anonymous folio writable at consecutive entries from `i`; `touched` gets A and D. */
+/** Maps a fresh anonymous folio at consecutive entries from `i`; `touched` gets A. */
 export function mapNewAnon(
   k: Kernel,
   task: Task,

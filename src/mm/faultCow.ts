@@ -16,6 +16,7 @@ import {
 import { setFolioDirty } from './fileFolio.ts';
 import { PG_ANON_EXCLUSIVE, PG_LRU, PG_SWAPBACKED, PG_SWAPCACHE } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
+import { munlockFolio } from './mlock.ts';
 import {
   PTE_A,
   PTE_D,
@@ -29,9 +30,9 @@ import {
 import { allocVmaFolio } from './policyNode.ts';
 import { anonVmaPrepare } from './pteSetup.ts';
 import { addRmapPte, removeRmapPtes } from './rmap.ts';
-import { freeSwapCache } from './swapCache.ts';
+import { freeSwapCache, freeUnmappedSwapCache } from './swapCache.ts';
 import type { Task } from './task.ts';
-import { VM_SHARED, type Vma } from './vma.ts';
+import { VM_LOCKED, VM_SHARED, type Vma } from './vma.ts';
 
 const PGREUSE = vmEvent('pgreuse');
 const COW_KSM = vmEvent('cow_ksm');
@@ -61,7 +62,7 @@ function reuse(k: Kernel, i: number, page: FrameId): number {
   return FAULT_DONE;
 }
 
-/** OV-18a: nobody else holds a reference. Drains batches that hide that (wp_can_reuse_anon_folio). */
+/** OV-18a: nobody else holds a reference. Drains batches (wp_can_reuse_anon_folio). */
 export function canReuseAnon(k: Kernel, head: FrameId, page: FrameId): boolean {
   if (k.folios.isAnonExclusive(page)) return true;
   if (k.folios.isKsm(head)) return false;
@@ -85,7 +86,11 @@ export function canReuseAnon(k: Kernel, head: FrameId, page: FrameId): boolean {
   return true;
 }
 
-/** wp_page_copy: a fresh anonymous page replaces `page` (-1: the zero page). */
+/**
+ * wp_page_copy: a fresh anonymous page replaces `page` (-1: the zero page). The allocation may
+ * reclaim, which can take the old page out of the entry; then nothing is done and the access
+ * starts over.
+ */
 export function copyToAnon(
   k: Kernel,
   task: Task,
@@ -95,28 +100,42 @@ export function copyToAnon(
   page: FrameId,
 ): number {
   anonVmaPrepare(k, vma);
-  const copy = allocVmaFolio(k, task, vma, vpn, 0, GFP_HIGHUSER_MOVABLE);
-  if (copy < 0) return FAULT_OOM;
   const f = k.frames;
+  const before = k.ptes.words[i];
+  const old = page < 0 ? -1 : f.headOf(page);
+  if (old >= 0) k.folios.get(old);
+  const copy = allocVmaFolio(k, task, vma, vpn, 0, GFP_HIGHUSER_MOVABLE);
+  const same = ((k.ptes.words[i] ^ before) & ~PTE_A) === 0;
+  if (copy < 0 || !same) {
+    if (copy >= 0) k.putFolio(copy);
+    if (old >= 0) k.putFolio(old);
+    return copy < 0 ? FAULT_OOM : FAULT_DONE;
+  }
   if (page >= 0 && f.content !== null) f.content[copy] = f.content[page];
   f.flags[copy] |= PG_SWAPBACKED | PG_ANON_EXCLUSIVE;
   k.folios.setAnonMapping(copy, vma.anonVma!.id);
   f.setIndex(copy, vma.indexOf(vpn));
-  let result = FAULT_CLEARED;
-  if (page >= 0) {
-    const head = f.headOf(page);
-    if (k.folios.isKsm(head)) k.vmstat.count(COW_KSM, 1);
-    if (k.folios.isAnon(head)) vma.mm.rssAnon--;
-    else if (k.folios.isFileLru(head)) vma.mm.rssFile--;
-    else vma.mm.rssShmem--;
-    removeRmapPtes(k, page, 1, vma.mm, false);
-    k.ptes.set(i, 0, 0);
-    k.putFolio(head);
-    result = FAULT_COPIED;
+  if (old >= 0) {
+    if (k.folios.isKsm(old)) k.vmstat.count(COW_KSM, 1);
+    unmapOld(k, vma, i, page);
+    k.putFolio(old);
   }
   addRmapPte(k, copy, vma.mm);
   vma.mm.rssAnon++;
   k.ptes.set(i, pteFast(copy, PTE_A | PTE_D | PTE_W), PTEB_SOFT_DIRTY);
   addToLruVma(k, task, vma, copy);
-  return result;
+  return old >= 0 ? FAULT_COPIED : FAULT_CLEARED;
+}
+
+/** The page that was copied leaves the entry; the caller holds a reference. */
+function unmapOld(k: Kernel, vma: Vma, i: number, page: FrameId): void {
+  const head = k.frames.headOf(page);
+  if (k.folios.isAnon(head)) vma.mm.rssAnon--;
+  else if (k.folios.isFileLru(head)) vma.mm.rssFile--;
+  else vma.mm.rssShmem--;
+  removeRmapPtes(k, page, 1, vma.mm, false);
+  k.ptes.set(i, 0, 0);
+  if (vma.has(VM_LOCKED)) munlockFolio(k, head);
+  k.putFolio(head);
+  freeUnmappedSwapCache(k, head);
 }

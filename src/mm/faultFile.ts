@@ -17,15 +17,16 @@ import {
   FAULT_MAJOR,
   FAULT_OOM,
   FAULT_SIGBUS,
+  FAULT_WAIT,
   wantsWriteNotify,
 } from './fault.ts';
 import { copyToAnon } from './faultCow.ts';
 import { addToPageCache, setFolioDirty } from './fileFolio.ts';
-import { PG_DIRTY, PG_LOCKED, PG_MLOCKED, PG_SWAPBACKED } from './frameTable.ts';
+import { PG_DIRTY, PG_LOCKED, PG_SWAPBACKED } from './frameTable.ts';
 import { type Kernel, PGMAJFAULT } from './kernel.ts';
 import type { MappedFile } from './mappedFile.ts';
 import { mlockFolio } from './mlock.ts';
-import { PTE_A, PTE_D, PTE_W, PTEB_SPECIAL, pteFast } from './pageTable.ts';
+import { PTE_A, PTE_D, PTE_RAW_FRAME, PTE_W, PTEB_SPECIAL, pteFast } from './pageTable.ts';
 import { allocFolioPolicy, NO_INTERLEAVE_INDEX } from './policyNode.ts';
 import { addRmapPmd, addRmapPte } from './rmap.ts';
 import { deleteFromSwapCache } from './swapCache.ts';
@@ -47,7 +48,7 @@ interface ReadResult {
   outcome: number;
 }
 
-/** A fault on an empty entry of a file mapping. */
+/** A fault on an empty entry of a file mapping. FAULT_WAIT: a migration holds the folio (MC-90). */
 export function doFileFault(
   k: Kernel,
   task: Task,
@@ -58,12 +59,14 @@ export function doFileFault(
 ): number {
   const file = vma.file!;
   if (vma.has(VM_PFNMAP)) {
-    // remap_pfn_range: raw frames, no folio behind them (HS-22a). Payload 0 stands for them all.
-    k.ptes.set(i, pteFast(0, PTE_A), PTEB_SPECIAL);
+    // remap_pfn_range: raw frames, no folio behind them (HS-22a).
+    k.ptes.set(i, pteFast(PTE_RAW_FRAME, PTE_A), PTEB_SPECIAL);
     return FAULT_DONE;
   }
   const index = vma.indexOf(vpn);
   if (index >= file.sizePages) return FAULT_SIGBUS;
+  const cached = file.frameAt(index);
+  if (cached >= 0 && k.inFlight.has(k.frames.headOf(cached))) return FAULT_WAIT;
   const got = cacheRead(k, task, file, index);
   if ((got.outcome & FAULT_ERROR) !== 0) return got.outcome;
   const outcome = got.outcome;
@@ -107,7 +110,7 @@ function mapFilePage(
   addRmapPte(k, page, vma.mm);
   k.ptes.set(i, pteFast(page, adw), 0);
   accountRss(k, vma, head, 1);
-  if (vma.has(VM_LOCKED) && (k.frames.flags[head] & PG_MLOCKED) === 0) mlockFolio(k, head);
+  if (vma.has(VM_LOCKED) && !k.folios.isLarge(head)) mlockFolio(k, head);
   void vpn;
 }
 
@@ -117,7 +120,7 @@ export function accountRss(k: Kernel, vma: Vma, head: FrameId, pages: number): v
   else vma.mm.rssFile += pages;
 }
 
-/** OV-31d: maps neighbours that are in the cache, inside an aligned window, the VMA and the table. */
+/** OV-31d: maps cached neighbours inside an aligned window and the VMA. */
 function faultAround(k: Kernel, vma: Vma, vpn: Vpn, i: number): void {
   const start = vpn - (vpn % FAULT_AROUND_PAGES);
   for (let v = start; v < start + FAULT_AROUND_PAGES; v++) {

@@ -8,7 +8,8 @@
 import type { FrameId, Vpn } from '../base/units.ts';
 import { GFP_HIGHUSER_MOVABLE } from '../uapi/gfp.ts';
 import { vmEvent } from '../uapi/vmstat.ts';
-import { addToLruVma, FAULT_DONE, FAULT_MAJOR, FAULT_OOM } from './fault.ts';
+import { addToLruVma, FAULT_DONE, FAULT_MAJOR, FAULT_OOM, FAULT_WAIT } from './fault.ts';
+import { doWpPage } from './faultCow.ts';
 import { PG_ANON_EXCLUSIVE, PG_SWAPBACKED } from './frameTable.ts';
 import { type Kernel, PGMAJFAULT } from './kernel.ts';
 import {
@@ -30,7 +31,10 @@ import { VM_WRITE, type Vma } from './vma.ts';
 
 const PSWPIN = vmEvent('pswpin');
 
-/** Brings the page of the swap entry at `i` back and maps it. */
+/**
+ * Brings the page of the swap entry at `i` back and maps it. FAULT_WAIT: the page is in the swap
+ * cache, locked by a migration (MC-90).
+ */
 export function doSwapPage(
   k: Kernel,
   task: Task,
@@ -43,20 +47,23 @@ export function doSwapPage(
   const slot = ptePayload(k.ptes.words[i]);
   const byte = k.ptes.bytes[i];
   let page = k.swap.cachedFrame(slot);
-  let outcome = FAULT_DONE;
-  let fresh = false;
-  if (page < 0) {
+  const fresh = page < 0;
+  if (fresh) {
     page = swapIn(k, task, vma, vpn, slot);
     if (page < 0) return FAULT_OOM;
-    outcome = FAULT_MAJOR;
-    fresh = true;
+  } else {
+    if (k.inFlight.has(k.frames.headOf(page))) return FAULT_WAIT;
+    k.folios.get(k.frames.headOf(page));
   }
   const head = k.frames.headOf(page);
-  if (!fresh) k.frames.refcount[head]++;
-  mapSwappedIn(k, vma, vpn, i, page, byte, write);
   k.swap.release(slot);
   freeSwapCache(k, head);
+  // Nobody else can have it: the entry says so, or no reference but this fault's is left.
+  const exclusive = (byte & PTEB_EXCLUSIVE) !== 0 || k.frames.refcount[head] === 1;
+  mapSwappedIn(k, vma, vpn, i, page, byte, exclusive, write);
   if (fresh) addToLruVma(k, task, vma, head);
+  let outcome = fresh ? FAULT_MAJOR : FAULT_DONE;
+  if (write && (k.ptes.words[i] & PTE_W) === 0) outcome |= doWpPage(k, task, vma, vpn, i);
   return outcome;
 }
 
@@ -81,11 +88,11 @@ function mapSwappedIn(
   i: number,
   page: FrameId,
   byte: number,
+  exclusive: boolean,
   write: boolean,
 ): void {
   const f = k.frames;
   const head = f.headOf(page);
-  const exclusive = (byte & PTEB_EXCLUSIVE) !== 0;
   if (f.mapping[head] === 0) {
     // A page that forked relatives share must be found through the anon_vma all of them have.
     const anonVma = exclusive ? vma.anonVma! : vma.anonVmaChain[0];

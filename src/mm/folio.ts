@@ -144,7 +144,7 @@ export class Folios {
     }
   }
 
-  /** Gives back `n` pins; returns true when the last reference is gone and the folio must be freed. */
+  /** Gives back `n` pins; true when the last reference is gone: free the folio. */
   unpin(head: FrameId, n: number): boolean {
     if (this.isLarge(head)) {
       this.frames.refcount[head] -= n;

@@ -23,6 +23,7 @@ import {
   PTEB_SPECIAL,
   PTEB_UFFD_WP,
   PTEB_WRITE,
+  PTEB_YOUNG,
   pteFast,
   pteIsPresent,
   pteKind,
@@ -131,17 +132,23 @@ function copyRange(k: Kernel, parent: Task, child: Task, vma: Vma, copy: Vma): b
 /** copy_huge_pmd. False: the PMD must be split first (a pinned page, or no table to deposit). */
 function copyPmd(k: Kernel, parent: Task, vma: Vma, copy: Vma, slot: number): boolean {
   const mm = vma.mm;
+  const isFile =
+    (mm.pmdByte[slot] & PTEB_SPECIAL) === 0 && !k.folios.isAnon(ptePayload(mm.pmd[slot]));
+  if (isFile) return true; // the child faults files in itself
+  const table = k.allocPageTable(parent.cpuNid);
+  if (table < 0) return false;
+  // The allocation may have reclaimed, and that splits a PMD leaf for swapping it out.
   const word = mm.pmd[slot];
   const byte = mm.pmdByte[slot];
   const head = ptePayload(word);
   const special = (byte & PTEB_SPECIAL) !== 0;
-  if (!special && !k.folios.isAnon(head)) return true; // the child faults files in itself
   const present = pteIsPresent(word);
-  if (present && !special) {
-    if (k.folios.isAnonExclusive(head) && k.folios.maybeDmaPinned(head)) return false;
+  const pinned =
+    present && !special && k.folios.isAnonExclusive(head) && k.folios.maybeDmaPinned(head);
+  if (word === 0 || pinned) {
+    k.freePageTable(table);
+    return word === 0;
   }
-  const table = k.allocPageTable(parent.cpuNid);
-  if (table < 0) return false;
   const target = copy.mm.ensureSlot(mm.slotVpn[slot]);
   copy.mm.deposit[target] = table;
   if (special) {
@@ -157,10 +164,15 @@ function copyPmd(k: Kernel, parent: Task, vma: Vma, copy: Vma, slot: number): bo
   } else {
     mm.pmdByte[slot] = byte & ~(PTEB_WRITE | PTEB_EXCLUSIVE);
   }
-  copy.mm.pmd[target] = mm.pmd[slot];
-  copy.mm.pmdByte[target] = mm.pmdByte[slot];
+  // The child's leaf starts old (pmd_mkold).
+  copy.mm.pmd[target] = present ? withoutYoung(mm.pmd[slot]) : mm.pmd[slot];
+  copy.mm.pmdByte[target] = present ? mm.pmdByte[slot] & ~PTEB_YOUNG : mm.pmdByte[slot];
   copy.mm.rssAnon += HPAGE_PMD_NR;
   return true;
+}
+
+function withoutYoung(word: number): number {
+  return (word & PTE_FAST) !== 0 ? (word & ~PTE_A) >>> 0 : word;
 }
 
 /** copy_present_ptes and copy_nonpresent_pte for one entry. */
@@ -227,12 +239,9 @@ function copyPresent(
   if (private_ && (word & PTE_FAST) !== 0) kept = (word & ~PTE_W) >>> 0;
   k.ptes.words[from] = kept;
   // The child's entry starts old, and clean for shared mappings (__copy_present_ptes).
-  let childWord = kept;
-  if ((kept & PTE_FAST) !== 0) {
-    childWord = (childWord & ~PTE_A) >>> 0;
-    if (!private_) childWord = (childWord & ~PTE_D) >>> 0;
-  }
-  const drop = copy.has(VM_UFFD_WP) ? 0 : PTEB_UFFD_WP;
+  let childWord = withoutYoung(kept);
+  if ((kept & PTE_FAST) !== 0 && !private_) childWord = (childWord & ~PTE_D) >>> 0;
+  const drop = PTEB_YOUNG | (copy.has(VM_UFFD_WP) ? 0 : PTEB_UFFD_WP);
   k.ptes.set(to, childWord, k.ptes.bytes[from] & ~drop);
   f.refcount[head]++;
   addRmapPte(k, page, copy.mm);

@@ -88,7 +88,7 @@ export class FrameTable {
   readonly indexLow: Uint32Array;
   /** Head: swap entry while PG_SWAPCACHE (else -1, or fs private). Tail 1: entire_mapcount. */
   readonly private_: Int32Array;
-  /** LRU list or free list links: frame id, -1 = end. Tail 1: mm id slots. Tail 2: deferred queue. */
+  /** LRU list or free list links: frame id, -1 = end. Tail 1: mm id slots. */
   readonly lruNext: Int32Array;
   readonly lruPrev: Int32Array;
   /** Changes whenever the frame's logical content changes owner (PP-60, PP-61). Never 0. */

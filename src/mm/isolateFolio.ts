@@ -19,7 +19,7 @@ export function isolateFolio(k: Kernel, head: FrameId, list: FrameId[]): boolean
 export function putbackMovablePages(k: Kernel, list: FrameId[]): void {
   for (let n = 0; n < list.length; n++) {
     k.lru.countIsolated(list[n], -1);
-    k.lru.putback(list[n]);
+    k.lru.putback(0, list[n]);
   }
   list.length = 0;
 }

@@ -124,6 +124,12 @@ export class Kernel {
     for (const node of spec.nodes) for (const cpu of node.cpus) nrCpus = Math.max(nrCpus, cpu + 1);
     this.lru = new Lru(this.pm, this.folios, nrCpus);
     this.lru.putFolio = (head) => this.putFolio(head);
+    this.lru.mappingUnevictable = (head) => {
+      const file = this.folios.hasFileMapping(head)
+        ? this.files[this.folios.mappingId(head)]
+        : null;
+      return file?.traits.unevictable === true;
+    };
     this.tiers = new MemoryTiers(this.pm, Array.from(abstractDistance(spec)));
     this.interleaveWeights = new Uint8Array(32).fill(1);
     this.interleaveAuto = spec.interleaveWeights === undefined;

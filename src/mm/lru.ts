@@ -21,6 +21,7 @@ import {
   PG_LAZYFREE_BATCH,
   PG_LRU,
   PG_LRU_BATCH,
+  PG_MLOCKED,
   PG_REFERENCED,
   PG_SWAPBACKED,
   PG_SWAPCACHE,
@@ -39,6 +40,8 @@ export const NR_LRU_LISTS = 5;
 const BATCH_SIZE = 31;
 
 const PGLAZYFREE = vmEvent('pglazyfree');
+const UNEVICTABLE_PGS_CULLED = vmEvent('unevictable_pgs_culled');
+const UNEVICTABLE_PGS_RESCUED = vmEvent('unevictable_pgs_rescued');
 
 export class Lru {
   readonly #pm: PhysicalMemory;
@@ -55,6 +58,8 @@ export class Lru {
   disabled = false;
   /** Drops a reference and frees at zero; given by the kernel (which also knows hugetlb, swap). */
   putFolio: (head: FrameId) => void = () => assert(false, 'Lru.putFolio is not wired');
+  /** mapping_unevictable: the folio's file never lets its pages go (ramfs, secretmem). */
+  mappingUnevictable: (head: FrameId) => boolean = () => false;
 
   constructor(pm: PhysicalMemory, folios: Folios, nrCpus: number) {
     this.#pm = pm;
@@ -97,7 +102,7 @@ export class Lru {
     for (let i = 0; i < n; i++) {
       const head = this.#batch[cpu * BATCH_SIZE + i];
       this.#frames.flags[head] &= ~PG_LRU_BATCH;
-      if (this.#frames.refcount[head] > 1) this.add(head);
+      if (this.#frames.refcount[head] > 1) this.#lruAdd(head);
       this.putFolio(head);
     }
     this.#drainLazyfree();
@@ -173,10 +178,34 @@ export class Lru {
     this.#pm.vmstat.modNode(this.#pm.nidOf(head), item, sign * this.#folios.nrPages(head));
   }
 
-  /** Putback of an isolated folio: back on its list, isolation reference dropped (MC-62). */
-  putback(head: FrameId): void {
-    if (this.#frames.refcount[head] > 1) this.add(head);
+  /**
+   * folio_putback_lru: an isolated folio goes back by way of the cpu's batch, which takes over the
+   * isolation reference; until it is drained the folio cannot be isolated again (MC-62, OV-24b).
+   */
+  putback(cpu: number, head: FrameId): void {
+    this.addBatched(cpu, head);
     this.putFolio(head);
+  }
+
+  /** move_folios_to_lru: reclaim puts its folios straight back on their lists. */
+  putbackDirect(head: FrameId): void {
+    if (this.#frames.refcount[head] > 1) this.#lruAdd(head);
+    this.putFolio(head);
+  }
+
+  /** lru_add: whether the folio is evictable is decided again, then it goes on its list. */
+  #lruAdd(head: FrameId): void {
+    const f = this.#frames;
+    const was = (f.flags[head] & PG_UNEVICTABLE) !== 0;
+    const mlocked = (f.flags[head] & PG_MLOCKED) !== 0;
+    if (mlocked || (was && this.mappingUnevictable(head))) {
+      f.flags[head] = (f.flags[head] | PG_UNEVICTABLE) & ~PG_ACTIVE;
+      if (!was) this.#pm.vmstat.count(UNEVICTABLE_PGS_CULLED, this.#folios.nrPages(head));
+    } else if (was) {
+      f.flags[head] &= ~PG_UNEVICTABLE;
+      this.#pm.vmstat.count(UNEVICTABLE_PGS_RESCUED, this.#folios.nrPages(head));
+    }
+    this.add(head);
   }
 
   /** folio_mark_accessed: unreferenced -> referenced -> active. HS-8. */

@@ -126,7 +126,7 @@ function setPteMigration(
   return true;
 }
 
-/** Kind, young, dirty, soft-dirty and uffd-wp of the migration entry for an entry (MC-26, MC-31). */
+/** Kind, young, dirty, soft-dirty, uffd-wp of a migration entry (MC-26, MC-31). */
 function entryByte(word: number, byte: number, exclusive: boolean): number {
   const writable = (word & PTE_FAST) !== 0 && pteIsWrite(word, byte);
   return (
@@ -155,6 +155,7 @@ function setPmdMigration(k: Kernel, mm: AddressSpace, slot: number, head: FrameI
 /**
  * Replaces every migration entry that points to `src` by a mapping of `dst` (MC-36). `src` and
  * `dst` are folio heads of the same order; they may be equal (undo). Returns mappings restored.
+ * Small folios in locked areas are mlocked again; large ones wait for reclaim (mlock.ts).
  */
 export function removeMigrationPtes(k: Kernel, src: FrameId, dst: FrameId): number {
   const n = rmapCollect(k, dst);
@@ -189,7 +190,7 @@ export function removeMigrationPtes(k: Kernel, src: FrameId, dst: FrameId): numb
     }
     if (restored > before && vma.has(VM_LOCKED)) locked = true;
   }
-  if (locked) mlockFolio(k, dst);
+  if (locked && !k.folios.isLarge(dst)) mlockFolio(k, dst);
   return restored;
 }
 

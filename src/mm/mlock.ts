@@ -1,14 +1,17 @@
 /**
  * Locked pages (mm/mlock.c). A folio mapped by a VM_LOCKED area is mlocked and unevictable.
- * Only folios that are mapped whole by the area are locked (order 0, or PMD-mapped).
+ *
+ * A large folio is mlocked when an area that has all of it is locked, or when it faults in there;
+ * mapping it again later (migration, fault) does not mark it, reclaim does when it meets the area
+ * (mm/rmap.c: __folio_add_rmap, folio_referenced_one).
  *
  * Deviates: the mlock_count of the unevictable list is not kept; munlock looks for another locked
- * mapping through rmap, which gives the same flags.
+ * mapping through rmap, which gives the same flags for small folios.
  */
 import type { FrameId } from '../base/units.ts';
 import { HPAGE_PMD_NR } from '../base/units.ts';
 import { NR_MLOCK, vmEvent } from '../uapi/vmstat.ts';
-import { PG_ACTIVE, PG_MLOCKED, PG_UNEVICTABLE } from './frameTable.ts';
+import { PG_ACTIVE, PG_LRU, PG_MLOCKED, PG_UNEVICTABLE } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
 import { pteIsPresent, ptePayload } from './pageTable.ts';
 import { rmapCollect } from './rmap.ts';
@@ -17,23 +20,26 @@ import { VM_LOCKED } from './vma.ts';
 const UNEVICTABLE_PGS_MLOCKED = vmEvent('unevictable_pgs_mlocked');
 const UNEVICTABLE_PGS_MUNLOCKED = vmEvent('unevictable_pgs_munlocked');
 const UNEVICTABLE_PGS_RESCUED = vmEvent('unevictable_pgs_rescued');
+const UNEVICTABLE_PGS_CULLED = vmEvent('unevictable_pgs_culled');
+const UNEVICTABLE_PGS_STRANDED = vmEvent('unevictable_pgs_stranded');
 
 /** mlock_folio: marks a mapped folio; it moves to the unevictable list. */
 export function mlockFolio(k: Kernel, head: FrameId): void {
   if ((k.frames.flags[head] & PG_MLOCKED) !== 0) return;
+  k.lru.drainAll();
   markMlocked(k, head);
-  if ((k.frames.flags[head] & PG_UNEVICTABLE) === 0) {
-    k.lru.drainAll();
-    k.lru.relist(head, () => {
-      k.frames.flags[head] = (k.frames.flags[head] | PG_UNEVICTABLE) & ~PG_ACTIVE;
-    });
-  }
+  if ((k.frames.flags[head] & (PG_UNEVICTABLE | PG_LRU)) !== PG_LRU) return;
+  k.lru.relist(head, () => {
+    k.frames.flags[head] = (k.frames.flags[head] | PG_UNEVICTABLE) & ~PG_ACTIVE;
+  });
+  k.vmstat.count(UNEVICTABLE_PGS_CULLED, k.folios.nrPages(head));
 }
 
-/** mlock_new_folio: a fresh folio that has not reached a list yet. */
+/** mlock_new_folio: a fresh folio on its way to the unevictable list. */
 export function mlockNewFolio(k: Kernel, cpu: number, head: FrameId): void {
   markMlocked(k, head);
   k.frames.flags[head] |= PG_UNEVICTABLE;
+  k.vmstat.count(UNEVICTABLE_PGS_CULLED, k.folios.nrPages(head));
   k.lru.addBatched(cpu, head);
 }
 
@@ -50,8 +56,15 @@ export function munlockFolio(k: Kernel, head: FrameId): void {
   const nr = k.folios.nrPages(head);
   k.frames.flags[head] &= ~PG_MLOCKED;
   k.vmstat.modZone(k.pm.zoneOf(head).id, NR_MLOCK, -nr);
-  k.vmstat.count(UNEVICTABLE_PGS_MUNLOCKED, nr);
   k.lru.drainAll();
+  if ((k.frames.flags[head] & PG_LRU) === 0) {
+    // Isolated by somebody: where it belongs is decided when it comes back (MC-92).
+    const stranded = (k.frames.flags[head] & PG_UNEVICTABLE) !== 0;
+    k.vmstat.count(stranded ? UNEVICTABLE_PGS_STRANDED : UNEVICTABLE_PGS_MUNLOCKED, nr);
+    return;
+  }
+  k.vmstat.count(UNEVICTABLE_PGS_MUNLOCKED, nr);
+  if (k.lru.mappingUnevictable(head)) return;
   k.lru.relist(head, () => {
     k.frames.flags[head] &= ~PG_UNEVICTABLE;
   });

@@ -10,6 +10,7 @@ import { PG_MLOCKED } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
 import { mlockFolio, munlockFolio } from './mlock.ts';
 import { PTEB_SPECIAL, pteIsPresent, ptePayload } from './pageTable.ts';
+import { folioPteBatch } from './pageWalk.ts';
 import type { Task } from './task.ts';
 import {
   VM_IO,
@@ -63,14 +64,27 @@ function lockVma(k: Kernel, vma: Vma, flags: number): void {
       const plain = (mm.pmdByte[slot] & PTEB_SPECIAL) === 0 && pteIsPresent(mm.pmd[slot]);
       if (plain) lockFolio(k, ptePayload(mm.pmd[slot]), now);
     } else if (slot >= 0 && mm.leaf[slot] >= 0) {
-      const base = mm.leaf[slot] * HPAGE_PMD_NR - mm.slotVpn[slot];
-      for (let v = vpn; v < next; v++) {
-        const word = k.ptes.words[base + v];
-        if (!pteIsPresent(word) || (k.ptes.bytes[base + v] & PTEB_SPECIAL) !== 0) continue;
-        lockFolio(k, k.frames.headOf(ptePayload(word)), now);
-      }
+      lockEntries(k, vma, mm.leaf[slot] * HPAGE_PMD_NR + (vpn - mm.slotVpn[slot]), vpn, next);
     }
     vpn = next;
+  }
+}
+
+/** mlock_pte_range: entries of one leaf table, `i` being that of page `from`. */
+function lockEntries(k: Kernel, vma: Vma, i: number, from: Vpn, to: Vpn): void {
+  const now = vma.has(VM_LOCKED);
+  for (let n = 0; n < to - from; ) {
+    const word = k.ptes.words[i + n];
+    if (!pteIsPresent(word) || (k.ptes.bytes[i + n] & PTEB_SPECIAL) !== 0) {
+      n++;
+      continue;
+    }
+    const page = ptePayload(word);
+    const head = k.frames.headOf(page);
+    const run = folioPteBatch(k, i + n, to - from - n, head, page);
+    // allow_mlock_munlock: a large folio is locked only if this area maps all of it here.
+    if (!now || run === k.folios.nrPages(head)) lockFolio(k, head, now);
+    n += run;
   }
 }
 

@@ -13,7 +13,7 @@ import { pteAlloc, splitPmd } from './pteSetup.ts';
 import { VM_DONTEXPAND, VM_LOCKED, VM_PFNMAP, Vma } from './vma.ts';
 import { cloneAnonVmas, insertVma, mergeVma, splitAtEnds } from './vmaList.ts';
 
-/** Moves or resizes [oldStart, +oldPages). Returns the new first page number or a negative errno. */
+/** Moves or resizes [oldStart, +oldPages). The new first page or a negative errno. */
 export function mremapRange(
   k: Kernel,
   mm: AddressSpace,

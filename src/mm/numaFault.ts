@@ -36,6 +36,7 @@ import { ZONE_MOVABLE } from '../uapi/zone.ts';
 import { CAUSE_DIRTY_FILE, CAUSE_NOT_ON_LRU, CAUSE_SHARED, CAUSE_WATERMARK } from './failureLog.ts';
 import { FAULT_DONE, FAULT_HINT, FAULT_MIGRATED, wantsWriteNotify } from './fault.ts';
 import { PG_DIRTY } from './frameTable.ts';
+import { putbackMovablePages } from './isolateFolio.ts';
 import type { Kernel } from './kernel.ts';
 import { firstNode, interleaveNodeOf, type Mempolicy } from './mempolicy.ts';
 import { migratePages } from './migrate.ts';
@@ -124,10 +125,7 @@ function migrateMisplaced(k: Kernel, head: FrameId, nr: number, source: Nid, tar
     MR_NUMA_MISPLACED,
   );
   if (left !== 0) {
-    for (const leftover of list) {
-      k.lru.countIsolated(leftover, -1);
-      k.lru.putback(leftover);
-    }
+    putbackMovablePages(k, list);
     return false;
   }
   k.vmstat.count(NUMA_PAGES_MIGRATED, nr);

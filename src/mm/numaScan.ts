@@ -1,6 +1,6 @@
 /**
  * NUMA balancing's scanner: marks entries PROT_NONE so that the next access tells who uses the
- * page (kernel/sched/fair.c: task_numa_work; mm/mempolicy.c: change_prot_numa). TI-20, TI-24, TI-27.
+ * page (kernel/sched/fair.c: task_numa_work; mm/mempolicy.c: change_prot_numa). TI-20..TI-27.
  *
  * Deviates: one scan clock per address space with the minimum period; Linux lengthens the period
  * up to scan_period_max while faults are local.

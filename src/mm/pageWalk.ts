@@ -56,6 +56,24 @@ export function entryIsNone(k: Kernel, mm: AddressSpace, vpn: Vpn): boolean {
   return table < 0 || k.ptes.words[table * HPAGE_PMD_NR + (vpn - mm.slotVpn[slot])] === 0;
 }
 
+/** folio_pte_batch: how many entries from `i` on map consecutive pages of `head`, from `page` on. */
+export function folioPteBatch(
+  k: Kernel,
+  i: number,
+  limit: number,
+  head: FrameId,
+  page: FrameId,
+): number {
+  const last = head + k.folios.nrPages(head);
+  let run = 1;
+  while (run < limit && page + run < last) {
+    const word = k.ptes.words[i + run];
+    if (!pteIsPresent(word) || ptePayload(word) !== page + run) break;
+    run++;
+  }
+  return run;
+}
+
 /** Answers of PageWalker.testVma: look at its entries, or go on with the next VMA. */
 export const WALK_VMA = 0;
 export const SKIP_VMA = 1;

@@ -6,16 +6,17 @@ import { assert } from '../base/assert.ts';
 import { type FrameId, HPAGE_PMD_NR, type Vpn } from '../base/units.ts';
 import { vmEvent } from '../uapi/vmstat.ts';
 import type { AddressSpace } from './addressSpace.ts';
-import { PG_ANON_EXCLUSIVE } from './frameTable.ts';
+import { setFolioDirty } from './fileFolio.ts';
+import { PG_ANON_EXCLUSIVE, PG_REFERENCED } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
 import {
-  PTE_FAST,
   PTE_KIND_MIGRATION,
-  PTE_KIND_PROTNONE,
   PTEB_EXCLUSIVE,
   PTEB_SPECIAL,
   PTEB_WRITE,
-  pteKind,
+  pteIsDirty,
+  pteIsPresent,
+  pteIsYoung,
   pteOther,
   ptePayload,
 } from './pageTable.ts';
@@ -50,7 +51,8 @@ export function anonVmaPrepare(k: Kernel, vma: Vma): void {
 
 /**
  * Replaces a PMD leaf by 512 entries in the deposited table (__split_huge_pmd): mappings of the
- * same folio, or migration entries. Counts thp_split_pmd. MC-86, OV-13.
+ * same folio, or migration entries. A file's leaf is only taken out: its pages fault in again.
+ * Counts thp_split_pmd. MC-86, OV-13.
  */
 export function splitPmd(k: Kernel, mm: AddressSpace, slot: number): void {
   const word = mm.pmd[slot];
@@ -71,7 +73,11 @@ export function splitPmd(k: Kernel, mm: AddressSpace, slot: number): void {
     return;
   }
   const head = ptePayload(word);
-  const present = (word & PTE_FAST) !== 0 || pteKind(word) === PTE_KIND_PROTNONE;
+  const present = pteIsPresent(word);
+  if (!k.folios.isAnon(head)) {
+    takeFilePmdOut(k, mm, head, word, byte);
+    return;
+  }
   const exclusive = present && k.folios.isAnonExclusive(head);
   for (let i = 0; i < HPAGE_PMD_NR; i++) {
     const low = word & 0xf;
@@ -83,6 +89,23 @@ export function splitPmd(k: Kernel, mm: AddressSpace, slot: number): void {
   if (exclusive) for (let i = 1; i < HPAGE_PMD_NR; i++) f.flags[head + i] |= PG_ANON_EXCLUSIVE;
   for (let i = 0; i < HPAGE_PMD_NR; i++) addRmapPte(k, head + i, mm);
   removeRmapPmd(k, head, mm, false);
+}
+
+/** The mapping that a file's PMD leaf was goes; a migration entry holds only rss. */
+function takeFilePmdOut(
+  k: Kernel,
+  mm: AddressSpace,
+  head: FrameId,
+  word: number,
+  byte: number,
+): void {
+  if (k.folios.isFileLru(head)) mm.rssFile -= HPAGE_PMD_NR;
+  else mm.rssShmem -= HPAGE_PMD_NR;
+  if (!pteIsPresent(word)) return;
+  if (pteIsDirty(word, byte)) setFolioDirty(k, head);
+  if (pteIsYoung(word, byte)) k.frames.flags[head] |= PG_REFERENCED;
+  removeRmapPmd(k, head, mm, false);
+  k.putFolio(head);
 }
 
 /** Splits the PMD leaf that covers `vpn`, if there is one (split_huge_pmd_address). */

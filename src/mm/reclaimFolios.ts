@@ -31,7 +31,6 @@ const PGLAZYFREED = vmEvent('pglazyfreed');
 const PGACTIVATE = vmEvent('pgactivate');
 const THP_SWPOUT = vmEvent('thp_swpout');
 const THP_SWPOUT_FALLBACK = vmEvent('thp_swpout_fallback');
-const UNEVICTABLE_PGS_CULLED = vmEvent('unevictable_pgs_culled');
 
 const VERDICT_RECLAIM = 0;
 const VERDICT_KEEP = 1;
@@ -69,7 +68,6 @@ export function shrinkFolioList(
         continue;
       }
       if (verdict === VERDICT_ACTIVATE) activateLeftover(k, head);
-      else if (verdict === VERDICT_CULL) k.vmstat.count(UNEVICTABLE_PGS_CULLED, 1);
       kept.push(head);
     }
     list.push(...kept);

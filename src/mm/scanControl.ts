@@ -14,7 +14,7 @@ const PGSTEAL = [
 const PGSCAN = [vmEvent('pgscan_kswapd'), vmEvent('pgscan_direct'), vmEvent('pgscan_proactive')];
 const PGDEMOTE = [PGDEMOTE_KSWAPD, PGDEMOTE_DIRECT, PGDEMOTE_PROACTIVE];
 
-/** Passes over the LRU get finer to coarser: a list of n pages is scanned n >> priority at a time. */
+/** A pass scans n >> priority of a list of n pages; without success priority falls. */
 export const DEF_PRIORITY = 12;
 
 export class ScanControl {

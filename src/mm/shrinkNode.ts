@@ -131,7 +131,7 @@ function shrinkActive(k: Kernel, nid: Nid, list: number, nr: number, sc: ScanCon
       k.frames.flags[head] = (k.frames.flags[head] & ~PG_ACTIVE) | PG_WORKINGSET;
       k.vmstat.count(PGDEACTIVATE, k.folios.nrPages(head));
     }
-    k.lru.putback(head);
+    k.lru.putbackDirect(head);
   }
 }
 
@@ -145,15 +145,10 @@ function shrinkInactive(k: Kernel, nid: Nid, list: number, nr: number, sc: ScanC
   k.vmstat.count(file ? PGSCAN_FILE : PGSCAN_ANON, scanned);
   sc.nrScanned += scanned;
   const reclaimed = shrinkFolioList(k, taken, nid, sc, false);
-  let left = 0;
-  for (const head of taken) left += k.folios.nrPages(head);
-  for (const head of taken) {
-    k.lru.countIsolated(head, -1);
-    k.lru.putback(head);
-  }
-  // What is neither put back nor counted down yet was freed or demoted (TI-14, MC-61).
-  const isolated = file ? NR_ISOLATED_FILE : NR_ISOLATED_ANON;
-  k.vmstat.modNode(nid, isolated, left - scanned);
+  for (const head of taken) k.lru.putbackDirect(head);
+  // All that was taken, whether it came back, was freed or demoted (TI-14, MC-61), and as the kind
+  // it was taken as: a lazily freed page may have turned into an ordinary one meanwhile.
+  k.vmstat.modNode(nid, file ? NR_ISOLATED_FILE : NR_ISOLATED_ANON, -scanned);
   k.vmstat.count(sc.stealEvent, reclaimed);
   k.vmstat.count(file ? PGSTEAL_FILE : PGSTEAL_ANON, reclaimed);
   sc.nrReclaimed += reclaimed;

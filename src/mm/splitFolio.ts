@@ -16,6 +16,7 @@ import {
   PG_DIRTY,
   PG_HEAD,
   PG_LARGE_RMAPPABLE,
+  PG_LOCKED,
   PG_LRU,
   PG_MLOCKED,
   PG_PARTIALLY_MAPPED,
@@ -85,6 +86,15 @@ export function splitFolio(k: Kernel, head: FrameId, list: FrameId[] | null): nu
   }
   if (wasThp) k.vmstat.count(THP_SPLIT_PAGE, 1);
   return 0;
+}
+
+/** Splits a folio on the LRU that nobody isolated: the walk over its entries holds a reference. */
+export function splitMappedFolio(k: Kernel, head: FrameId): number {
+  if ((k.frames.flags[head] & PG_LOCKED) !== 0) return -EAGAIN;
+  k.folios.get(head);
+  const result = splitFolio(k, head, null);
+  k.putFolio(head);
+  return result;
 }
 
 /** MC-85, in order. */

@@ -5,7 +5,7 @@
 import { assert } from '../base/assert.ts';
 import type { FrameId } from '../base/units.ts';
 import { NR_FILE_PAGES, NR_SWAPCACHE } from '../uapi/vmstat.ts';
-import { PG_SWAPCACHE, PG_WRITEBACK } from './frameTable.ts';
+import { PG_LOCKED, PG_SWAPCACHE, PG_WRITEBACK } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
 
 /** Adds a folio at consecutive slots; takes nr references. */
@@ -34,6 +34,13 @@ export function deleteFromSwapCache(k: Kernel, head: FrameId): void {
   k.vmstat.modNode(nid, NR_FILE_PAGES, -nr);
   for (let i = 0; i < nr; i++) k.swap.removeFromCache(slot + i);
   k.putFolioRefs(head, nr);
+}
+
+/** free_swap_cache: the last mapping went; the cached copy goes too if no slot is referred to. */
+export function freeUnmappedSwapCache(k: Kernel, head: FrameId): void {
+  const flags = k.frames.flags[head];
+  if ((flags & PG_SWAPCACHE) === 0 || (flags & PG_LOCKED) !== 0) return;
+  if (k.folios.mapcount(head) === 0) freeSwapCache(k, head);
 }
 
 /** folio_free_swap: drops the cache if no page table refers to the slots any more. */

@@ -12,7 +12,7 @@ import { removeFromPageCache } from './fileFolio.ts';
 import { PG_WRITEBACK } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
 import type { MappedFile } from './mappedFile.ts';
-import { splitFolio } from './splitFolio.ts';
+import { splitMappedFolio } from './splitFolio.ts';
 import { zapRange } from './zap.ts';
 
 /**
@@ -64,7 +64,5 @@ function truncatePartialFolio(k: Kernel, head: FrameId, size: number): void {
   const kept = size - k.frames.indexOf(head);
   const nr = k.folios.nrPages(head);
   k.frames.content?.fill(0, head + kept, head + nr);
-  k.folios.get(head);
-  splitFolio(k, head, null);
-  k.putFolio(head);
+  splitMappedFolio(k, head);
 }

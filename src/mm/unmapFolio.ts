@@ -13,6 +13,7 @@ import {
   PG_YOUNG,
 } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
+import { mlockFolio } from './mlock.ts';
 import {
   PTE_A,
   PTE_FAST,
@@ -51,7 +52,12 @@ export function folioReferenced(k: Kernel, head: FrameId): number {
     const vma = k.rmap.vma[r];
     const found = youngInRange(k, vma, head, k.rmap.vpn[r], k.rmap.sub[r], k.rmap.nr[r]);
     if (found < 0) continue;
-    if (vma.has(VM_LOCKED)) flags.locked = true;
+    if (vma.has(VM_LOCKED) && isMappedWhole(k, vma, head)) {
+      // Restores the mlock that was missed; the folio will not be reclaimed.
+      flags.locked = true;
+      mlockFolio(k, head);
+      break;
+    }
     if (vma.has(VM_EXEC)) flags.exec = true;
     young += found;
   }
@@ -62,6 +68,24 @@ export function folioReferenced(k: Kernel, head: FrameId): number {
   }
   if (young > 0) f.flags[head] &= ~PG_IDLE;
   return young;
+}
+
+/** Small folios, and large ones that the area maps by one PMD or page by page without a gap. */
+function isMappedWhole(k: Kernel, vma: Vma, head: FrameId): boolean {
+  if (!k.folios.isLarge(head)) return true;
+  const nr = k.folios.nrPages(head);
+  const first = vma.start + (k.frames.indexOf(head) - vma.pgoff);
+  if (first < vma.start || first + nr > vma.end) return false;
+  const slot = vma.mm.slotOf(first);
+  if (slot < 0) return false;
+  if (vma.mm.pmd[slot] !== 0) return true;
+  const i = vma.mm.pteIndex(first);
+  if (i < 0) return false;
+  for (let n = 0; n < nr; n++) {
+    const word = k.ptes.words[i + n];
+    if (!pteIsPresent(word) || ptePayload(word) !== head + n) return false;
+  }
+  return true;
 }
 
 /** Young entries of a candidate range, cleared; -1 if the range maps nothing of the folio. */

@@ -24,7 +24,7 @@ import {
 } from './pageTable.ts';
 import { splitPmd } from './pteSetup.ts';
 import { removeRmapPmd, removeRmapPtes } from './rmap.ts';
-import { freeSwapCache } from './swapCache.ts';
+import { freeUnmappedSwapCache } from './swapCache.ts';
 import { VM_LOCKED, type Vma } from './vma.ts';
 
 /** Empties all entries of [start, end), which lies in one VMA. Page tables stay. */
@@ -123,6 +123,7 @@ function zapPresent(k: Kernel, vma: Vma, first: number, last: number): number {
   addRss(k, vma.mm, head, -n);
   removeRmapPtes(k, page, n, vma.mm, false);
   if (vma.has(VM_LOCKED) && (k.frames.flags[head] & PG_MLOCKED) !== 0) munlockFolio(k, head);
+  freeUnmappedSwapCache(k, head);
   k.putFolioRefs(head, n);
   return n;
 }
@@ -137,10 +138,7 @@ function zapOther(k: Kernel, mm: AddressSpace, i: number): void {
       mm.swapEnts--;
       const cached = k.swap.cachedFrame(payload);
       k.swap.release(payload);
-      if (cached >= 0) {
-        const head = k.frames.headOf(cached);
-        if (k.folios.mapcount(head) === 0) freeSwapCache(k, head);
-      }
+      if (cached >= 0) freeUnmappedSwapCache(k, k.frames.headOf(cached));
       break;
     }
     case PTE_KIND_MIGRATION:
