@@ -15,10 +15,12 @@
  * as a read of its lines, so that the text's pages are touched.
  */
 #define _GNU_SOURCE
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "qemuPlugin.h"
@@ -349,6 +351,8 @@ PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *in
     fprintf(stderr, "hetmem record: the LLC needs a power-of-two number of sets\n");
     return -1;
   }
+  /* A recorder that is killed takes the program with it, even if that never misses a cache. */
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
   sendHello(0);
   pthread_atfork(beforeFork, NULL, inForkedChild);
   qemu_plugin_register_vcpu_init_cb(id, onThreadInit);

@@ -75,7 +75,7 @@ int main(int argc, char **argv) {
   return 0;
 }`;
 
-describe.skipIf(missing.length > 0)('recordings', () => {
+describe.skipIf(missing.length > 0)('recordings (needs qemu-user and gcc)', () => {
   let folder = '';
   let program = '';
   beforeAll(() => {
