@@ -18,12 +18,14 @@ import {
   Task,
   taskNumaWork,
 } from '../mm/index.ts';
+import { Cgroups } from './cgroups.ts';
 import { FileTree } from './fileTree.ts';
 import { type Process, Programs } from './process.ts';
 import { SysfsFiles } from './sysfs.ts';
 
 /** machines.json with the parts that only cases need. */
 export interface CaseMachine extends ObservedMachine {
+  readonly cgroup?: { readonly version: number };
   readonly filesystems: readonly { readonly at: string; readonly type: string }[];
 }
 
@@ -46,6 +48,7 @@ export class World {
   readonly processes: Map<string, Process> = new Map();
   readonly files: FileTree;
   readonly sysfs: SysfsFiles;
+  readonly cgroups: Cgroups;
   readonly programs: Programs;
   /** Physical frames remembered under a name. */
   readonly frames: Map<string, readonly number[]> = new Map();
@@ -64,6 +67,7 @@ export class World {
     this.k = new Kernel(spec, { seed: SEED, trackContent: true });
     this.files = new FileTree(this.k, machine.filesystems);
     this.sysfs = new SysfsFiles(this);
+    this.cgroups = new Cgroups(this.k, machine.cgroup?.version === 1);
     const vdso: MappedFile | null = machine.vdso ? createVdso(this.k) : null;
     this.programs = new Programs(this.k, this.files, vdso);
     this.#startUserSpace();
@@ -127,7 +131,7 @@ export class World {
 
   /** NUMA balancing's part of a tick of a running task. */
   scan(task: Task): void {
-    if (task.mm !== null) taskNumaWork(this.k, task.mm);
+    if (task.mm !== null) taskNumaWork(this.k, task);
   }
 
   /** What a process has open goes with it. */

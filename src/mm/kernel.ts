@@ -186,6 +186,7 @@ export class Kernel {
     task.ilPrev = parent.ilPrev;
     task.ilWeight = parent.ilWeight;
     task.rlimitMemlock = parent.rlimitMemlock;
+    task.cpuset = parent.cpuset;
     this.tasks.set(pid, task);
     return task;
   }

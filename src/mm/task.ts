@@ -4,6 +4,7 @@
  */
 import { MPOL_INTERLEAVE, MPOL_WEIGHTED_INTERLEAVE } from '../uapi/mempolicy.ts';
 import type { AddressSpace } from './addressSpace.ts';
+import type { Cpuset } from './cpuset.ts';
 import type { Mempolicy } from './mempolicy.ts';
 
 export const CAP_SYS_PTRACE = 1 << 0;
@@ -32,6 +33,8 @@ export class Task {
   ilWeight = 0;
   /** Effective mems of the task's cpuset, as a node mask (OV-62). */
   memsAllowed: number;
+  /** Its cpuset, null = the root's. */
+  cpuset: Cpuset | null = null;
   exited = false;
   /** RLIMIT_MEMLOCK in bytes. */
   rlimitMemlock = Number.POSITIVE_INFINITY;

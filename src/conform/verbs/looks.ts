@@ -97,6 +97,9 @@ export const LOOKS: VerbTable = {
   find: lookFind,
   'frame.keep': lookFrameKeep,
   'frame.same': lookFrameSame,
+  cgroup: (world, _process, inputs) => ({
+    value: world.cgroups.read(inputs.string('cgroup'), inputs.string('file'), inputs.place),
+  }),
   sysfs: (world, _process, inputs) => world.sysfs.read(inputs.string('file')),
   signals: (_world, process, inputs) => ({
     n: process.signals.get(inputs.string('signal')) ?? 0,

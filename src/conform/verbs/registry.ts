@@ -1,5 +1,6 @@
 /** All verbs and looks that the model can act out. Those of the format that are not here skip. */
 import type { VerbTable } from '../verbTypes.ts';
+import { CGROUP_VERBS } from './controlGroups.ts';
 import { FILE_VERBS } from './files.ts';
 import { LOOKS } from './looks.ts';
 import { MAPPING_VERBS } from './mapping.ts';
@@ -15,6 +16,7 @@ export const VERBS: VerbTable = {
   ...MIGRATING_VERBS,
   ...POLICY_VERBS,
   ...FILE_VERBS,
+  ...CGROUP_VERBS,
 };
 
 export { LOOKS };

@@ -1,0 +1,17 @@
+/** Verbs of control groups: cgroup.create, cgroup.enter, cgroup.write. */
+import { returned, SUCCESS } from '../outcome.ts';
+import type { VerbTable } from '../verbTypes.ts';
+
+export const CGROUP_VERBS: VerbTable = {
+  'cgroup.create': (world, _process, inputs) => {
+    world.cgroups.create(inputs.string('cgroup'));
+    return SUCCESS;
+  },
+  'cgroup.enter': (world, process, inputs) =>
+    returned(world.cgroups.enter(process.task, inputs.string('cgroup'), inputs.place)),
+  'cgroup.write': (world, _process, inputs) => {
+    const name = inputs.string('cgroup');
+    const file = inputs.string('file');
+    return returned(world.cgroups.write(name, file, inputs.string('value'), inputs.place));
+  },
+};
