@@ -10,6 +10,7 @@ import type { Command } from 'commander';
 import { describe as conform } from './conform.ts';
 import { describe as machine } from './machine.ts';
 import { describe as record } from './record.ts';
+import { describe as trace } from './trace.ts';
 
 export interface CommandGroup {
   readonly heading: string;
@@ -18,7 +19,7 @@ export interface CommandGroup {
 
 export const COMMAND_GROUPS: readonly CommandGroup[] = [
   { heading: 'Try an argument:', describe: [] },
-  { heading: 'Traces of real programs:', describe: [record] },
+  { heading: 'Traces of real programs:', describe: [record, trace] },
   { heading: 'Machines and policies:', describe: [machine] },
   { heading: 'The kernel model:', describe: [conform] },
 ];
