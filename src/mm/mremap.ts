@@ -10,8 +10,15 @@ import type { AddressSpace } from './addressSpace.ts';
 import type { Kernel } from './kernel.ts';
 import { findUnmappedArea, munmapRange, rangeIsFree } from './mmap.ts';
 import { pteAlloc, splitPmd } from './pteSetup.ts';
-import { VM_DONTEXPAND, VM_LOCKED, VM_PFNMAP, Vma } from './vma.ts';
-import { cloneAnonVmas, insertVma, mergeVma, splitAtEnds } from './vmaList.ts';
+import { VM_DONTEXPAND, VM_LOCKED, VM_LOCKONFAULT, VM_PFNMAP, Vma } from './vma.ts';
+import {
+  cloneAnonVmas,
+  insertVma,
+  mergeRange,
+  mergeVma,
+  splitAtEnds,
+  unlinkAnonVmas,
+} from './vmaList.ts';
 
 /** Moves or resizes [oldStart, +oldPages). The new first page or a negative errno. */
 export function mremapRange(
@@ -84,9 +91,15 @@ function moveVma(
     munmapRange(k, mm, newStart, newStart + newPages);
     return -ENOMEM;
   }
-  if (moved.has(VM_LOCKED)) mm.lockedVm += newPages;
-  if (!keepOld) munmapRange(k, mm, oldStart, oldStart + oldPages);
-  else if (old.has(VM_LOCKED)) old.flags &= ~VM_LOCKED;
+  if (keepOld) {
+    // The lock goes with the pages; the area left behind is empty.
+    old.flags &= ~(VM_LOCKED | VM_LOCKONFAULT);
+    unlinkAnonVmas(k, old);
+    mergeRange(k, mm, oldStart, oldStart + oldPages);
+  } else {
+    if (moved.has(VM_LOCKED)) mm.lockedVm += newPages;
+    munmapRange(k, mm, oldStart, oldStart + oldPages);
+  }
   mergeVma(k, moved);
   return newStart;
 }

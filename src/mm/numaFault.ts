@@ -16,15 +16,7 @@ import {
   GFP_HIGHUSER_MOVABLE,
   GFP_TRANSHUGE_LIGHT,
 } from '../uapi/gfp.ts';
-import {
-  MPOL_BIND,
-  MPOL_F_NUMA_BALANCING,
-  MPOL_INTERLEAVE,
-  MPOL_LOCAL,
-  MPOL_PREFERRED,
-  MPOL_PREFERRED_MANY,
-  MPOL_WEIGHTED_INTERLEAVE,
-} from '../uapi/mempolicy.ts';
+import { MPOL_F_NUMA_BALANCING } from '../uapi/mempolicy.ts';
 import { MIGRATE_ASYNC, MR_NUMA_MISPLACED } from '../uapi/migrate.ts';
 import {
   PGPROMOTE_CANDIDATE,
@@ -38,7 +30,7 @@ import { FAULT_DONE, FAULT_HINT, FAULT_MIGRATED, wantsWriteNotify } from './faul
 import { PG_DIRTY } from './frameTable.ts';
 import { putbackMovablePages } from './isolateFolio.ts';
 import type { Kernel } from './kernel.ts';
-import { firstNode, interleaveNodeOf, type Mempolicy } from './mempolicy.ts';
+import type { Mempolicy } from './mempolicy.ts';
 import { migratePages } from './migrate.ts';
 import {
   PTE_A,
@@ -50,7 +42,7 @@ import {
   pteFast,
   ptePayload,
 } from './pageTable.ts';
-import { interleaveIndex, vmaPolicy } from './policyNode.ts';
+import { vmaPolicy } from './policyNode.ts';
 import type { Task } from './task.ts';
 import { VM_EXEC, VM_SHARED, VM_WRITE, type Vma } from './vma.ts';
 import { ALLOC_CMA, wmarkPages, zoneWatermarkOk } from './watermark.ts';
@@ -137,61 +129,28 @@ function migrateMisplaced(k: Kernel, head: FrameId, nr: number, source: Nid, tar
   return true;
 }
 
-/** TI-22: the node the folio should be on, or -1 if it is well placed. */
+/**
+ * TI-22 (mpol_misplaced): the node the folio should be on, or -1 if it is well placed. Only the
+ * default policy, and BIND and PREFERRED_MANY with MPOL_F_NUMA_BALANCING, allow migration on fault;
+ * all of them then mean the node of the CPU.
+ */
 function mpolMisplaced(k: Kernel, task: Task, vma: Vma, vpn: Vpn, head: FrameId): Nid {
   const policy = vmaPolicy(vma, vpn) ?? task.policy;
   const current = k.pm.nidOf(head);
-  let target = task.cpuNid;
-  let towardsCpu = policy === null;
-  if (policy !== null) {
-    const verdict = policyTarget(k, policy, vma, vpn, current, task.cpuNid);
-    if (verdict === STAYS) return -1;
-    if (verdict === TO_CPU) towardsCpu = true;
-    else target = verdict;
+  const target = task.cpuNid;
+  if (policy === null) {
+    if (current === target) return -1;
+  } else {
+    if (!migratesOnFault(policy)) return -1;
+    if ((policy.nodes & (1 << target)) === 0) return -1;
   }
-  if (towardsCpu) {
-    target = task.cpuNid;
-    if (!shouldNumaMigrate(k, task, head, current, target)) return -1;
-  }
+  if (!shouldNumaMigrate(k, task, head, current, target)) return -1;
   return target === current ? -1 : target;
 }
 
-const STAYS = -2;
-const TO_CPU = -3;
-
-function policyTarget(
-  k: Kernel,
-  policy: Mempolicy,
-  vma: Vma,
-  vpn: Vpn,
-  current: Nid,
-  cpuNid: Nid,
-): number {
-  const bit = 1 << current;
-  switch (policy.mode) {
-    case MPOL_INTERLEAVE:
-    case MPOL_WEIGHTED_INTERLEAVE:
-      return interleaveNodeOf(policy, interleaveIndex(vma, vpn, 0), k.interleaveWeights);
-    case MPOL_PREFERRED:
-      return (policy.nodes & bit) !== 0 ? STAYS : firstNode(policy.nodes);
-    case MPOL_LOCAL:
-      return cpuNid;
-    case MPOL_BIND:
-    case MPOL_PREFERRED_MANY:
-      if ((policy.flags & MPOL_F_NUMA_BALANCING) !== 0) {
-        return (policy.nodes & (1 << cpuNid)) !== 0 ? TO_CPU : STAYS;
-      }
-      if ((policy.nodes & bit) !== 0) return STAYS;
-      return nearestOf(k, cpuNid, policy.nodes);
-    default:
-      return STAYS;
-  }
-}
-
-function nearestOf(k: Kernel, nid: Nid, mask: number): Nid {
-  const order = k.pm.nodes[nid].fallbackOrder;
-  for (let i = 0; i < order.length; i++) if ((mask & (1 << order[i])) !== 0) return order[i];
-  return nid;
+/** MPOL_F_MOF; null is the default policy. */
+export function migratesOnFault(policy: Mempolicy | null): boolean {
+  return policy === null || (policy.flags & MPOL_F_NUMA_BALANCING) !== 0;
 }
 
 /** TI-24 (should_numa_migrate_memory). */
@@ -207,11 +166,12 @@ function shouldNumaMigrate(k: Kernel, task: Task, head: FrameId, src: Nid, dst: 
   f.lastCpupid[head] = self;
   if (!tiering && !tiers.isToptier(src) && last === CPUPID_NONE) return false;
   const seq = task.mm === null ? 0 : task.mm.numaScanSeq;
-  const sameTask = last === CPUPID_NONE || (last & 0xff) === (self & 0xff);
+  if (last === CPUPID_NONE) return true;
+  const sameTask = (last & 0xff) === (self & 0xff);
   if ((task.numaPreferredNid < 0 || seq <= 4) && sameTask) return true;
-  const lastCpu = last >> 8;
-  if (last === CPUPID_NONE || nodeOfCpu(k, lastCpu) !== dst) return false;
-  return true;
+  // Two accesses in a row from the same node (the two-stage filter); without a numa group that is
+  // enough.
+  return nodeOfCpu(k, last >> 8) === dst;
 }
 
 /** cpu << 8 | low bits of the pid, as last_cpupid packs them. */

@@ -8,8 +8,13 @@
 import { HPAGE_PMD_NR, MIB, PAGE_SIZE, type Vpn } from '../base/units.ts';
 import { vmEvent } from '../uapi/vmstat.ts';
 import type { AddressSpace } from './addressSpace.ts';
+import { PG_DIRTY } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
-import { NUMA_BALANCING_MEMORY_TIERING, NUMA_BALANCING_NORMAL } from './numaFault.ts';
+import {
+  migratesOnFault,
+  NUMA_BALANCING_MEMORY_TIERING,
+  NUMA_BALANCING_NORMAL,
+} from './numaFault.ts';
 import {
   PTE_FAST,
   PTE_KIND_PROTNONE,
@@ -19,63 +24,92 @@ import {
   pteOther,
   ptePayload,
 } from './pageTable.ts';
-import { VM_PFNMAP, VM_SHARED, VM_WRITE, type Vma } from './vma.ts';
+import { splitPmd } from './pteSetup.ts';
+import type { Task } from './task.ts';
+import { VM_HUGETLB, VM_MIXEDMAP, VM_SHARED, VM_WRITE, type Vma, vmaMigratable } from './vma.ts';
 
 const NUMA_PTE_UPDATES = vmEvent('numa_pte_updates');
 const NUMA_HUGE_PTE_UPDATES = vmEvent('numa_huge_pte_updates');
 
-/** VMAs shorter than this are not worth scanning in Linux either (HPAGE_SIZE). */
-const SMALL_VMA_PAGES = HPAGE_PMD_NR;
-
 /**
- * One task_numa_work of an address space, if its time has come: scans up to scan_size_mb of
- * mapped memory. Returns entries marked; advances mm.numaNextScanNs.
+ * One task_numa_work of `task` over its address space, if its time has come: scans up to
+ * scan_size_mb of mapped memory. Returns entries marked; advances mm.numaNextScanNs.
  */
-export function taskNumaWork(k: Kernel, mm: AddressSpace): number {
-  if (k.sysctl.numa_balancing === 0 || k.nowNs < mm.numaNextScanNs) return 0;
+export function taskNumaWork(k: Kernel, task: Task): number {
+  const mm = task.mm;
+  if (mm === null || k.sysctl.numa_balancing === 0) return 0;
+  if (mm.numaNextScanNs === 0) {
+    mm.numaNextScanNs = k.nowNs + k.sysctl.numa_balancing_scan_delay_ms * 1_000_000;
+  }
+  if (k.nowNs < mm.numaNextScanNs) return 0;
   mm.numaNextScanNs = k.nowNs + k.sysctl.numa_balancing_scan_period_min_ms * 1_000_000;
-  let budget = (k.sysctl.numa_balancing_scan_size_mb * MIB) / PAGE_SIZE;
-  let virtual = budget * 8;
-  let marked = 0;
   let i = mm.indexAtOrAfter(mm.numaScanOffset);
   if (i === mm.vmas.length) {
-    mm.numaScanSeq++;
-    mm.numaScanOffset = 0;
+    resetScan(mm);
     i = 0;
   }
-  for (; i < mm.vmas.length && budget > 0 && virtual > 0; i++) {
+  let start = mm.numaScanOffset;
+  let pages = (k.sysctl.numa_balancing_scan_size_mb * MIB) / PAGE_SIZE;
+  let virtual = pages * 8;
+  let marked = 0;
+  for (; i < mm.vmas.length; i++) {
     const vma = mm.vmas[i];
-    if (!scannable(vma)) continue;
-    let vpn = Math.max(vma.start, mm.numaScanOffset);
-    while (vpn < vma.end && budget > 0 && virtual > 0) {
-      const next = Math.min(vma.end, (Math.floor(vpn / HPAGE_PMD_NR) + 1) * HPAGE_PMD_NR);
-      const changed = markRange(k, vma, vpn, next);
+    if (!scannable(vma, task)) continue;
+    let end: Vpn;
+    do {
+      start = Math.max(start, vma.start);
+      end = Math.ceil((start + pages) / HPAGE_PMD_NR) * HPAGE_PMD_NR;
+      end = Math.min(end, vma.end);
+      const changed = changeProtNuma(k, task, vma, start, end);
       marked += changed;
-      budget -= changed;
-      virtual -= next - vpn;
-      vpn = next;
-      mm.numaScanOffset = vpn;
-    }
+      // What has nothing to mark is passed over faster, up to eight times as far.
+      if (changed > 0) pages -= end - start;
+      virtual -= end - start;
+      start = end;
+      if (pages <= 0 || virtual <= 0) {
+        mm.numaScanOffset = start;
+        return marked;
+      }
+    } while (end !== vma.end);
   }
-  if (i === mm.vmas.length && budget > 0 && virtual > 0) {
-    mm.numaScanSeq++;
-    mm.numaScanOffset = 0;
-  }
+  resetScan(mm);
   return marked;
 }
 
-/** vma_migratable, vma_policy_mof, and no read-only shared text (task_numa_work). */
-function scannable(vma: Vma): boolean {
-  if (vma.has(VM_PFNMAP) || !vma.isAccessible() || vma.nrPages < SMALL_VMA_PAGES) return false;
-  return vma.file === null || vma.has(VM_WRITE) || vma.has(VM_SHARED);
+/** reset_ptenuma_scan: the whole address space was seen. */
+function resetScan(mm: AddressSpace): void {
+  mm.numaScanSeq++;
+  mm.numaScanOffset = 0;
+}
+
+/** change_prot_numa of a range of one area: entries marked. */
+function changeProtNuma(k: Kernel, task: Task, vma: Vma, start: Vpn, end: Vpn): number {
+  let changed = 0;
+  for (let vpn = start; vpn < end; ) {
+    const next = Math.min(end, (Math.floor(vpn / HPAGE_PMD_NR) + 1) * HPAGE_PMD_NR);
+    changed += markRange(k, task, vma, vpn, next);
+    vpn = next;
+  }
+  return changed;
+}
+
+/** HS-91: vma_migratable, vma_policy_mof, accessible, and no read-only file (task_numa_work). */
+function scannable(vma: Vma, task: Task): boolean {
+  if (!vmaMigratable(vma) || vma.has(VM_HUGETLB | VM_MIXEDMAP) || !vma.isAccessible()) return false;
+  if (vma.file === null) return migratesOnFault(vma.policy ?? task.policy);
+  if (!vma.has(VM_WRITE)) return false;
+  if (!vma.file.isShmem()) return migratesOnFault(vma.policy ?? task.policy);
+  // vma_policy_mof asks shmem for its shared policy, and none is not the default one.
+  const shared = vma.file.policyAt(vma.pgoff);
+  return shared !== null && migratesOnFault(shared);
 }
 
 /** change_prot_numa of one table's part. Returns entries changed (a PMD counts 512). */
-function markRange(k: Kernel, vma: Vma, start: Vpn, end: Vpn): number {
+function markRange(k: Kernel, task: Task, vma: Vma, start: Vpn, end: Vpn): number {
   const mm = vma.mm;
   const slot = mm.slotOf(start);
   if (slot < 0) return 0;
-  if (mm.pmd[slot] !== 0) return markPmd(k, mm, slot);
+  if (mm.pmd[slot] !== 0) return markPmd(k, task, vma, slot, start, end);
   if (mm.leaf[slot] < 0) return 0;
   const base = mm.leaf[slot] * HPAGE_PMD_NR - mm.slotVpn[slot];
   const { words, bytes } = k.ptes;
@@ -84,7 +118,7 @@ function markRange(k: Kernel, vma: Vma, start: Vpn, end: Vpn): number {
     const word = words[i];
     if ((word & PTE_FAST) === 0 || (bytes[i] & PTEB_SPECIAL) !== 0) continue;
     const page = ptePayload(word);
-    if (!worthMarking(k, page)) continue;
+    if (!worthMarking(k, task, vma, page)) continue;
     words[i] = pteOther(PTE_KIND_PROTNONE, page);
     bytes[i] |= pteAdwToByte(word) & ~PTEB_WRITE;
     changed++;
@@ -93,11 +127,17 @@ function markRange(k: Kernel, vma: Vma, start: Vpn, end: Vpn): number {
   return changed;
 }
 
-function markPmd(k: Kernel, mm: AddressSpace, slot: number): number {
+/** change_huge_pmd: a leaf of which only a part is scanned is split, and its entries marked. */
+function markPmd(k: Kernel, task: Task, vma: Vma, slot: number, start: Vpn, end: Vpn): number {
+  const mm = vma.mm;
+  if (end - start < HPAGE_PMD_NR) {
+    splitPmd(k, mm, slot);
+    return markRange(k, task, vma, start, end);
+  }
   const word = mm.pmd[slot];
   if ((word & PTE_FAST) === 0 || (mm.pmdByte[slot] & PTEB_SPECIAL) !== 0) return 0;
   const head = ptePayload(word);
-  if (!worthMarking(k, head)) return 0;
+  if (!worthMarking(k, task, vma, head)) return 0;
   mm.pmd[slot] = pteOther(PTE_KIND_PROTNONE, head);
   mm.pmdByte[slot] |= pteAdwToByte(word) & ~PTEB_WRITE;
   k.vmstat.count(NUMA_HUGE_PTE_UPDATES, 1);
@@ -106,13 +146,22 @@ function markPmd(k: Kernel, mm: AddressSpace, slot: number): number {
 }
 
 /**
- * folio_skip_prot_numa: in tiering-only mode top-tier pages are left alone; slow pages get the
- * scan time in their cpupid field (TI-27).
+ * HS-92 (folio_can_map_prot_numa), in order: private areas keep pages that others share or that may
+ * be pinned; dirty file pages would not move anyway; nor pages local to a process with one thread;
+ * in tiering-only mode top-tier pages are left alone. Slow pages get the scan time in their cpupid
+ * field (TI-27).
  */
-function worthMarking(k: Kernel, page: number): boolean {
+function worthMarking(k: Kernel, task: Task, vma: Vma, page: number): boolean {
   const mode = k.sysctl.numa_balancing;
+  const folios = k.folios;
   const head = k.frames.headOf(page);
-  const top = k.tiers.isToptier(k.pm.nidOf(head));
+  if (folios.isKsm(head)) return false;
+  const isPrivate = !vma.has(VM_SHARED);
+  if (isPrivate && (folios.maybeDmaPinned(head) || folios.maybeMappedShared(head))) return false;
+  if (folios.isFileLru(head) && (k.frames.flags[head] & PG_DIRTY) !== 0) return false;
+  const nid = k.pm.nidOf(head);
+  if (isPrivate && vma.mm.users === 1 && nid === task.cpuNid) return false;
+  const top = k.tiers.isToptier(nid);
   if ((mode & NUMA_BALANCING_NORMAL) === 0 && top) return false;
   if ((mode & NUMA_BALANCING_MEMORY_TIERING) !== 0 && !top) {
     k.frames.lastCpupid[head] = Math.floor(k.nowNs / 1_000_000) & 0xfff;

@@ -14,6 +14,7 @@ import {
   PG_DIRTY,
   PG_LOCKED,
   PG_MLOCKED,
+  PG_PARTIALLY_MAPPED,
   PG_REFERENCED,
   PG_SWAPBACKED,
   PG_SWAPCACHE,
@@ -63,8 +64,8 @@ export function shrinkFolioList(
       }
       if (verdict === VERDICT_RECLAIM) {
         const pages = reclaimFolio(k, head, queue);
-        reclaimed += pages;
-        if (pages === 0) kept.push(head);
+        if (pages > 0) reclaimed += pages;
+        else if (pages === 0) kept.push(head);
         continue;
       }
       if (verdict === VERDICT_ACTIVATE) activateLeftover(k, head);
@@ -112,7 +113,10 @@ function activateLeftover(k: Kernel, head: FrameId): void {
   k.vmstat.count(PGACTIVATE, k.folios.nrPages(head));
 }
 
-/** Frees one folio; 0 if it must stay. A huge folio may be split: its pieces join `queue`. */
+/** reclaimFolio's answer for a folio that was split: its pieces, itself included, are in `queue`. */
+const REQUEUED = -1;
+
+/** Frees one folio: its pages, 0 if it must stay, or REQUEUED. */
 function reclaimFolio(k: Kernel, head: FrameId, queue: FrameId[]): number {
   const f = k.frames;
   const anon = k.folios.isAnon(head);
@@ -120,6 +124,9 @@ function reclaimFolio(k: Kernel, head: FrameId, queue: FrameId[]): number {
   if (anon && k.folios.maybeDmaPinned(head)) return 0;
   const swapbacked = (f.flags[head] & PG_SWAPBACKED) !== 0;
   if (anon && swapbacked && (f.flags[head] & PG_SWAPCACHE) === 0) {
+    // Unmapped parts of a large folio need no I/O: split it first.
+    const partial = (f.flags[head] & PG_PARTIALLY_MAPPED) !== 0;
+    if (nr > 1 && partial) return splitInto(k, head, queue);
     const slot = k.swap.allocate(nr);
     if (slot < 0) {
       if (nr === 1 || k.swap.free === 0) return 0;
@@ -136,13 +143,9 @@ function reclaimFolio(k: Kernel, head: FrameId, queue: FrameId[]): number {
   return finishFile(k, head, nr);
 }
 
-/** Splits an isolated folio; its children are judged next. Returns 0 pages reclaimed. */
+/** Splits an isolated folio; its pieces are judged next. */
 function splitInto(k: Kernel, head: FrameId, queue: FrameId[]): number {
-  const children: FrameId[] = [];
-  if (splitFolio(k, head, children) !== 0) return 0;
-  // The first child is `head` itself and stays with the caller; its siblings are new to the list.
-  for (const child of children) if (child !== head) queue.push(child);
-  return 0;
+  return splitFolio(k, head, queue) === 0 ? REQUEUED : 0;
 }
 
 /** A folio that could not be unmapped leaves the swap cache again if nothing refers to it. */

@@ -2,10 +2,11 @@
  * Scanning the LRU lists of a node (mm/vmscan.c: shrink_node, shrink_lruvec, shrink_active_list,
  * shrink_inactive_list, get_scan_count). TI-11, TI-17, OV-26, OV-27.
  *
- * Not modelled: slab shrinkers, refault costs in the anon/file balance, multi-generation LRU.
+ * Not modelled: slab shrinkers but deferred_split, refault costs in the anon/file balance, multi-generation LRU.
  */
 import type { FrameId, Nid } from '../base/units.ts';
 import { NR_ISOLATED_ANON, NR_ISOLATED_FILE, vmEvent } from '../uapi/vmstat.ts';
+import { deferredSplitScan } from './deferredSplit.ts';
 import { canDemote } from './demote.ts';
 import { PG_ACTIVE, PG_WORKINGSET } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
@@ -51,6 +52,7 @@ export function shrinkNode(k: Kernel, nid: Nid, sc: ScanControl): void {
   if (canAgeAnon(k, nid, sc) && inactiveIsLow(k, nid, LRU_INACTIVE_ANON)) {
     shrinkActive(k, nid, LRU_ACTIVE_ANON, SWAP_CLUSTER_MAX, sc);
   }
+  deferredSplitScan(k, nid, sc.priority);
 }
 
 /** Anonymous pages can go somewhere: swap has room, or a lower tier exists (TI-11). */

@@ -8,13 +8,14 @@ import { assert } from '../base/assert.ts';
 import type { FrameId } from '../base/units.ts';
 import { EAGAIN, EBUSY, EINVAL } from '../uapi/errno.ts';
 import { vmEvent } from '../uapi/vmstat.ts';
-import { forgetHugeCache } from './fileFolio.ts';
+import { forgetHugeCache, removeFromPageCache } from './fileFolio.ts';
 import {
   PG_ACTIVE,
   PG_ANON_EXCLUSIVE,
   PG_DEFERRED_SPLIT,
   PG_DIRTY,
   PG_HEAD,
+  PG_IDLE,
   PG_LARGE_RMAPPABLE,
   PG_LOCKED,
   PG_LRU,
@@ -29,10 +30,21 @@ import {
   PG_UPTODATE,
   PG_WORKINGSET,
   PG_WRITEBACK,
+  PG_YOUNG,
 } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
 import { removeMigrationPtes, tryToMigrate } from './migrationEntries.ts';
-import { PTE_KIND_MIGRATION, PTEB_SPECIAL, pteFast, pteIsKind, ptePayload } from './pageTable.ts';
+import {
+  PTE_KIND_MIGRATION,
+  PTE_KIND_PROTNONE,
+  PTEB_SOFT_DIRTY,
+  PTEB_SPECIAL,
+  PTEB_UFFD_WP,
+  pteFast,
+  pteIsKind,
+  pteOther,
+  ptePayload,
+} from './pageTable.ts';
 import { rmapCollect } from './rmap.ts';
 import { VM_LOCKED } from './vma.ts';
 
@@ -49,7 +61,9 @@ const INHERITED =
   PG_SWAPBACKED |
   PG_UNEVICTABLE |
   PG_MLOCKED |
-  PG_SWAPCACHE;
+  PG_SWAPCACHE |
+  PG_YOUNG |
+  PG_IDLE;
 
 /**
  * Splits `head` to base pages. The caller holds one reference of its own. With `list`, the folio
@@ -104,6 +118,12 @@ function checkSplit(k: Kernel, head: FrameId): number {
   if (head === k.hugeZeroHead) return -EINVAL;
   if (!k.folios.isAnon(head) && !k.folios.hasFileMapping(head)) return -EBUSY;
   if ((f.flags[head] & PG_WRITEBACK) !== 0) return -EBUSY;
+  if ((f.flags[head] & PG_PRIVATE) !== 0) {
+    // filemap_release_folio: buffers go unless they are dirty.
+    if ((f.flags[head] & PG_DIRTY) !== 0) return -EBUSY;
+    f.flags[head] &= ~PG_PRIVATE;
+    f.refcount[head]--;
+  }
   if (f.refcount[head] !== k.folios.expectedRefs(head) + 1) return -EAGAIN;
   return 0;
 }
@@ -116,18 +136,17 @@ function breakUp(k: Kernel, head: FrameId, nr: number): void {
   const index = f.indexOf(head);
   const cached = !k.folios.isAnon(head) && k.folios.hasFileMapping(head);
   const swapSlot = (flags & PG_SWAPCACHE) !== 0 ? f.private_[head] : -1;
-  const hadPrivate = (flags & PG_PRIVATE) !== 0;
   assert(k.folios.mapcount(head) === 0, 'a folio is split unmapped');
   if (cached) forgetHugeCache(k, head);
   if ((flags & PG_DEFERRED_SPLIT) !== 0) k.deferredSplit.delete(head);
   const cleared = PG_HEAD | PG_LARGE_RMAPPABLE | PG_PARTIALLY_MAPPED | PG_DEFERRED_SPLIT | PG_LRU;
   f.flags[head] = flags & ~cleared;
   f.setOrder(head, 0);
-  const own = 1 + (cached || swapSlot >= 0 ? 1 : 0) + (hadPrivate ? 1 : 0);
+  const own = 1 + (cached || swapSlot >= 0 ? 1 : 0);
   f.refcount[head] = own;
   for (let i = 1; i < nr; i++) {
     const page = head + i;
-    f.flags[page] = (f.flags[page] & ~PG_TAIL) | (flags & (INHERITED | PG_PRIVATE));
+    f.flags[page] = (f.flags[page] & ~PG_TAIL) | (flags & INHERITED);
     f.mapping[page] = mapping;
     f.orderIndexHigh[page] = 0;
     f.setIndex(page, index + i);
@@ -136,6 +155,14 @@ function breakUp(k: Kernel, head: FrameId, nr: number): void {
     f.mapcount[page] = 0;
     f.refcount[page] = own;
   }
+  if (cached) dropBehindEnd(k, head, nr);
+}
+
+/** Pages of a file folio behind the end of the file leave the cache. */
+function dropBehindEnd(k: Kernel, head: FrameId, nr: number): void {
+  const file = k.files[k.folios.mappingId(head)]!;
+  const kept = Math.max(0, file.sizePages - k.frames.indexOf(head));
+  for (let i = kept; i < nr; i++) removeFromPageCache(k, head + i, false);
 }
 
 /** Entries are restored to the children; all-zero anonymous children give way to the zero page. */
@@ -159,7 +186,11 @@ function mapZeroInstead(k: Kernel, page: FrameId): void {
     if (i < 0) continue;
     const word = k.ptes.words[i];
     if (!pteIsKind(word, PTE_KIND_MIGRATION) || ptePayload(word) !== page) continue;
-    k.ptes.set(i, pteFast(k.zeroFrame, 0), PTEB_SPECIAL);
+    const kept = k.ptes.bytes[i] & (PTEB_SOFT_DIRTY | PTEB_UFFD_WP);
+    const zero = vma.isAccessible()
+      ? pteFast(k.zeroFrame, 0)
+      : pteOther(PTE_KIND_PROTNONE, k.zeroFrame);
+    k.ptes.set(i, zero, PTEB_SPECIAL | kept);
     vma.mm.rssAnon--;
   }
   k.frames.flags[page] &= ~PG_ANON_EXCLUSIVE;

@@ -87,17 +87,22 @@ export function doHugePmdFault(
     return FAULT_DONE | FAULT_HUGE;
   }
   anonVmaPrepare(k, vma);
-  const vpn = mm.slotVpn[slot];
-  const head = allocVmaFolio(k, task, vma, vpn, HPAGE_PMD_ORDER, thpGfp(k, vma));
+  const head = allocHuge(k, task, vma, slot);
   if (head < 0) {
     k.freePageTable(table);
-    k.vmstat.count(THP_FAULT_FALLBACK, 1);
     return FAULT_FALLBACK;
   }
   mm.deposit[slot] = table;
   mapNewHuge(k, task, vma, slot, head);
-  k.vmstat.count(THP_FAULT_ALLOC, 1);
   return FAULT_CLEARED | FAULT_HUGE;
+}
+
+/** vma_alloc_anon_folio_pmd, with the counters of faults. */
+function allocHuge(k: Kernel, task: Task, vma: Vma, slot: number): FrameId {
+  const vpn = vma.mm.slotVpn[slot];
+  const head = allocVmaFolio(k, task, vma, vpn, HPAGE_PMD_ORDER, thpGfp(k, vma));
+  k.vmstat.count(head < 0 ? THP_FAULT_FALLBACK : THP_FAULT_ALLOC, 1);
+  return head;
 }
 
 /** Maps a fresh anonymous huge folio by one PMD. Preconditions: the table is deposited. */
@@ -132,13 +137,15 @@ function hugeZero(k: Kernel): FrameId {
 export function doHugePmdWp(k: Kernel, task: Task, vma: Vma, slot: number): number {
   const mm = vma.mm;
   if ((mm.pmdByte[slot] & PTEB_SPECIAL) !== 0) {
-    const table = mm.deposit[slot];
-    mm.pmd[slot] = 0;
-    mm.pmdByte[slot] = 0;
-    mm.deposit[slot] = -1;
-    k.freePageTable(table);
-    const result = doHugePmdFault(k, task, vma, slot, true);
-    return result;
+    // do_huge_zero_wp_pmd: the deposited table stays.
+    anonVmaPrepare(k, vma);
+    const fresh = allocHuge(k, task, vma, slot);
+    if (fresh >= 0) {
+      mapNewHuge(k, task, vma, slot, fresh);
+      return FAULT_CLEARED | FAULT_HUGE;
+    }
+    splitPmd(k, mm, slot);
+    return FAULT_FALLBACK;
   }
   const head = ptePayload(mm.pmd[slot]);
   const f = k.frames;

@@ -25,6 +25,11 @@ export function removeVma(k: Kernel, vma: Vma): void {
   assert(at >= 0, 'VMA is in its address space');
   vma.mm.vmas.splice(at, 1);
   if (vma.file !== null) vma.file.vmas.splice(vma.file.vmas.indexOf(vma), 1);
+  unlinkAnonVmas(k, vma);
+}
+
+/** unlink_anon_vmas: rmap no longer looks here; an anon_vma without areas is gone. */
+export function unlinkAnonVmas(k: Kernel, vma: Vma): void {
   for (const anonVma of vma.anonVmaChain) {
     anonVma.vmas.splice(anonVma.vmas.indexOf(vma), 1);
     if (anonVma.vmas.length === 0) k.dropAnonVma(anonVma);

@@ -317,7 +317,7 @@ export class Simulation {
     if (k.sysctl.numa_balancing === 0 || task.mm === null) return;
     if (this.clock.nowNs < task.mm.numaNextScanNs) return;
     k.nowNs = this.clock.nowNs;
-    const marked = taskNumaWork(k, task.mm);
+    const marked = taskNumaWork(k, task);
     this.#charge(thread, 'observationNs', marked * this.spec.machine.costs.scanPteNs);
   }
 
