@@ -1,14 +1,17 @@
 /**
  * Decoding of trace files, decompression and checksums included, as replay reads them: page words
- * and weights, without lines. Streams: zipf over 2^20 pages, one sequential scan, and a mix as
- * real programs have (three interleaved scans, a zipf heap, a stack).
+ * and weights, without lines. The shipped traces of real programs, and generated streams: zipf over
+ * 2^20 pages, one sequential scan, and a random mix (three scans, a zipf heap, a stack).
  *
  * Against the same runs as plain arrays in memory: what a trace that costs nothing would give.
  * `trace/size-*` is the file's size by access. The consumer sums word × weight, so nothing can be
  * optimized away.
  */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { RandomStream } from '../src/base/prng.ts';
-import { codecNamed, deflateCodec } from '../src/live/codec.ts';
+import { packageRoot } from '../src/cli/packageRoot.ts';
+import { codecNamed, deflateCodec, nodeCodecs } from '../src/live/index.ts';
 import {
   type Codec,
   END,
@@ -117,8 +120,8 @@ function sumRuns(page: Uint32Array, weight: Uint16Array, start: number, end: num
   return sum;
 }
 
-function sumOfTrace(bytes: Uint8Array, codec: Codec): number {
-  const reader = new TraceReader(new MemorySource(bytes), [codec]);
+function sumOfTrace(bytes: Uint8Array, codecs: readonly Codec[]): number {
+  const reader = new TraceReader(new MemorySource(bytes), codecs);
   let sum = 0;
   for (let kind = reader.next(); kind !== END; kind = reader.next()) {
     if (kind !== SLICE) continue;
@@ -129,23 +132,29 @@ function sumOfTrace(bytes: Uint8Array, codec: Codec): number {
 }
 
 /** All runs of the trace, as plain arrays. */
-function plainRuns(bytes: Uint8Array, codec: Codec): { page: Uint32Array; weight: Uint16Array } {
-  const reader = new TraceReader(new MemorySource(bytes), [codec]);
+function plainRuns(bytes: Uint8Array, codecs: readonly Codec[]) {
+  const reader = new TraceReader(new MemorySource(bytes), codecs);
   const page = new Uint32Array(reader.totals?.runs ?? 0);
   const weight = new Uint16Array(page.length);
-  for (let at = 0; reader.next() !== END; at += reader.slice.count) {
+  let at = 0;
+  for (let kind = reader.next(); kind !== END; kind = reader.next()) {
+    if (kind !== SLICE) continue;
     page.set(reader.slice.page.subarray(0, reader.slice.count), at);
     weight.set(reader.slice.weight.subarray(0, reader.slice.count), at);
+    at += reader.slice.count;
   }
-  return { page, weight };
+  return { page, weight, accesses: reader.nrAccesses };
 }
 
-async function* figuresOf(name: string, stream: Stream, codec: Codec): AsyncIterable<Figure> {
-  const bytes = makeTrace(stream, codec);
-  const plain = plainRuns(bytes, codec);
+async function* figuresOf(
+  label: string,
+  bytes: Uint8Array,
+  codecs: readonly Codec[],
+): AsyncIterable<Figure> {
+  const plain = plainRuns(bytes, codecs);
   const results = new Set<number>();
   const [decode, inMemory] = await fastestSeconds(ROUNDS, [
-    () => void results.add(sumOfTrace(bytes, codec)),
+    () => void results.add(sumOfTrace(bytes, codecs)),
     () => {
       let sum = 0;
       for (let start = 0; start < plain.page.length; start += SLICE_ACCESSES_MAX) {
@@ -155,12 +164,11 @@ async function* figuresOf(name: string, stream: Stream, codec: Codec): AsyncIter
       results.add(sum);
     },
   ]);
-  if (results.size !== 1) throw new Error(`${name}: decoded runs differ from the plain ones`);
-  const other = { what: 'plain arrays in memory', value: ACCESSES / inMemory };
-  const label = `${name}-${codec.name}`;
-  const rate = significant(ACCESSES / decode);
+  if (results.size !== 1) throw new Error(`${label}: decoded runs differ from the plain ones`);
+  const other = { what: 'plain arrays in memory', value: plain.accesses / inMemory };
+  const rate = significant(plain.accesses / decode);
   yield figure(`trace/decode-${label}`, rate, 'accesses/s', other);
-  const size = significant(bytes.length / ACCESSES);
+  const size = significant(bytes.length / plain.accesses);
   const unpacked = { what: '8 bytes an access, unpacked', value: 8 };
   yield figure(`trace/size-${label}`, size, 'bytes/access', unpacked);
 }
@@ -168,6 +176,14 @@ async function* figuresOf(name: string, stream: Stream, codec: Codec): AsyncIter
 export async function* figures(): AsyncIterable<Figure> {
   const streams = { sequential, zipf, mix };
   for (const codec of [deflateCodec(), await codecNamed('zstd', 3)]) {
-    for (const [name, make] of Object.entries(streams)) yield* figuresOf(name, make(), codec);
+    for (const [name, make] of Object.entries(streams)) {
+      yield* figuresOf(`${name}-${codec.name}`, makeTrace(make(), codec), [codec]);
+    }
+  }
+  const folder = join(packageRoot(), 'traces');
+  for (const file of readdirSync(folder).sort()) {
+    if (!/^\w.*\.hmt$/.test(file)) continue;
+    const bytes = readFileSync(join(folder, file));
+    yield* figuresOf(file.slice(0, -'.hmt'.length), new Uint8Array(bytes), await nodeCodecs());
   }
 }

@@ -31,7 +31,7 @@ export function describe(program: Command): void {
     .argument('<trace>', 'a trace file')
     .option('--verify', 'read all of it and check every checksum')
     .option('--json', 'print JSON')
-    .action(async (path: string, flags) => (await import('./traceInfo.ts')).info(path, flags));
+    .action(async (path: string, flags) => (await import('./traceContent.ts')).info(path, flags));
   describeCut(trace);
   trace
     .command('export')

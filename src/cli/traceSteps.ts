@@ -32,7 +32,7 @@ export async function drive<Result>(
   }
 }
 
-/** Gives `work` a new file at `path`; it appears when `work` is done, and not at all if it fails. */
+/** Gives `work` a new file; it appears at `path` when `work` is done, not at all if it fails. */
 export async function withOutput<Result>(
   path: string,
   force: boolean | undefined,

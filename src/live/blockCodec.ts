@@ -31,7 +31,7 @@ export function deflateCodec(level = DEFLATE_LEVEL): Codec {
     id: CODEC_DEFLATE,
     name: 'deflate',
     compress: (bytes) => zlib.deflateRawSync(bytes, { level, memLevel: 9 }),
-    decompress: (bytes, rawBytes) => zlib.inflateRawSync(bytes, outputOptions(rawBytes)),
+    decompress: (bytes, rawBytes) => plain(zlib.inflateRawSync(bytes, outputOptions(rawBytes))),
   };
 }
 
@@ -44,8 +44,14 @@ export async function zstdCodec(level = ZSTD_LEVEL): Promise<Codec> {
     id: CODEC_ZSTD,
     name: 'zstd',
     compress: (bytes) => native.zstdCompressSync(bytes, { params }),
-    decompress: (bytes, rawBytes) => native.zstdDecompressSync(bytes, outputOptions(rawBytes)),
+    decompress: (bytes, rawBytes) =>
+      plain(native.zstdDecompressSync(bytes, outputOptions(rawBytes))),
   };
+}
+
+/** A Buffer as a Uint8Array: decoding loops that see both classes are half as fast. */
+function plain(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 /** One buffer of the right size, and an error instead of more. */

@@ -1,5 +1,5 @@
 /**
- * Events as bytes: opcode, thread, clock, then the fields of the kind in the order of its table row.
+ * Events as bytes: opcode, thread, clock, then the fields of the kind in the order of its row.
  *
  * One table drives writing and reading, so both agree. An opcode is ITEM_EVENT + its row: rows are
  * never reordered or removed; a new row or field is a new format version (FORMATS.md).

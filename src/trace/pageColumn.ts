@@ -141,22 +141,32 @@ export class PageDecoder {
     for (let i = 0; i < b.length; i++) literals[i] = (b[i]! << 1) | (c[i]! << 9);
   }
 
-  /** Decodes the next `count` runs into page words and `column`. */
-  decode(count: number, page: Uint32Array): void {
-    if (this.#encoding === PAGES_PLAIN) this.#plain(count, page);
-    else this.#history(count, page);
+  /** Decodes the next `count` runs into page words, and into `column` if that is wanted. */
+  decode(count: number, page: Uint32Array, wantsColumn: boolean): void {
+    if (this.#encoding === PAGES_HISTORY) {
+      this.#history(count, page);
+      return;
+    }
+    if (wantsColumn) this.#plainColumn(count);
+    this.#plain(count, page);
+  }
+
+  #plainColumn(count: number): void {
+    const column = this.column;
+    const at = this.#at;
+    for (let i = 0; i < count; i++) {
+      column[PAST_RUNS + i] = (this.#b[at + i]! << 8) | this.#a[at + i]!;
+    }
   }
 
   #plain(count: number, page: Uint32Array): void {
     const low = this.#a;
     const high = this.#b;
     const wordOf = this.wordOf;
-    const column = this.column;
     const at = this.#at;
     for (let i = 0; i < count; i++) {
-      const run = (high[at + i]! << 8) | low[at + i]!;
-      column[PAST_RUNS + i] = run;
-      page[i] = wordOf[run >>> 1]! | (run & 1);
+      const lowByte = low[at + i]!;
+      page[i] = wordOf[(high[at + i]! << 7) | (lowByte >>> 1)]! | (lowByte & 1);
     }
     this.#at = at + count;
   }

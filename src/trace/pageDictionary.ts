@@ -109,12 +109,18 @@ function readPages(
   // pages from regionStart to the next page that may come
   let next = REGION_PAGES;
   const bytes = from.bytes;
+  let at = from.at;
   for (let index = start; index < end; index++) {
-    // nearly all distances are one byte
-    const byte = from.at < bytes.length ? bytes[from.at]! : 0x80;
+    // nearly all distances are one byte; a missing one goes the slow way, which reports it
+    const byte = at < bytes.length ? bytes[at]! : 0x80;
     let page = next + byte;
-    if (byte < 0x80) from.at++;
-    else page = next + from.varint();
+    if (byte < 0x80) {
+      at++;
+    } else {
+      from.at = at;
+      page = next + from.varint();
+      at = from.at;
+    }
     if (page >= REGION_PAGES) {
       const vpn = regionStart + page;
       if (vpn >= VPN_MAX) throw new OutOfBytes('page number too large');
@@ -125,5 +131,6 @@ function readPages(
     wordOf[index] = word + page * 2;
     next = page + 1;
   }
+  from.at = at;
   return end;
 }

@@ -242,9 +242,10 @@ export class TraceReader implements TraceSource {
       throw new OutOfBytes('slice larger than its chunk');
     }
     if (!this.#hasPages) return;
-    this.#pages.decode(slice.count, slice.page);
+    const wantsLines = slice.line.length > 0;
+    this.#pages.decode(slice.count, slice.page, wantsLines);
     this.#weights.decode(slice.count, slice.weight);
-    if (slice.line.length > 0) this.#decodeLines(slice.count);
+    if (wantsLines) this.#decodeLines(slice.count);
   }
 
   #decodeLines(count: number): void {
@@ -319,11 +320,11 @@ export class TraceReader implements TraceSource {
   }
 
   #userError(offset: number, problem: string): UserError {
-    const kept = `${this.nrChunks} whole chunks with ${this.nrAccesses} accesses before it are good`;
+    const whole = `${this.nrChunks} whole chunks with ${this.nrAccesses} accesses`;
     const fileEnds = this.#source.sizeBytes;
     return new UserError(
       `${this.#source.name}: byte ${offset} of ${fileEnds}`,
-      `the trace is cut or damaged: ${problem}; ${kept}`,
+      `the trace is cut or damaged: ${problem}; ${whole} before it are good`,
       this.nrChunks > 0 ? 'keep them with: hetmem trace cut --salvage' : 'copy or record it again',
     );
   }

@@ -1,5 +1,5 @@
 /**
- * For the tests of src/trace and src/cli/trace: traces as plain values, written to and read from memory.
+ * For the tests of src/trace and src/cli/trace: traces as plain values, written and read in memory.
  */
 import { deflateCodec } from '../../src/live/codec.ts';
 import { MemorySink, MemorySource } from '../../src/trace/byteStream.ts';

@@ -14,8 +14,15 @@ import type { ImportFormat } from './importFormat.ts';
 import { LineReader } from './lineReader.ts';
 
 const EVENT = /\sdamon:(?:damon_aggregated|damos_before_apply):\s/;
-const LINE =
-  /\s(\d+)\.(\d{1,9}):\s+damon:\w+:\s+(?:\w+_idx=\d+\s+)*?(?:target_id|target_idx)=(\d+)\s+nr_regions=(\d+)\s+(\d+)-(\d+):\s+(\d+)/;
+const LINE = new RegExp(
+  [
+    /\s(\d+)\.(\d{1,9}):\s+damon:\w+:\s+/,
+    /(?:\w+_idx=\d+\s+)*?(?:target_id|target_idx)=(\d+)\s+nr_regions=(\d+)\s+/,
+    /(\d+)-(\d+):\s+(\d+)/,
+  ]
+    .map((part) => part.source)
+    .join(''),
+);
 /** Length of the first snapshot of a target, whose start no line tells: DAMON's default, 100 ms. */
 const FIRST_SNAPSHOT_NS = 1e8;
 const REMEDY = 'expected what perf script prints of damon:damon_aggregated';

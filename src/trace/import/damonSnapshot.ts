@@ -75,7 +75,7 @@ export class DamonFeed {
     }
   }
 
-  /** Reads every `every`-th page of `regions`, from the `first`, evenly over [startNs, + spanNs). */
+  /** Reads each `every`-th page of `regions` from the `first`, evenly over `spanNs`. */
   #round(
     target: number,
     regions: readonly DamonRegion[],

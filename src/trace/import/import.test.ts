@@ -135,12 +135,20 @@ function addressesOf(imported: Imported, pid: number): string[] {
 describe('perf script', () => {
   it('reads pid, tid, cpu, time, event, addr, phys_addr and data_src as perf prints them', () => {
     const { format, reader, accesses, mappings } = importText(
-      `# captured on    : Sat Nov 21 08:54:32 2026
-# perf version : 6.1.187
-           redis  700/701   [000]  4247.551136: cpu/mem-loads,ldlat=30/P:     55f246bd65c0      68100142 |OP LOAD|LVL L1 hit|SNP None|TLB L1 or L2 hit|LCK No|BLK  N/A        3f65c0
-           redis  700/700   [001]  4247.551166: cpu/mem-stores/P:     7f8c6699f110      5080144 |OP STORE|LVL L1 hit|SNP N/A|TLB N/A|LCK N/A|BLK  N/A               0
-         my prog  801/801   [001]  4247.551170: cpu/mem-stores/P:     7f8c6699f150      5080144 |OP STORE|LVL L1 hit|SNP N/A|TLB N/A|LCK N/A|BLK  N/A               0
-`,
+      [
+        '# captured on    : Sat Nov 21 08:54:32 2026',
+        '# perf version : 6.1.187',
+        '           redis  700/701   [000]  4247.551136: cpu/mem-loads,ldlat=30/P:     ' +
+          '55f246bd65c0      68100142 |OP LOAD|LVL L1 hit|SNP None|TLB L1 or L2 hit|LCK No|BLK  ' +
+          'N/A        3f65c0',
+        '           redis  700/700   [001]  4247.551166: cpu/mem-stores/P:     ' +
+          '7f8c6699f110       5080144 |OP STORE|LVL L1 hit|SNP N/A|TLB N/A|LCK N/A|BLK  ' +
+          'N/A               0',
+        '         my prog  801/801   [001]  4247.551170: cpu/mem-stores/P:     ' +
+          '7f8c6699f150       5080144 |OP STORE|LVL L1 hit|SNP N/A|TLB N/A|LCK N/A|BLK  ' +
+          'N/A               0',
+        '',
+      ].join('\n'),
     );
     expect(format).toBe('perf');
     expect(accesses).toEqual([
@@ -173,7 +181,8 @@ describe('perf script', () => {
     ['phys_addr', '  7/7   [000]  1.5: page-faults:     55f246bd65c0     1f5c0\n', ''],
     [
       'period, ip, sym',
-      ' python3   449  4224.529507:          1 page-faults:      55f246bd65c0 7fb6fed2eb70 _start+0x0 (/ld.so)\n',
+      ' python3   449  4224.529507:          1 page-faults:      55f246bd65c0 7fb6fed2eb70 ' +
+        '_start+0x0 (/ld.so)\n',
       '',
     ],
     ['0x', ' 7/7 1.5: mem-loads: 0x55f246bd65c0\n', ''],
