@@ -2,8 +2,9 @@
  * Records the traces in traces/ again: makes the inputs (same bytes each time), runs the programs
  * of Debian 12 under `hetmem record`, and writes traces/provenance.json and traces/README.md.
  *
- * Usage: node tools/recordTraces.mjs [--install] [NAME...]      without a name: all of them
+ * Usage: node tools/recordTraces.mjs [--install] [--readme] [NAME...]   without a name: all of them
  * --install lets apt-get install what is missing (as root); otherwise it is only named.
+ * --readme records nothing and writes traces/README.md from what is known.
  * Instruction counts differ a little from machine to machine; everything else repeats.
  */
 import { spawn, spawnSync } from 'node:child_process';
@@ -16,7 +17,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { writeCSource } from '../traces/programs/cSource.mjs';
@@ -26,6 +27,7 @@ import { writeTextLines } from '../traces/programs/textLines.mjs';
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const TRACES = join(ROOT, 'traces');
 const PROGRAMS = join(TRACES, 'programs');
+const PROVENANCE = join(TRACES, 'provenance.json');
 const WORK = '/tmp/hetmem-traces';
 const HETMEM = (process.env.HETMEM ?? join(ROOT, 'bin', 'hetmem')).split(' ');
 const TOTAL_BYTES_MAX = 40e6;
@@ -190,22 +192,19 @@ async function main(args) {
   for (const name of names) {
     if (!SPECS.some((spec) => spec.name === name)) die(`there is no trace named ${name}`);
   }
+  if (args.includes('--readme')) {
+    writeProvenance(readProvenance());
+    return;
+  }
   const specs = SPECS.filter((spec) => names.length === 0 || names.includes(spec.name));
   checkPackages([...new Set(specs.flatMap((spec) => spec.packages))], args.includes('--install'));
   mkdirSync(WORK, { recursive: true });
-  const path = join(TRACES, 'provenance.json');
-  /** @type {Record<string, Fact>} */
-  const provenance = existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : {};
+  const provenance = readProvenance();
   for (const spec of specs) {
     console.error(`== ${spec.name}`);
     spec.prepare?.();
     provenance[spec.name] = await recordOne(spec);
-    const ordered = SPECS.map(({ name }) => name).filter((name) => name in provenance);
-    const facts = Object.fromEntries(
-      ordered.map((name) => [name, /** @type {Fact} */ (provenance[name])]),
-    );
-    writeFileSync(path, `${JSON.stringify(facts, null, 2)}\n`);
-    writeFileSync(join(TRACES, 'README.md'), readme(facts));
+    writeProvenance(provenance);
   }
   rmSync(WORK, { recursive: true, force: true });
   const total = SPECS.reduce((sum, { name }) => {
@@ -214,6 +213,27 @@ async function main(args) {
   }, 0);
   console.error(`all traces: ${(total / 1e6).toFixed(1)} MB`);
   if (total > TOTAL_BYTES_MAX) die('that is more than the 40 MB that the repository should carry');
+}
+
+/** @returns {Record<string, Fact>} */
+function readProvenance() {
+  return existsSync(PROVENANCE) ? JSON.parse(readFileSync(PROVENANCE, 'utf8')) : {};
+}
+
+/**
+ * Writes provenance.json and README.md, in the order of SPECS and with their texts.
+ *
+ * @param {Record<string, Fact>} provenance
+ */
+function writeProvenance(provenance) {
+  /** @type {Record<string, Fact>} */
+  const facts = {};
+  for (const { name, kind, about } of SPECS) {
+    const fact = provenance[name];
+    if (fact !== undefined) facts[name] = { ...fact, kind, about };
+  }
+  writeFileSync(PROVENANCE, `${JSON.stringify(facts, null, 2)}\n`);
+  writeFileSync(join(TRACES, 'README.md'), readme(facts));
 }
 
 /**
@@ -302,7 +322,9 @@ function readme(facts) {
     return `| ${cells.join(' | ')} |`;
   });
   const commands = Object.entries(facts).map(([name, fact]) => {
-    const program = fact.command.map(quoted).join(' ');
+    const input = SPECS.find((spec) => spec.name === name)?.input;
+    const from = input === undefined ? '' : ` < ${basename(input)}`;
+    const program = `${fact.command.map(quoted).join(' ')}${from}`;
     return `    hetmem record -o ${name}.hmt ${fact.options.join(' ')} \\\n        -- ${program}`;
   });
   return README_TEMPLATE.replace('@ROWS@', rows.join('\n')).replace(
