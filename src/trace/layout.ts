@@ -19,8 +19,8 @@ export const PREAMBLE_BYTES = 16;
 export const CHUNK_MAGIC = 0x63544d48;
 /**
  * 0 magic u32 · 4 type u8 · 5 blocks u8 · 6 page encoding u8 · 7 weight encoding u8 ·
- * 8 sequence number u32 · 12 accesses u32 · 16 runs u32 · 20 slices u32 · 24 events u32 · 28 checksum u32 of bytes [0, 28)
- * and the directory.
+ * 8 sequence number u32 · 12 accesses u32 · 16 runs u32 · 20 slices u32 · 24 events u32 ·
+ * 28 checksum u32 of bytes [0, 28) and the directory.
  */
 export const CHUNK_HEAD_BYTES = 32;
 export const CHUNK_HEADER = 1;
