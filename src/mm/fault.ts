@@ -135,6 +135,7 @@ function lockedPageAt(k: Kernel, mm: AddressSpace, vpn: Vpn): number {
 export function handleFault(k: Kernel, task: Task, vpn: Vpn, write: boolean): number {
   const mm = task.mm!;
   k.vmstat.count(PGFAULT, 1);
+  k.pm.currentNid = task.cpuNid;
   const vma = mm.findVma(vpn) ?? expandStack(mm, vpn);
   if (vma === null) return FAULT_SIGSEGV;
   const need = write ? VM_WRITE : VM_READ | VM_WRITE | VM_EXEC;

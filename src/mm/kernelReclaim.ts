@@ -83,7 +83,9 @@ export class KernelReclaim implements ReclaimHooks {
     return true;
   }
 
+  /** kswapd sleeps on a balanced node; the boost it was woken for is taken back (balance_pgdat). */
   #sleep(nid: Nid): boolean {
+    for (const zone of this.#k.pm.nodes[nid].zones) zone.watermarkBoost = 0;
     this.#k.kswapdWoken &= ~(1 << nid);
     return false;
   }
