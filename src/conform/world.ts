@@ -21,6 +21,7 @@ import {
 import { Cgroups } from './cgroups.ts';
 import { FileTree } from './fileTree.ts';
 import { type Process, Programs } from './process.ts';
+import { References } from './references.ts';
 import { SysfsFiles } from './sysfs.ts';
 
 /** machines.json with the parts that only cases need. */
@@ -49,6 +50,7 @@ export class World {
   readonly files: FileTree;
   readonly sysfs: SysfsFiles;
   readonly cgroups: Cgroups;
+  readonly references: References;
   readonly programs: Programs;
   /** Physical frames remembered under a name. */
   readonly frames: Map<string, readonly number[]> = new Map();
@@ -67,6 +69,7 @@ export class World {
     this.k = new Kernel(spec, { seed: SEED, trackContent: true });
     this.files = new FileTree(this.k, machine.filesystems);
     this.sysfs = new SysfsFiles(this);
+    this.references = new References(this.k);
     this.cgroups = new Cgroups(this.k, machine.cgroup?.version === 1);
     const vdso: MappedFile | null = machine.vdso ? createVdso(this.k) : null;
     this.programs = new Programs(this.k, this.files, vdso);
@@ -133,9 +136,6 @@ export class World {
   scan(task: Task): void {
     if (task.mm !== null) taskNumaWork(this.k, task);
   }
-
-  /** What a process has open goes with it. */
-  closeAll(_process: Process): void {}
 
   /** Lets time go by with nobody running but the kernel's threads. */
   advance(ns: Nanoseconds): void {

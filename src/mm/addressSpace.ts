@@ -37,6 +37,8 @@ export class AddressSpace {
   rssShmem = 0;
   swapEnts = 0;
   lockedVm = 0;
+  /** Pages that drivers charged to this address space for pins (PM-24). */
+  pinnedVm = 0;
   /** Users of this address space: tasks (CLONE_VM shares). 0 = torn down. */
   users = 1;
   dumpable = true;

@@ -22,7 +22,6 @@ import {
   PG_PRIVATE,
   PG_REFERENCED,
   PG_SWAPBACKED,
-  PG_UNEVICTABLE,
 } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
 import type { MappedFile } from './mappedFile.ts';
@@ -42,7 +41,6 @@ export function addToPageCache(k: Kernel, file: MappedFile, index: number, head:
     f.flags[head] |= PG_PRIVATE;
     f.refcount[head]++;
   }
-  if (file.traits.unevictable) f.flags[head] |= PG_UNEVICTABLE;
   accountCache(k, head, 1);
 }
 

@@ -19,6 +19,7 @@ export * from './folioLifecycle.ts';
 export * from './fork.ts';
 export * from './frameTable.ts';
 export * from './freeListCheck.ts';
+export * from './gup.ts';
 export * from './invariants.ts';
 export * from './isolateFolio.ts';
 export * from './isolation.ts';

@@ -198,7 +198,8 @@ export class Lru {
     const f = this.#frames;
     const was = (f.flags[head] & PG_UNEVICTABLE) !== 0;
     const mlocked = (f.flags[head] & PG_MLOCKED) !== 0;
-    if (mlocked || (was && this.mappingUnevictable(head))) {
+    const fileBacked = (f.flags[head] & PG_SWAPBACKED) === 0;
+    if (mlocked || (fileBacked && this.mappingUnevictable(head))) {
       f.flags[head] = (f.flags[head] | PG_UNEVICTABLE) & ~PG_ACTIVE;
       if (!was) this.#pm.vmstat.count(UNEVICTABLE_PGS_CULLED, this.#folios.nrPages(head));
     } else if (was) {

@@ -17,6 +17,8 @@ export * from './movePages.ts';
 export * from './mprotect.ts';
 export * from './mremap.ts';
 export * from './munmap.ts';
+export * from './registerBuffers.ts';
 export * from './setMempolicy.ts';
 export * from './setMempolicyHomeNode.ts';
 export * from './userMemory.ts';
+export * from './vmsplice.ts';

@@ -1,6 +1,7 @@
 /** Linux's constants, spelled as Linux spells them. */
 export * from './errno.ts';
 export * from './gfp.ts';
+export * from './gup.ts';
 export * from './mempolicy.ts';
 export * from './migrate.ts';
 export * from './mman.ts';

@@ -1,9 +1,9 @@
-/** Verbs of files and settings: file.*, memfd_secret, mount, sysfs.write, lru.drain, pipe.open. */
+/** Verbs of files and settings: file.*, memfd_secret, mount, sysfs.write, lru.drain, tlb.flush. */
 import { PAGE_SIZE } from '../../base/units.ts';
 import { loadWord, syncFile, writeFilePages } from '../../mm/index.ts';
 import type { Fields } from '../caseFile.ts';
 import { wordOfPage } from '../content.ts';
-import { type Inputs, NotModelled } from '../inputs.ts';
+import type { Inputs } from '../inputs.ts';
 import { failure, returned, SUCCESS } from '../outcome.ts';
 import type { Process } from '../process.ts';
 import type { VerbTable } from '../verbTypes.ts';
@@ -53,12 +53,6 @@ function doWrite(world: World, process: Process, inputs: Inputs): Fields {
   return returned(result < 0 ? result : bytes);
 }
 
-function doPipeOpen(_world: World, _process: Process, inputs: Inputs): Fields {
-  // Pipes with nothing of a user's in them are kernel memory only: they cannot fail here.
-  if (!inputs.has('repeat')) throw new NotModelled('pipe.open');
-  return { opened: inputs.integer('repeat') };
-}
-
 export const FILE_VERBS: VerbTable = {
   'file.create': doCreate,
   'file.open': doOpen,
@@ -86,5 +80,4 @@ export const FILE_VERBS: VerbTable = {
   },
   // The model has no cached translations: every access sees the page tables.
   'tlb.flush': () => ({}),
-  'pipe.open': doPipeOpen,
 };

@@ -32,13 +32,14 @@ function doFork(world: World, process: Process, inputs: Inputs): Fields {
   if (typeof task === 'number') return failure(-ENOMEM);
   const child = new Process(inputs.string('as'), task);
   process.copyNamesTo(child);
+  world.references.inherit(process, child);
   world.processes.set(child.name, child);
   world.programs.useVdso(child);
   return {};
 }
 
 function doExit(world: World, process: Process): Fields {
-  world.closeAll(process);
+  world.references.closeAll(process);
   exit(world.k, process.task);
   return {};
 }

@@ -5,6 +5,7 @@ import { FILE_VERBS } from './files.ts';
 import { LOOKS } from './looks.ts';
 import { MAPPING_VERBS } from './mapping.ts';
 import { MIGRATING_VERBS } from './migrating.ts';
+import { PINNING_VERBS } from './pinning.ts';
 import { POLICY_VERBS } from './policies.ts';
 import { PROCESS_VERBS } from './processes.ts';
 import { TOUCHING_VERBS } from './touching.ts';
@@ -17,6 +18,7 @@ export const VERBS: VerbTable = {
   ...POLICY_VERBS,
   ...FILE_VERBS,
   ...CGROUP_VERBS,
+  ...PINNING_VERBS,
 };
 
 export { LOOKS };

@@ -1,0 +1,131 @@
+/** Verbs that hold pages: pin unpin pin.close vmsplice pipe.open pipe.close. */
+import { type FrameId, PAGE_SIZE, type Vpn } from '../../base/units.ts';
+import { pageAt, pinUserPages, pinUserPagesFast, unpinUserPages } from '../../mm/index.ts';
+import { registerBuffer, vmsplice } from '../../syscalls/index.ts';
+import { EFAULT } from '../../uapi/errno.ts';
+import { FOLL_LONGTERM, FOLL_WRITE } from '../../uapi/gup.ts';
+import type { Fields, Json } from '../caseFile.ts';
+import { type Inputs, NotModelled } from '../inputs.ts';
+import { returned, SUCCESS } from '../outcome.ts';
+import type { Process } from '../process.ts';
+import type { VerbTable } from '../verbTypes.ts';
+import type { World } from '../world.ts';
+
+function doPin(world: World, process: Process, inputs: Inputs): Fields {
+  const n = world.count(inputs.get('n'), inputs.place);
+  if (inputs.has('each')) return pinOneByOne(world, process, inputs, n);
+  const pages = world.references.open(process, `pin ${inputs.string('handle')}`, true);
+  return returned(pinPages(world, process, inputs, process.firstPage(inputs), n, pages));
+}
+
+function pinPages(
+  world: World,
+  process: Process,
+  inputs: Inputs,
+  start: Vpn,
+  n: number,
+  out: FrameId[],
+): number {
+  const { task } = process;
+  const via = inputs.string('via');
+  if (via === 'io_uring')
+    return registerBuffer(world.k, task, start * PAGE_SIZE, n * PAGE_SIZE, out);
+  if (via !== 'gup_test') throw inputs.wrong('via', 'io_uring or gup_test');
+  return gupTest(world, process, inputs, start, n, out);
+}
+
+/** PIN_LONGTERM_TEST_START of the gup_test driver: all of it, or nothing and the errno. */
+function gupTest(
+  world: World,
+  process: Process,
+  inputs: Inputs,
+  start: Vpn,
+  n: number,
+  out: FrameId[],
+): number {
+  const write = inputs.has('access') && inputs.string('access') === 'write';
+  const flags = FOLL_LONGTERM | (write ? FOLL_WRITE : 0);
+  const pin = inputs.get('fast') === true ? pinUserPagesFast : pinUserPages;
+  const pages: FrameId[] = [];
+  while (pages.length < n) {
+    const got = pin(world.k, process.task, start + pages.length, n - pages.length, flags, pages);
+    if (got > 0) continue;
+    unpinUserPages(world.k, pages);
+    return got < 0 ? got : -EFAULT;
+  }
+  process.task.mm!.pinnedVm += n;
+  for (const page of pages) out.push(page);
+  return 0;
+}
+
+/** One pin per page, each with a handle of its own; `one_per` takes one page of each frame group. */
+function pinOneByOne(world: World, process: Process, inputs: Inputs, n: number): Fields {
+  const start = process.firstPage(inputs);
+  const step = inputs.integerOr('step', 1);
+  const groups = new Set<number>();
+  let pinned = 0;
+  for (let i = 0; i < n; i += 1) {
+    const vpn = start + i * step;
+    if (!isChosen(world, process, inputs, vpn, groups)) continue;
+    const name = `pin ${inputs.string('handle')} ${vpn}`;
+    const pages = world.references.open(process, name, true);
+    if (pinPages(world, process, inputs, vpn, 1, pages) === 0) pinned++;
+  }
+  return { pinned };
+}
+
+/** The first page met in each aligned group of frames of the node. */
+function isChosen(
+  world: World,
+  process: Process,
+  inputs: Inputs,
+  vpn: Vpn,
+  groups: Set<number>,
+): boolean {
+  const onePer = inputs.get('one_per');
+  if (onePer === undefined) return true;
+  const { node, frames } = onePer as { [field: string]: Json };
+  const page = pageAt(world.k, process.task.mm!, vpn);
+  if (page < 0 || world.k.pm.nidOf(page) !== node) return false;
+  const group = Math.floor(world.k.frames.pfnOf(page) / Number(frames));
+  if (groups.has(group)) return false;
+  groups.add(group);
+  return true;
+}
+
+function doVmsplice(world: World, process: Process, inputs: Inputs): Fields {
+  const len = world.count(inputs.get('n'), inputs.place) * PAGE_SIZE;
+  const address = process.address(inputs);
+  const splice = (name: string): number => {
+    const pages = world.references.open(process, `pipe ${name}`, false);
+    return vmsplice(world.k, process.task, address, len, pages);
+  };
+  if (!inputs.has('repeat')) return returned(splice(inputs.string('pipe')));
+  let ok = 0;
+  for (let i = 0; i < inputs.integer('repeat'); i++) if (splice(`each ${i}`) === len) ok++;
+  return { ok };
+}
+
+function doPipeOpen(_world: World, _process: Process, inputs: Inputs): Fields {
+  // Pipes with nothing of a user's in them are kernel memory only: they cannot fail here.
+  if (!inputs.has('repeat')) throw new NotModelled('pipe.open');
+  return { opened: inputs.integer('repeat') };
+}
+
+export const PINNING_VERBS: VerbTable = {
+  pin: doPin,
+  unpin: (world, process, inputs) => {
+    world.references.release(process, `pin ${inputs.string('handle')}`);
+    return SUCCESS;
+  },
+  'pin.close': (world, process, inputs) => {
+    world.references.close(process, `pin ${inputs.string('handle')}`);
+    return {};
+  },
+  vmsplice: doVmsplice,
+  'pipe.open': doPipeOpen,
+  'pipe.close': (world, process, inputs) => {
+    world.references.close(process, `pipe ${inputs.string('pipe')}`);
+    return {};
+  },
+};
