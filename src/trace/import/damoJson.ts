@@ -65,6 +65,9 @@ export const damoJson: ImportFormat = {
 };
 
 function readWhole(source: ByteSource): Uint8Array {
+  if (source.sizeBytes === Number.POSITIVE_INFINITY) {
+    throw new UserError(source.name, 'damo’s JSON cannot come through a pipe', 'name the file');
+  }
   if (source.sizeBytes > JSON_BYTES_MAX) {
     throw new UserError(source.name, 'more than 500 MiB of JSON', 'use damo’s perf_script format');
   }
