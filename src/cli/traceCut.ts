@@ -43,7 +43,11 @@ export async function cut(path: string, flags: CutFlags): Promise<void> {
       const writer = new TraceWriter(output, { ...reader.header, history }, codec);
       const total = Math.min(accesses.end, reader.totals?.accesses ?? 0);
       await drive(cutSteps(reader, writer, selection), `cutting ${path}`, total);
-      return { ...writer.finish({ ...reader.summary?.recorder }), bytes: writer.bytesWritten };
+      // what the recorder counted is of the whole
+      const { insns, pids, tids } = selection;
+      const isWhole = accesses === WHOLE && insns === WHOLE && pids === null && tids === null;
+      const counted = isWhole ? reader.summary?.recorder : {};
+      return { ...writer.finish(counted), bytes: writer.bytesWritten };
     });
     if (reader.damage !== null) process.stderr.write(`hetmem: ${reader.damage}\n`);
     const result = { trace: flags.output, ...summary, damage: reader.damage };
