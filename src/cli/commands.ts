@@ -7,9 +7,14 @@
  * loaded in its action: `await import('../trace/index.ts')`.
  */
 import type { Command } from 'commander';
+import { describe as compare } from './compare.ts';
 import { describe as conform } from './conform.ts';
 import { describe as machine } from './machine.ts';
+import { describe as policies } from './policies.ts';
 import { describe as record } from './record.ts';
+import { describe as report } from './report.ts';
+import { describe as run } from './run.ts';
+import { describe as start } from './start.ts';
 import { describe as trace } from './trace.ts';
 
 export interface CommandGroup {
@@ -18,8 +23,8 @@ export interface CommandGroup {
 }
 
 export const COMMAND_GROUPS: readonly CommandGroup[] = [
-  { heading: 'Try an argument:', describe: [] },
+  { heading: 'Try an argument:', describe: [start, compare, run, report] },
   { heading: 'Traces of real programs:', describe: [record, trace] },
-  { heading: 'Machines and policies:', describe: [machine] },
+  { heading: 'Machines and policies:', describe: [machine, policies] },
   { heading: 'The kernel model:', describe: [conform] },
 ];
