@@ -8,6 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import nodeProcess from 'node:process';
 import type { ProcessFeed } from './processFeed.ts';
 import { RawStreamReader } from './rawStream.ts';
 import type { TraceFeed } from './traceFeed.ts';
@@ -27,6 +28,7 @@ export class RecordStreams {
   readonly #changed: () => void;
   readonly #failed: (error: unknown) => void;
   readonly #open = new Set<Connection>();
+  readonly #removeFolder = () => rmSync(this.#folder, { recursive: true, force: true });
   /** Connections ever made. */
   nrSeen = 0;
 
@@ -41,6 +43,8 @@ export class RecordStreams {
     const base = tmpdir().length < SOCKET_PATH_MAX - 30 ? tmpdir() : '/tmp';
     this.#folder = mkdtempSync(join(base, 'hetmem-record-'));
     this.#server = createServer((socket) => this.#connect(socket));
+    // A second ^C exits without coming back here.
+    nodeProcess.once('exit', this.#removeFolder);
   }
 
   get path(): string {
@@ -67,7 +71,8 @@ export class RecordStreams {
   close(): void {
     for (const { socket } of this.#open) socket.destroy();
     this.#server.close();
-    rmSync(this.#folder, { recursive: true, force: true });
+    this.#removeFolder();
+    nodeProcess.off('exit', this.#removeFolder);
   }
 
   #connect(socket: Socket): void {
