@@ -220,7 +220,7 @@ export class Hemem implements Policy, UnitRows {
     else this.#lists.append(list, row);
   }
 
-  /** TI-44: demotes cold units until the reserve of every fast node is free. Returns budget left. */
+  /** TI-44: demotes cold units until every fast node has its reserve. Returns budget left. */
   #keepReserve(room: Room, plan: MigrationPlan, budget: number): number {
     let left = budget;
     for (const nid of room.fast) {

@@ -91,7 +91,7 @@ export interface OutcomeTable {
 
 /** Accesses to pages in the window of the future that begins now; pages with none are left out. */
 export interface FutureTable {
-  /** Counts windows from 0. The table changes only with it. */
+  /** Counts windows from 0. Within one, only pids change: -1 while a process does not run. */
   readonly window: number;
   /** Rows in descending order of accesses; ties by pid, then vpn. */
   readonly nrRows: number;

@@ -3,8 +3,8 @@
  * in order; a row that demotes to make room stands before the one that needs the room.
  *
  * A row names its pages virtually (pid, vpn, nrPages), which stays true wherever they are, or
- * physically (pfn, nrPages, generation), which may have become false: the generation tells (-ESTALE,
- * PP-60..PP-67). Pages not present, and pages already there, are no error.
+ * physically (pfn, nrPages, generation), which may have become false: the generation tells
+ * (-ESTALE, PP-60..PP-67). Pages not present, and pages already there, are no error.
  */
 import { assert } from '../base/assert.ts';
 import type { Nid, Pfn, Vpn } from '../base/units.ts';

@@ -1,19 +1,22 @@
 /**
  * The oracle: knows how often every page will be accessed in the window of the run that begins, and
  * keeps the hottest pages in the fast nodes. No system can do this; it tells how much there is to
- * gain (an upper bound for page placement, as field studies use it).
+ * gain: the best placement that does not change within a window. More windows raise the bound; it
+ * holds for policies that change a page's place no faster than that.
  *
  * Decides on: the future (only the simulator has one), page tables. At the start of a window, and
- * when pages have appeared since, it ranks all resident folios by coming accesses per page and
- * fills the fast nodes from the top. The hottest misplaced folio changes places with the coldest
- * one that is in the way.
+ * when pages have appeared since, it ranks all resident folios and all pages still to come by their
+ * accesses per page and fills the fast nodes from the top. A folio in the wrong place changes
+ * places with the coldest one in the way; for a page to come, room is made: the kernel will put it
+ * there at its first access.
  *
  * With `migration: free` nothing is charged: the bound for placement. With `charged` migrations
  * cost what they cost, and a change must pay for itself within the window.
  *
- * Not modelled: allocation by future heat (a page is placed at the first decision after its first
- * access, so a short `period` makes the bound tighter); bandwidth (all hot pages go to fast nodes
- * even where spreading them would be faster).
+ * Deviates: a page to come may find its room taken by a colder one that was touched first; the next
+ * decision corrects it, so a short `period` makes the bound tighter.
+ * Deviates: pages touched first count as if all accesses of their window were still to come.
+ * Not modelled: bandwidth: all hot pages go to fast nodes, even where spreading would be faster.
  */
 import { MIB, type Nid, PAGE_SIZE } from '../base/units.ts';
 import type { HostView } from './hostView.ts';
@@ -34,16 +37,16 @@ const KNOBS: readonly Knob[] = [
   {
     kind: 'integer',
     name: 'windows',
-    default: 16,
+    default: 64,
     min: 1,
     max: 4096,
     unit: 'windows',
-    doc: 'that the run is divided into; 1 = the best placement that never changes',
+    doc: 'of equal accesses in the run; 1 = the best placement that never changes',
   },
   {
     kind: 'number',
     name: 'period',
-    default: 10,
+    default: 2,
     min: 0.001,
     max: 100_000,
     unit: 'ms',
@@ -133,7 +136,7 @@ class Oracle implements Policy {
   /** Returns false if there is more to do than this plan holds. */
   #plan(view: HostView, room: Room, plan: MigrationPlan): boolean {
     const folios = this.#folios;
-    const ranked = folios.ranked;
+    const { ranked } = folios;
     const promoted: number[] = [];
     const demoted: number[] = [];
     let coldest = ranked.length - 1;
@@ -141,51 +144,58 @@ class Oracle implements Policy {
     let isDone = true;
     for (let hottest = 0; hottest < ranked.length; hottest++) {
       const row = ranked[hottest];
-      if (view.nodes.isToptier[folios.nid[row]] === 1) continue;
-      // Equal to nothing: no access to come, so nothing below it is worth a migration either.
+      // No access to come: nothing below is worth anything either.
       if (folios.accesses[row] === 0) break;
-      if (pages + folios.nrPages[row] > this.#chunkPages) {
+      if (this.#isFast(view, row)) continue;
+      const nrPages = folios.nrPages[row];
+      if (pages + nrPages > this.#chunkPages) {
         isDone = false;
         break;
       }
-      let target = room.promotionTarget(folios.nrPages[row]);
-      while (target < 0 && coldest > hottest) {
+      let target = room.promotionTarget(nrPages);
+      for (; target < 0 && coldest > hottest; coldest--) {
         const victim = ranked[coldest];
-        if (view.nodes.isToptier[folios.nid[victim]] === 1) {
-          if (!this.#pays(view, row, victim)) break;
-          if (!this.#demote(room, victim)) break;
-          demoted.push(victim);
-          target = room.promotionTarget(folios.nrPages[row]);
-        }
-        coldest--;
+        if (!this.#isFast(view, victim)) continue;
+        if (!this.#pays(view, row, victim) || !this.#demote(room, victim)) break;
+        demoted.push(victim);
+        target = room.promotionTarget(nrPages);
       }
       if (target < 0 || !this.#pays(view, row, -1)) break;
-      room.take(folios.nid[row], target, folios.nrPages[row]);
+      room.take(folios.nid[row], target, nrPages);
+      pages += nrPages;
+      if (folios.nid[row] < 0) continue;
       folios.target[row] = target;
       promoted.push(row);
-      pages += folios.nrPages[row];
     }
     const isWritten =
       folios.write(plan, demoted, REASON_DEMOTE) && folios.write(plan, promoted, REASON_PROMOTE);
     return isDone && isWritten;
   }
 
-  /** Do the accesses gained, per page, repay the migration of a folio (and of its victim)? */
-  #pays(view: HostView, row: number, victim: number): boolean {
-    const folios = this.#folios;
-    const { latencyNs } = view.nodes;
-    const fast = this.#nearestFast(view);
-    const gainNs = latencyNs[folios.nid[row]] - latencyNs[fast];
-    const accesses = folios.density(row) - (victim < 0 ? 0 : folios.density(victim));
-    const cost = this.#migrateNs * (victim < 0 ? 1 : 2);
-    return accesses * gainNs > cost;
+  #isFast(view: HostView, row: number): boolean {
+    const nid = this.#folios.nid[row];
+    return nid >= 0 && view.nodes.isToptier[nid] === 1;
   }
 
-  #nearestFast(view: HostView): Nid {
+  /** Do the accesses gained, per page, repay migrating a folio and its victim (-1: none)? */
+  #pays(view: HostView, row: number, victim: number): boolean {
+    const folios = this.#folios;
+    const isToCome = folios.nid[row] < 0;
+    const slowNid = isToCome ? this.#nearest(view, 0) : folios.nid[row];
+    const { latencyNs } = view.nodes;
+    const gainNs = latencyNs[slowNid] - latencyNs[this.#nearest(view, 1)];
+    const accesses = folios.density(row) - (victim < 0 ? 0 : folios.density(victim));
+    const migrations = (isToCome ? 0 : 1) + (victim < 0 ? 0 : 1);
+    return accesses * gainNs > this.#migrateNs * migrations;
+  }
+
+  /** The node of least latency of a kind; both kinds exist when there is anything to plan. */
+  #nearest(view: HostView, isToptier: number): Nid {
+    const { nodes } = view;
     let best = -1;
-    for (let nid = 0; nid < view.nodes.nrNodes; nid++) {
-      if (view.nodes.isToptier[nid] === 0) continue;
-      if (best < 0 || view.nodes.latencyNs[nid] < view.nodes.latencyNs[best]) best = nid;
+    for (let nid = 0; nid < nodes.nrNodes; nid++) {
+      if (nodes.isToptier[nid] !== isToptier || nodes.capacity[nid] === 0) continue;
+      if (best < 0 || nodes.latencyNs[nid] < nodes.latencyNs[best]) best = nid;
     }
     return best;
   }

@@ -1,6 +1,7 @@
 /**
- * What the oracle ranks: all resident folios with their coming accesses, a row each. A page's
- * accesses count for the folio that holds it, since a folio migrates as a whole (MP-29).
+ * What the oracle ranks: all resident folios with their coming accesses, a row each, and the pages
+ * that will be accessed but are not there yet. A page's accesses count for the folio that holds it,
+ * since a folio migrates as a whole (MP-29).
  */
 import { PageIndex, ROWS_INITIAL, resized } from '../heat/index.ts';
 import type { FutureTable, ResidencyTable } from './hostView.ts';
@@ -9,6 +10,7 @@ import type { MigrationPlan } from './migrationPlan.ts';
 export class OracleFolios {
   readonly #index = new PageIndex();
   nrPages: Int32Array = new Int32Array(ROWS_INITIAL);
+  /** Row -> node, -1 = not resident yet. */
   nid: Int8Array = new Int8Array(ROWS_INITIAL);
   /** Row -> accesses in the window. */
   accesses: Float64Array = new Float64Array(ROWS_INITIAL);
@@ -27,18 +29,20 @@ export class OracleFolios {
   take(residency: ResidencyTable, future: FutureTable): void {
     this.#index.clear();
     this.#takeFolios(residency);
-    const nrFolios = this.#index.nrRows;
-    this.accesses.fill(0, 0, nrFolios);
+    this.accesses.fill(0, 0, this.#index.nrRows);
     // Pages come hottest first, so folios of one page are met in the order wanted.
-    const ranked = new Int32Array(nrFolios);
-    let n = 0;
+    const met: number[] = [];
     for (let i = 0; i < future.nrRows; i++) {
+      // A process that does not run yet: nobody knows its pid.
+      if (future.pid[i] < 0) continue;
       const row = this.#folioOf(future.pid[i], future.vpn[i]);
-      if (row < 0) continue;
-      if (this.accesses[row] === 0) ranked[n++] = row;
+      if (this.accesses[row] === 0) met.push(row);
       this.accesses[row] += future.accesses[i];
     }
-    for (let row = 0; row < nrFolios; row++) if (this.accesses[row] === 0) ranked[n++] = row;
+    const ranked = new Int32Array(this.#index.nrRows);
+    ranked.set(met);
+    let n = met.length;
+    for (let row = 0; row < ranked.length; row++) if (this.accesses[row] === 0) ranked[n++] = row;
     if (this.#largeSizes.length > 0) {
       ranked.sort((a, b) => this.density(b) - this.density(a) || a - b);
     }
@@ -81,25 +85,33 @@ export class OracleFolios {
       const end = residency.vpn[run] + residency.nrPages[run];
       for (let vpn = residency.vpn[run]; vpn < end; ) {
         const head = Math.floor(vpn / folioPages) * folioPages;
-        const row = this.#index.insert(residency.pid[run], head);
-        if (row >= this.nrPages.length) this.#grow();
-        this.nrPages[row] = folioPages;
-        this.nid[row] = residency.nid[run];
+        this.#open(residency.pid[run], head, folioPages, residency.nid[run]);
         vpn = head + folioPages;
       }
     }
     this.#largeSizes = [...sizes].sort((a, b) => a - b);
   }
 
-  /** The row of the folio that maps a page, or -1. Folios are mapped naturally aligned. */
+  /** The row of the folio that maps a page, a new one without a node if it is not mapped. */
   #folioOf(pid: number, vpn: number): number {
     const row = this.#index.find(pid, vpn);
-    if (row >= 0 || this.#largeSizes.length === 0) return row;
+    if (row >= 0) return row;
+    // Folios are mapped naturally aligned.
     for (const size of this.#largeSizes) {
       const large = this.#index.find(pid, Math.floor(vpn / size) * size);
       if (large >= 0 && this.nrPages[large] === size) return large;
     }
-    return -1;
+    const coming = this.#open(pid, vpn, 1, -1);
+    this.accesses[coming] = 0;
+    return coming;
+  }
+
+  #open(pid: number, vpn: number, nrPages: number, nid: number): number {
+    const row = this.#index.insert(pid, vpn);
+    if (row >= this.nrPages.length) this.#grow();
+    this.nrPages[row] = nrPages;
+    this.nid[row] = nid;
+    return row;
   }
 
   #grow(): void {

@@ -443,6 +443,38 @@ describe('oracle', () => {
     expect(free.round(oracle())).toEqual(['demote 0+2>1', 'promote 2+2>0']);
   });
 
+  it('makes room for pages to come that are hotter than those there', () => {
+    const host = new NaiveHost(4, 16);
+    host.touch(0, 4);
+    const policy = oracle();
+    host.future = future(0, [
+      [0, 9],
+      [3, 1],
+      [10, 50],
+      [11, 5],
+    ]);
+    expect(host.round(policy)).toEqual(['demote 1+2>1']);
+    host.touch(10, 12);
+    expect(host.on(0).sort((a, b) => a - b)).toEqual([0, 3, 10, 11]);
+    expect(host.round(policy)).toEqual([]);
+  });
+
+  it('corrects it when a cold page took the room of one to come', () => {
+    const host = new NaiveHost(2, 16);
+    host.touch(0, 1);
+    const policy = oracle();
+    host.future = future(0, [
+      [0, 9],
+      [5, 8],
+      [6, 1],
+    ]);
+    expect(host.round(policy)).toEqual([]);
+    host.touch(6, 7);
+    host.touch(5, 6);
+    expect(host.on(0)).toEqual([0, 6]);
+    expect(host.round(policy)).toEqual(['demote 6+1>1', 'promote 5+1>0']);
+  });
+
   it('does nothing where nobody knows the future', () => {
     const host = new NaiveHost(2, 16);
     host.touch(0, 4);

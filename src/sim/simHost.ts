@@ -65,7 +65,8 @@ export class SimHost {
   #observedNs: Nanoseconds = -1;
   #walkDueNs: Nanoseconds = 0;
   #future: FutureTable | null = null;
-  #futureHasUnknown = false;
+  /** The pids that it was made with, by process of the trace. */
+  #futurePids: readonly number[] = [];
   #accesses = 0;
   #walkNs: Nanoseconds = 0;
 
@@ -152,10 +153,9 @@ export class SimHost {
     if (periodNs === 0 || nowNs < this.#walkDueNs) return false;
     this.#walkDueNs = nowNs + periodNs;
     this.#walk.walk();
-    const { kernel, policy } = this.#parts;
-    if (!policy.settings.isMigrationFree) {
-      this.#walkNs += this.#walk.nrMapped * kernel.spec.costs.scanPteNs;
-    }
+    const { kernel, future } = this.#parts;
+    // Who knows the future needs nothing to be looked up.
+    if (future === null) this.#walkNs += this.#walk.nrMapped * kernel.spec.costs.scanPteNs;
     return true;
   }
 
@@ -171,16 +171,16 @@ export class SimHost {
     }
   }
 
-  /** The window of the future at hand; made again while processes of it are still to start. */
+  /** The window of the future at hand; made again when processes of the trace start or end. */
   #readFuture(): FutureTable | null {
     const { future, pidOf } = this.#parts;
     if (future === null) return null;
     const window = future.windowAt(this.#accesses);
-    if (this.#future !== null && this.#future.window === window && !this.#futureHasUnknown) {
-      return this.#future;
-    }
+    const pids = Array.from({ length: future.nrProcesses }, (_, process) => pidOf(process));
+    const isSame = pids.every((pid, process) => pid === this.#futurePids[process]);
+    if (this.#future !== null && this.#future.window === window && isSame) return this.#future;
+    this.#futurePids = pids;
     this.#future = future.tableOf(window, pidOf);
-    this.#futureHasUnknown = this.#future.pid.includes(-1);
     return this.#future;
   }
 }

@@ -34,7 +34,7 @@ class ChasePages implements PageStream {
 
   constructor(nrPages: number, random: RandomStream) {
     this.#nrPages = nrPages;
-    this.#mask = nrPages === 1 ? 0 : 2 ** (32 - Math.clz32(nrPages - 1)) - 1;
+    this.#mask = nrPages === 1 ? 0 : 0xffffffff >>> Math.clz32(nrPages - 1);
     // Full period: the multiplier is 1 modulo 4, the increment odd.
     this.#multiplier = ((random.uint32() & ~3) | 5) >>> 0;
     this.#increment = (random.uint32() | 1) >>> 0;

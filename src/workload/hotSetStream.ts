@@ -12,7 +12,7 @@ export interface HotSet {
   readonly hotShare: number;
   /** Of 256 accesses, those that write. */
   readonly writesOf256: number;
-  /** First page of the hot set, which wraps around at the end of the memory, by run drawn so far. */
+  /** First page of the hot set, by runs drawn so far; it wraps around at the end of the memory. */
   firstAt(runs: number): number;
 }
 

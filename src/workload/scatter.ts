@@ -19,15 +19,15 @@ export class Scatter {
     assert(n >= 1 && n <= 2 ** 24, `a permutation of ${n}`);
     const bits = n === 1 ? 1 : 32 - Math.clz32(n - 1);
     this.#n = n;
-    this.#mask = 2 ** bits - 1;
+    this.#mask = (1 << bits) - 1;
     this.#shift = Math.max(1, bits >>> 1);
     this.#multiplyA = random.uint32() | 1;
     this.#multiplyB = random.uint32() | 1;
     this.#add = random.uint32();
   }
 
-  /** Replaces the first `count` values, all below n. */
-  apply(values: Uint32Array, count: number): void {
+  /** Renames the pages of the first `count` words `page * 2 + write`; all pages are below n. */
+  rename(words: Uint32Array, count: number): void {
     const n = this.#n;
     const mask = this.#mask;
     const shift = this.#shift;
@@ -35,13 +35,14 @@ export class Scatter {
     const b = this.#multiplyB;
     const add = this.#add;
     for (let i = 0; i < count; i++) {
-      let x = values[i];
+      const word = words[i];
+      let x = word >>> 1;
       do {
         x = (Math.imul(x, a) + add) & mask;
         x = Math.imul(x ^ (x >>> shift), b) & mask;
         x ^= x >>> shift;
       } while (x >= n);
-      values[i] = x;
+      words[i] = (x << 1) | (word & 1);
     }
   }
 }

@@ -6,7 +6,6 @@ import type { PageStream } from './workload.ts';
 export class ScatteredStream implements PageStream {
   readonly #inner: PageStream;
   readonly #scatter: Scatter;
-  readonly #pages: Uint32Array = new Uint32Array(4096);
 
   /** Streams with the same seed and `name` rename alike: threads of one program. */
   constructor(inner: PageStream, nrPages: number, seed: number, name: string) {
@@ -20,9 +19,6 @@ export class ScatteredStream implements PageStream {
 
   fill(words: Uint32Array, n: number): void {
     this.#inner.fill(words, n);
-    const pages = this.#pages;
-    for (let i = 0; i < n; i++) pages[i] = words[i] >>> 1;
-    this.#scatter.apply(pages, n);
-    for (let i = 0; i < n; i++) words[i] = (pages[i] << 1) | (words[i] & 1);
+    this.#scatter.rename(words, n);
   }
 }

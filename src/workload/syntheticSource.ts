@@ -174,9 +174,8 @@ export class SyntheticSource implements TraceSource {
     const pagesPerSlice = SLICE_ACCESSES / LINES;
     for (let first = 0; first < program.nrPages; first += pagesPerSlice) {
       const n = Math.min(pagesPerSlice, program.nrPages - first);
-      for (let i = 0; i < n; i++) {
-        this.slice.page[i] = ((first + i) << 1) | PAGE_WRITE;
-      }
+      const { page } = this.slice;
+      for (let i = 0; i < n; i++) page[i] = ((first + i) << 1) | PAGE_WRITE;
       this.#close(leader, n, LINES, n * LINES * INSN_PER_LINE);
       yield SLICE;
     }

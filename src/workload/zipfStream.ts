@@ -18,7 +18,7 @@ const BUCKET_BITS = 11;
 const NR_BUCKETS = 1 << BUCKET_BITS;
 const PER_OCTAVE = 64;
 /** Bits of a word behind the column. */
-const THRESHOLD_MASK = 2 ** (32 - BUCKET_BITS) - 1;
+const THRESHOLD_MASK = 0xffffffff >>> BUCKET_BITS;
 const BLOCK_WORDS = 4096;
 
 export class ZipfStream {

@@ -1,13 +1,13 @@
 /**
  * The thread that carries plans out: takes rows in order, a batch of up to 512 pages for one node
- * at a time, and needs the CPU time of the batch before it takes the next (design 3.4). What an
- * agent that calls move_pages in a loop does, with one thread by default.
+ * at a time, and needs the CPU time of the batch before it takes the next (design 3.4). What a
+ * tiering daemon that calls move_pages in a loop does, with one thread by default.
  *
  * Per-cpu LRU batches are off while it works, as during move_pages (MP-11), so that pages just
  * touched can be isolated.
  *
- * Deviates: pages unmapped in the first moment of a batch, where the kernel spreads the unmapping
- * over the first part of it; folios that had to be split migrate at its end in no time of their own.
+ * Deviates: all pages are unmapped in the first moment of a batch, where the kernel spreads the
+ * unmapping over its first part; folios that had to be split migrate at its end in no time.
  * Deviates: MIGRATE_ASYNC, where move_pages waits for locks and writeback (MIGRATE_SYNC).
  * Deviates: a TLB flush interrupts every CPU that runs a program, not only those of its own mm.
  * Not modelled: the CPUs the threads run on being taken from programs.
@@ -157,7 +157,7 @@ export class MigrationDaemon implements EventHandler {
     this.#k.lru.setDisabled(this.#nrBusy > 0);
   }
 
-  /** CPUs that a flush interrupts: all that run programs; which ones run which is not told apart. */
+  /** CPUs that a flush interrupts. */
   #nrCpusFlushed(): number {
     const cpus = new Set<number>();
     for (const { mm, cpu } of this.#k.tasks.values()) if (mm !== null) cpus.add(cpu);

@@ -1,17 +1,18 @@
 /**
- * Where the pages of programs are: a walk over all page tables into runs of equal pages, as an
- * agent would read it from /proc/PID/pagemap and kpageflags (HS-20, HS-22).
+ * Where the pages of programs are: a walk over all page tables into runs of equal pages, as a
+ * daemon would read it from /proc/PID/pagemap and kpageflags (HS-20, HS-22).
  *
  * What is present, with or without access rights, counts; so does a migration entry, at its source.
  * The zero page, swap and raw frames do not.
  */
-import { HPAGE_PMD_NR, type Vpn } from '../../base/units.ts';
+import { HPAGE_PMD_NR, type Nid, PAGEBLOCK_ORDER, type Vpn } from '../../base/units.ts';
 import { resized } from '../../heat/index.ts';
 import {
   type AddressSpace,
   type Kernel,
   PG_HEAD,
   PG_TAIL,
+  PTE_FAST,
   PTE_KIND_MIGRATION,
   PTEB_SPECIAL,
   pteIsKind,
@@ -58,27 +59,45 @@ export class ResidencyWalk implements ResidencyTable {
   #walkPmd(pid: number, mm: AddressSpace, slot: number): void {
     const word = mm.pmd[slot];
     if (!isMapped(word) || (mm.pmdByte[slot] & PTEB_SPECIAL) !== 0) return;
-    this.#add(pid, mm.slotVpn[slot], HPAGE_PMD_NR, HPAGE_PMD_NR, ptePayload(word));
+    const nid = this.#k.pm.nidOf(ptePayload(word));
+    this.#add(pid, mm.slotVpn[slot], HPAGE_PMD_NR, HPAGE_PMD_NR, nid);
   }
 
+  /** Runs within a table are found in local variables: this loop sees every mapped page. */
   #walkTable(pid: number, mm: AddressSpace, slot: number): void {
-    const { ptes, frames, folios } = this.#k;
+    const { ptes, frames, folios, pm } = this.#k;
     const { words, bytes } = ptes;
+    const { flags } = frames;
+    const { nidOfBlock } = pm.blocks;
     const first = mm.leaf[slot] * HPAGE_PMD_NR;
     const vpn = mm.slotVpn[slot] - first;
+    let runStart = first;
+    let runEnd = first;
+    let runNid = -1;
+    let runFolio = 0;
     for (let i = first; i < first + HPAGE_PMD_NR; i++) {
       const word = words[i];
-      if (word === 0 || !isMapped(word) || (bytes[i] & PTEB_SPECIAL) !== 0) continue;
+      if ((word & PTE_FAST) === 0 && !isMapped(word)) continue;
+      if ((bytes[i] & PTEB_SPECIAL) !== 0) continue;
       const frame = ptePayload(word);
-      const isLarge = (frames.flags[frame] & (PG_HEAD | PG_TAIL)) !== 0;
+      const nid = nidOfBlock[frame >>> PAGEBLOCK_ORDER];
+      const isLarge = (flags[frame] & (PG_HEAD | PG_TAIL)) !== 0;
       const folioPages = isLarge ? folios.nrPages(frames.headOf(frame)) : 1;
-      this.#add(pid, vpn + i, 1, folioPages, frame);
+      if (i === runEnd && nid === runNid && folioPages === runFolio) {
+        runEnd++;
+        continue;
+      }
+      if (runEnd > runStart) this.#add(pid, vpn + runStart, runEnd - runStart, runFolio, runNid);
+      runStart = i;
+      runEnd = i + 1;
+      runNid = nid;
+      runFolio = folioPages;
     }
+    if (runEnd > runStart) this.#add(pid, vpn + runStart, runEnd - runStart, runFolio, runNid);
   }
 
   /** Adds pages, to the last run if they continue it. */
-  #add(pid: number, vpn: Vpn, nrPages: number, folioPages: number, frame: number): void {
-    const nid = this.#k.pm.nidOf(frame);
+  #add(pid: number, vpn: Vpn, nrPages: number, folioPages: number, nid: Nid): void {
     this.nrMapped += nrPages;
     const last = this.nrRows - 1;
     const continues =
@@ -110,6 +129,7 @@ export class ResidencyWalk implements ResidencyTable {
   }
 }
 
+/** Present in Linux's sense, or on its way to another node. */
 function isMapped(word: number): boolean {
   return pteIsPresent(word) || pteIsKind(word, PTE_KIND_MIGRATION);
 }

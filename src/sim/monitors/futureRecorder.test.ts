@@ -62,7 +62,12 @@ describe('FutureRecorder', () => {
   it('keeps the hottest rows only', () => {
     const source = open('zipf', { size: 1, accesses: 0.08192 });
     const all = rowsOf(new FutureRecorder(source, 1, 1000), 0);
-    expect(rowsOf(new FutureRecorder(source, 1, 10), 0)).toEqual(all.slice(0, 10));
+    const short = new FutureRecorder(source, 1, 10);
+    expect(rowsOf(short, 0)).toEqual(all.slice(0, 10));
+    expect([short.isTruncated, new FutureRecorder(source, 1, 1000).isTruncated]).toEqual([
+      true,
+      false,
+    ]);
   });
 
   it('tells processes apart', () => {

@@ -2,27 +2,27 @@
  * Heat sources in the simulator: what can be seen of a program's accesses, at what cost, how late,
  * and with which losses. HS-1..HS-10, HS-30..HS-35; hint faults TI-21.
  *
- * How the replay loop uses them: it never calls a monitor per access. A sampling monitor has a
- * countdown per CPU, in accesses; the loop subtracts its accesses from a local copy and calls
- * `onSample` only when the countdown runs out:
- *
- *     let until = sampler.untilSample[cpu];          // once a slice; Infinity without a sampler
- *     ... until -= weight;                           // per run
- *     while (until <= 0) {                           // rare
- *       until += sampler.onSample(cpu, tid, pid, vpn, nid, isWrite, nowNs);
- *       observationNs += sampler.programNsPerSample;
- *     }
- *     sampler.setUntilSample(cpu, until);            // at the end of the slice
- *
- * Hint faults are reported when handleFault says FAULT_HINT. Everything else a monitor does (drain
- * a buffer, scan page tables) it does in events of its own.
+ * The replay loop never calls a monitor per access: a sampling monitor has a countdown per CPU (see
+ * AccessSampler). Hint faults are reported when handleFault says FAULT_HINT. Everything else a
+ * monitor does (drain a buffer, scan page tables) it does in events of its own.
  *
  * `pid` is the kernel's (Task.tgid), `vpn` the page accessed, `nid` the node that served it.
  */
 import type { Nanoseconds, Nid, Vpn } from '../../base/units.ts';
 import type { HeatTable } from '../../heat/index.ts';
 
-/** What the replay loop sees of a sampling monitor. */
+/**
+ * What the replay loop sees of a sampling monitor: a countdown in accesses. The loop subtracts its
+ * accesses from a local copy and calls `onSample` only when that runs out.
+ *
+ *     let until = sampler.untilSample[cpu];          // once a slice
+ *     ... until -= weight;                           // per run
+ *     while (until <= 0) {                           // rare
+ *       until += sampler.onSample(cpu, tid, pid, vpn, nid, isWrite, nowNs);
+ *       observationNs += sampler.programNsPerSample;
+ *     }
+ *     sampler.setUntilSample(cpu, until);            // at the end of the slice
+ */
 export interface AccessSampler {
   /** CPU -> accesses until the next sample, at least 1. Read by the loop. */
   readonly untilSample: Float64Array;

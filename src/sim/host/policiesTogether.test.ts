@@ -1,0 +1,99 @@
+import { describe, expect, it } from 'vitest';
+import { RandomStream } from '../../base/prng.ts';
+import { checkInvariants } from '../../mm/index.ts';
+import { plainMachine } from '../../mm/plainMachine.ts';
+import { findPolicy, POLICIES, resolveKnobs } from '../../policy/index.ts';
+import { ZONE_NORMAL } from '../../uapi/zone.ts';
+import { findWorkload, openWorkload } from '../../workload/index.ts';
+import type { RunSpec } from '../runResult.ts';
+import { Simulation } from '../simulation.ts';
+
+/** Times that suit a run of some tens of milliseconds. */
+const QUICK: Readonly<Record<string, Record<string, number | string | boolean>>> = {
+  hemem: { samplePeriod: 50, period: 1, walkPeriod: 5, reserveShare: 0.02 },
+  'numa-balancing': { scanDelay: 1, scanPeriodMin: 5, hotThreshold: 10 },
+  // Short against a window, a 64th of the run: a decision that comes late is no bound.
+  oracle: { period: 0.1 },
+};
+
+/** 16 MiB of a program; a fifth of it fits the fast node. */
+function simulate(policyName: string, workloadName: string, seed = 1): Simulation {
+  const description = findPolicy(policyName)!;
+  const params = QUICK[policyName] ?? {};
+  const policy = description.make(
+    resolveKnobs(description.knobs, params).values,
+    new RandomStream(seed, `policy ${policyName}`),
+  );
+  const workload = findWorkload(workloadName)!;
+  const size = { size: 16, accesses: 0.6 };
+  const { values, problems } = resolveKnobs(workload.knobs, size);
+  expect(problems).toEqual([]);
+  const plain = plainMachine(
+    [
+      { cpus: [0, 1], zones: [{ zone: ZONE_NORMAL, pages: 1024 }] },
+      { cpus: [], zones: [{ zone: ZONE_NORMAL, pages: 8192 }] },
+    ],
+    { sysctl: { min_free_kbytes: 256, thp_enabled: 'never' } },
+  );
+  const slow = { ...plain.nodes[1].perf, readLatencyNs: 300, writeLatencyNs: 300 };
+  const machine = {
+    ...plain,
+    nodes: [plain.nodes[0], { ...plain.nodes[1], perf: slow, abstractDistance: 2880 }],
+  };
+  const spec: RunSpec = {
+    machine,
+    policy: { name: policyName, params },
+    workload: { name: workloadName, trace: '', generator: workloadName, params: size },
+    seed,
+    seriesPoints: 0,
+  };
+  const simulation = new Simulation(spec, openWorkload(workload, values, seed), policy);
+  simulation.run();
+  return simulation;
+}
+
+function hitRatio(simulation: Simulation): number {
+  const fast = simulation.nodeReads[0] + simulation.nodeWrites[0];
+  return fast / (fast + simulation.nodeReads[1] + simulation.nodeWrites[1]);
+}
+
+describe.each(['gups', 'zipf'])('policies on %s', (workload) => {
+  it('leave a consistent kernel, and none beats the oracle', () => {
+    const runs = new Map<string, Simulation>();
+    for (const { name } of POLICIES) {
+      const simulation = simulate(name, workload);
+      checkInvariants(simulation.k);
+      runs.set(name, simulation);
+    }
+    const oracle = runs.get('oracle')!;
+    for (const [name, simulation] of runs) {
+      expect(hitRatio(simulation), `hits of ${name}`).toBeLessThanOrEqual(hitRatio(oracle));
+      expect(simulation.clock.nowNs, `time of ${name}`).toBeGreaterThanOrEqual(oracle.clock.nowNs);
+    }
+  });
+});
+
+describe('a policy in the loop', () => {
+  it('hemem finds a hot set that lies together; 2 MiB units of a scattered one are alike', () => {
+    const gain = (workload: string): number =>
+      hitRatio(simulate('hemem', workload)) - hitRatio(simulate('first-touch', workload));
+    expect(gain('gups')).toBeGreaterThan(0.2);
+    expect(Math.abs(gain('zipf'))).toBeLessThan(0.1);
+  });
+
+  it.each(['hemem', 'oracle'])('%s does the same twice', (name) => {
+    const digest = (): string => {
+      const { k, moves, clock, driver } = simulate(name, 'gups');
+      const { promotedPages, demotedPages } = moves;
+      const vmstat = [...k.vmstat.snapshot()];
+      return JSON.stringify([
+        promotedPages,
+        demotedPages,
+        clock.nowNs,
+        driver.backgroundNs(),
+        vmstat,
+      ]);
+    };
+    expect(digest()).toBe(digest());
+  });
+});
