@@ -74,6 +74,8 @@ class Census {
   readonly #k: Kernel;
   readonly #pteMaps: Map<FrameId, number> = new Map();
   readonly #pmdMaps: Map<FrameId, number> = new Map();
+  /** Head of a large folio -> mm id -> mappings. */
+  readonly #mmMaps: Map<FrameId, Map<number, number>> = new Map();
   readonly #cacheRefs: Map<FrameId, number> = new Map();
   readonly #onList: Map<FrameId, number> = new Map();
   readonly #swapRefs: Map<number, number> = new Map();
@@ -141,6 +143,7 @@ class Census {
     this.#addRss(rss, frame, huge ? HPAGE_PMD_NR : 1);
     const f = this.#k.frames;
     const head = f.headOf(frame);
+    if (this.#k.folios.isLarge(head)) this.#countMm(head, mm.id);
     const writable = (word & PTE_FAST) !== 0 && (word & PTE_W) !== 0;
     const anon = this.#k.folios.isAnon(head);
     if (writable && anon && (f.flags[frame] & PG_ANON_EXCLUSIVE) === 0) {
@@ -152,6 +155,25 @@ class Census {
     const index = f.indexOf(head) + (frame - head);
     if (index !== vma.indexOf(vpn) && !this.#k.folios.isKsm(head)) {
       this.#say('OV-35', `mm ${mm.id} page ${vpn}: index ${index}, VMA says ${vma.indexOf(vpn)}`);
+    }
+  }
+
+  #countMm(head: FrameId, mmId: number): void {
+    const row = this.#mmMaps.get(head) ?? new Map<number, number>();
+    row.set(mmId, (row.get(mmId) ?? 0) + 1);
+    this.#mmMaps.set(head, row);
+  }
+
+  /** OV-16: a slot counts mappings of its mm, maybe not all of them, but never too many. */
+  #compareMmSlots(head: FrameId): void {
+    const { lruNext, lruPrev } = this.#k.frames;
+    for (const slot of [lruNext[head + 1], lruPrev[head + 1]]) {
+      const mmId = slot >>> 16;
+      const counted = this.#mmMaps.get(head)?.get(mmId) ?? 0;
+      if (slot !== 0 && (slot & 0xffff) > counted) {
+        const says = `mm ${mmId} maps ${slot & 0xffff}`;
+        this.#say('OV-16', `slot of folio ${head}: ${says}, counted ${counted}`);
+      }
     }
   }
 
@@ -314,6 +336,7 @@ class Census {
       for (let i = 0; i < nr; i++) total += this.#pteMaps.get(head + i) ?? 0;
       this.#equal('OV-14', `entire_mapcount of ${head}`, entire, k.folios.entireMapcount(head));
       this.#equal('OV-13', `large_mapcount of ${head}`, total, k.folios.mapcount(head));
+      this.#compareMmSlots(head);
     }
     const expected = k.folios.expectedRefs(head);
     if (f.refcount[head] < expected) {

@@ -1,0 +1,56 @@
+/** A smoke run of the fuzzer of mm/, and canaries: planted bugs that it must find. */
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { Folios, type Kernel, SwapArea } from './mm/kernelDoor.ts';
+import { fuzz } from './mm/run.ts';
+
+describe('the fuzzer of mm/', () => {
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+
+  it('finds nothing in some histories (OV-49..OV-58)', () => {
+    expect(fuzz({ seed: 7, runs: 80, operationsMax: 60 })).toBeNull();
+  });
+
+  it('plays the same histories twice with the same end', () => {
+    const run = (): string[] => {
+      const report = fuzz({ seed: 3, runs: 200, operationsMax: 60, plant: forgetCopies });
+      return report!.split('\n').filter((line) => !line.startsWith('    at'));
+    };
+    expect(run()).toEqual(run());
+  });
+
+  const canaries: readonly { bug: string; plant: () => ((k: Kernel) => void) | undefined }[] = [
+    { bug: 'migration does not copy the page (MC-38)', plant: () => forgetCopies },
+    {
+      bug: 'swap-out writes nothing (OV-25)',
+      plant: () => {
+        vi.spyOn(SwapArea.prototype, 'setContent').mockImplementation(() => {});
+        return undefined;
+      },
+    },
+    {
+      bug: 'a shared page passes for exclusive, so a store reaches the relatives (OV-18)',
+      plant: () => {
+        vi.spyOn(Folios.prototype, 'isAnonExclusive').mockReturnValue(true);
+        return undefined;
+      },
+    },
+    {
+      bug: 'an unmapped mapping stays in the mm id slots (OV-16)',
+      plant: () => {
+        vi.spyOn(Folios.prototype, 'removeMmMappings').mockImplementation(() => {});
+        return undefined;
+      },
+    },
+  ];
+  it.each(canaries)('finds a planted bug: $bug', ({ plant }) => {
+    const patched = plant() ?? (() => {});
+    expect(fuzz({ seed: 1, runs: 400, operationsMax: 60, plant: patched })).not.toBeNull();
+  });
+});
+
+function forgetCopies(k: Kernel): void {
+  const content = k.frames.content!;
+  content.copyWithin = () => content;
+}

@@ -1,0 +1,106 @@
+/**
+ * After each operation: the kernel's invariants, every word of every process and file, and every
+ * reference of every folio explained.
+ */
+import {
+  findBrokenInvariants,
+  PG_BUDDY,
+  PG_LAZYFREE_BATCH,
+  PG_LOCKED,
+  PG_LRU,
+  PG_LRU_BATCH,
+  PG_RESERVED,
+  PG_TAIL,
+} from './kernelDoor.ts';
+import { type ModelPage, wordOf } from './model.ts';
+import { NO_ENTRY, peekFile, peekPage } from './peek.ts';
+import { settle } from './settle.ts';
+import type { Process, World } from './world.ts';
+
+/** Sentences about what is wrong; empty if nothing is. */
+export function findMismatches(w: World): string[] {
+  const wrong = findBrokenInvariants(w.k);
+  const seen = new Set<unknown>();
+  for (const process of w.processes) {
+    if (seen.has(process.space)) continue;
+    seen.add(process.space);
+    compareSpace(w, process, wrong);
+  }
+  for (const { kernel, model } of w.files) {
+    if (kernel.sizePages !== model.size) wrong.push(`file ${kernel.name}: size differs`);
+    for (const [index, word] of model.words) {
+      const got = peekFile(w.k, kernel, index);
+      if (got !== word) wrong.push(`file ${kernel.name} page ${index} holds ${got}, not ${word}`);
+    }
+  }
+  for (const held of w.held) {
+    if (!w.isAttached(held) || held.mapped!.model.lazy) continue;
+    const { process, vpn } = held.mapped!;
+    if (w.frameAt(process, vpn) !== held.page) {
+      wrong.push(`PM-8: page ${vpn} of task ${process.task.pid} left its pinned frame`);
+    }
+  }
+  explainReferences(w, wrong);
+  return wrong;
+}
+
+function compareSpace(w: World, process: Process, wrong: string[]): void {
+  const mm = process.task.mm!;
+  const { pages } = process.space;
+  let mapped = 0;
+  for (const vma of mm.vmas) mapped += vma.nrPages;
+  if (mapped !== pages.size) wrong.push(`mm ${mm.id} maps ${mapped} pages, not ${pages.size}`);
+  let locked = 0;
+  for (const [vpn, page] of pages) {
+    if (page.locked) locked++;
+    if (mm.findVma(vpn) === null) wrong.push(`page ${vpn} of mm ${mm.id} is not mapped`);
+    const got = peekMapped(w, process, vpn, page);
+    if (got === NO_ENTRY || settle(page, got)) continue;
+    const word = wordOf(page);
+    if (got !== word) wrong.push(`page ${vpn} of mm ${mm.id} holds ${got}, not ${word}`);
+  }
+  if (locked !== mm.lockedVm) wrong.push(`mm ${mm.id} locks ${mm.lockedVm} pages, not ${locked}`);
+}
+
+/** The word a read would give, or NO_ENTRY where it would be a signal. */
+function peekMapped(w: World, process: Process, vpn: number, page: ModelPage): number {
+  const got = peekPage(w.k, process.task, vpn);
+  if (got !== NO_ENTRY) return got;
+  if (page.file === null) return 0;
+  if (page.index >= page.file.size) return NO_ENTRY;
+  if (page.word !== null) return 0; // a private copy that is gone
+  return peekFile(w.k, process.task.mm!.findVma(vpn)!.file!, page.index);
+}
+
+/** OV-39, OV-40: what is not expected is a batch, an isolation or a driver's. */
+function explainReferences(w: World, wrong: string[]): void {
+  const { k } = w;
+  const f = k.frames;
+  const drivers = new Map<number, number>();
+  for (const held of w.held) {
+    const head = f.headOf(held.page);
+    const refs = held.pinned && !k.folios.isLarge(head) ? 1024 : 1;
+    drivers.set(head, (drivers.get(head) ?? 0) + refs);
+  }
+  const busy = w.underway.length > 0;
+  for (const zone of k.pm.zones) {
+    for (const range of zone.presentRanges) {
+      for (let frame = Math.max(range.start, zone.managedStart); frame < range.end; frame++) {
+        const flags = f.flags[frame];
+        if (f.refcount[frame] === 0 || (flags & (PG_TAIL | PG_BUDDY | PG_RESERVED)) !== 0) continue;
+        if (f.mapcount[frame] < 0) continue;
+        let known = k.folios.expectedRefs(frame) + (drivers.get(frame) ?? 0);
+        if ((flags & PG_LRU_BATCH) !== 0) known++;
+        if ((flags & PG_LAZYFREE_BATCH) !== 0) known++;
+        const extra = f.refcount[frame] - known;
+        const isolated = (flags & (PG_LRU | PG_LRU_BATCH)) === 0;
+        const allowed = extra === 0 || (extra === 1 && busy && isolated);
+        if (!allowed) wrong.push(`OV-39: frame ${frame} has ${extra} references too many`);
+        else if (extra === 0 && isolated && (drivers.get(frame) ?? 0) === 0) {
+          wrong.push(`OV-26: frame ${frame} is on no list and nobody holds it`);
+        }
+        if ((flags & PG_LOCKED) !== 0 && !busy) wrong.push(`frame ${frame} stays locked`);
+      }
+    }
+  }
+}

@@ -1,0 +1,47 @@
+/**
+ * The parts of the modelled kernel that the fuzzer calls. Tests outside src/ go through one file,
+ * so that what they depend on can be read in one place.
+ */
+export { type FrameId, HPAGE_PMD_NR } from '../../../src/base/units.ts';
+export type { MachineSpec } from '../../../src/hw/index.ts';
+export {
+  accessPage,
+  FAULT_ERROR,
+  FAULT_OOM,
+  FAULT_SIGBUS,
+  FAULT_SIGSEGV,
+} from '../../../src/mm/fault.ts';
+export { syncFile, writeFilePages } from '../../../src/mm/fileWrite.ts';
+export { Folios } from '../../../src/mm/folio.ts';
+export { releaseFolio } from '../../../src/mm/folioLifecycle.ts';
+export { cloneThread, exitTask, forkTask, reapTask } from '../../../src/mm/fork.ts';
+export * from '../../../src/mm/frameTable.ts';
+export { findBrokenInvariants } from '../../../src/mm/invariants.ts';
+export { isolateFolio, putbackMovablePages } from '../../../src/mm/isolateFolio.ts';
+export { Kernel } from '../../../src/mm/kernel.ts';
+export type { KernelReclaim } from '../../../src/mm/kernelReclaim.ts';
+export { madviseRange } from '../../../src/mm/madvise.ts';
+export type { FileKind, MappedFile } from '../../../src/mm/mappedFile.ts';
+export { type Mempolicy, makePolicy } from '../../../src/mm/mempolicy.ts';
+export { MigrationOp } from '../../../src/mm/migrate.ts';
+export { applyLockFlags, populateRange } from '../../../src/mm/mlockRange.ts';
+export { mmapRegion, munmapRange, setBrk } from '../../../src/mm/mmap.ts';
+export { mprotectRange } from '../../../src/mm/mprotect.ts';
+export { mremapRange } from '../../../src/mm/mremap.ts';
+export { taskNumaWork } from '../../../src/mm/numaScan.ts';
+export * from '../../../src/mm/pageTable.ts';
+export { PAGE_ZERO, pageAt } from '../../../src/mm/pageWalk.ts';
+export { type PlainNode, plainMachine } from '../../../src/mm/plainMachine.ts';
+export { splitFolio } from '../../../src/mm/splitFolio.ts';
+export { SwapArea } from '../../../src/mm/swap.ts';
+export type { Task } from '../../../src/mm/task.ts';
+export { truncateFile } from '../../../src/mm/truncate.ts';
+export { VM_LOCKED, VM_LOCKONFAULT } from '../../../src/mm/vma.ts';
+export { mergeRange, splitAtEnds } from '../../../src/mm/vmaList.ts';
+export { EINVAL, ENOMEM } from '../../../src/uapi/errno.ts';
+export { __GFP_THISNODE, GFP_HIGHUSER_MOVABLE } from '../../../src/uapi/gfp.ts';
+export * from '../../../src/uapi/mempolicy.ts';
+export * from '../../../src/uapi/migrate.ts';
+export * from '../../../src/uapi/mman.ts';
+export { NR_FREE_PAGES } from '../../../src/uapi/vmstat.ts';
+export { ZONE_MOVABLE, ZONE_NORMAL, type ZoneType } from '../../../src/uapi/zone.ts';

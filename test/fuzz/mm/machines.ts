@@ -1,0 +1,100 @@
+/**
+ * Machines of a few MiB, so that a few hundred accesses bring memory pressure: two to four nodes,
+ * some of them without CPUs, some with all or part of their memory in ZONE_MOVABLE.
+ */
+import fc from 'fast-check';
+import {
+  type FileKind,
+  Kernel,
+  type MachineSpec,
+  type PlainNode,
+  plainMachine,
+  ZONE_MOVABLE,
+  ZONE_NORMAL,
+  type ZoneType,
+} from './kernelDoor.ts';
+
+export interface MachinePlan {
+  /** Pageblocks of NORMAL and of MOVABLE memory per node, and whether it has CPUs. */
+  readonly nodes: readonly { normal: number; movable: number; cpus: boolean }[];
+  readonly swapPages: number;
+  readonly demotion: boolean;
+  readonly numaBalancing: number;
+  readonly seed: number;
+  /** thp_enabled and the orders of mthpAlways, to begin with. */
+  readonly thp: 'never' | 'madvise' | 'always';
+  readonly mthp: number;
+}
+
+/** Files that every process may map. */
+export const FILES: readonly { kind: FileKind; pages: number; huge: boolean }[] = [
+  { kind: 'ext4', pages: 48, huge: false },
+  { kind: 'ext4', pages: 600, huge: false },
+  { kind: 'tmpfs', pages: 40, huge: false },
+  { kind: 'tmpfs', pages: 1024, huge: true },
+  { kind: 'ramfs', pages: 16, huge: false },
+];
+
+export const machineArbitrary: fc.Arbitrary<MachinePlan> = fc.record({
+  nodes: fc
+    .array(
+      fc.record({
+        normal: fc.integer({ min: 0, max: 3 }),
+        movable: fc.integer({ min: 0, max: 3 }),
+        cpus: fc.boolean(),
+      }),
+      { minLength: 1, maxLength: 3 },
+    )
+    .chain((rest) =>
+      fc.integer({ min: 3, max: 6 }).map((normal) => {
+        const others = rest.map((n) => (n.normal + n.movable === 0 ? { ...n, movable: 1 } : n));
+        return [{ normal, movable: 0, cpus: true }, ...others];
+      }),
+    ),
+  swapPages: fc.constantFrom(0, 64, 700, 4096),
+  demotion: fc.boolean(),
+  numaBalancing: fc.integer({ min: 0, max: 3 }),
+  seed: fc.integer({ min: 0, max: 1000 }),
+  thp: fc.constantFrom('never', 'madvise', 'always', 'always'),
+  mthp: fc.constantFrom(0, 0, 16, 260),
+});
+
+const PAGEBLOCK = 512;
+
+function specOf(plan: MachinePlan): MachineSpec {
+  const nodes: PlainNode[] = plan.nodes.map((node, nid) => ({
+    cpus: node.cpus ? [nid * 2, nid * 2 + 1] : [],
+    zones: [
+      { zone: ZONE_NORMAL as ZoneType, pages: node.normal * PAGEBLOCK },
+      { zone: ZONE_MOVABLE as ZoneType, pages: node.movable * PAGEBLOCK },
+    ].filter((zone) => zone.pages > 0),
+  }));
+  const distance = nodes.map((_, a) =>
+    nodes.map((_node, b) => (a === b ? 10 : 10 + 10 * Math.abs(a - b))),
+  );
+  const spec = plainMachine(nodes, {
+    distance,
+    sysctl: {
+      demotion_enabled: plan.demotion,
+      numa_balancing: plan.numaBalancing,
+      numa_balancing_scan_delay_ms: 0,
+      thp_enabled: plan.thp,
+      thp_defrag: 'always',
+    },
+    startPfn: 32768,
+  });
+  return {
+    ...spec,
+    nodes: spec.nodes.map((node) =>
+      node.cpus.length > 0 ? node : { ...node, abstractDistance: 2880 },
+    ),
+    swap: { pages: plan.swapPages, readNs: 1000, writeNs: 1000 },
+  };
+}
+
+/** The kernel of a plan, keeping one word of content per page. */
+export function bootKernel(plan: MachinePlan): Kernel {
+  const k = new Kernel(specOf(plan), { seed: plan.seed, trackContent: true });
+  k.sysctl.mthpAlways = plan.mthp;
+  return k;
+}

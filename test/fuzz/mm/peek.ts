@@ -1,0 +1,52 @@
+/** Looks at what a page holds without touching it: page tables, caches, swap, backing store. */
+import {
+  HPAGE_PMD_NR,
+  type Kernel,
+  type MappedFile,
+  PTE_KIND_MIGRATION,
+  PTE_KIND_SWAP,
+  PTEB_SPECIAL,
+  pteIsPresent,
+  pteKind,
+  ptePayload,
+  type Task,
+} from './kernelDoor.ts';
+
+/** Nothing is mapped there. */
+export const NO_ENTRY = -1;
+
+/** The word at a virtual page; NO_ENTRY if its entry is none. */
+export function peekPage(k: Kernel, task: Task, vpn: number): number {
+  const mm = task.mm!;
+  const content = k.frames.content!;
+  const slot = mm.slotOf(vpn);
+  if (slot < 0) return NO_ENTRY;
+  const offset = vpn - mm.slotVpn[slot];
+  const pmd = mm.pmd[slot];
+  if (pmd !== 0) {
+    return (mm.pmdByte[slot] & PTEB_SPECIAL) !== 0 ? 0 : content[ptePayload(pmd) + offset];
+  }
+  if (mm.leaf[slot] < 0) return NO_ENTRY;
+  const i = mm.leaf[slot] * HPAGE_PMD_NR + offset;
+  const word = k.ptes.words[i];
+  if (word === 0) return NO_ENTRY;
+  const payload = ptePayload(word);
+  if (pteIsPresent(word)) {
+    return (k.ptes.bytes[i] & PTEB_SPECIAL) !== 0 ? 0 : content[payload];
+  }
+  if (pteKind(word) === PTE_KIND_MIGRATION) return content[payload];
+  return pteKind(word) === PTE_KIND_SWAP ? peekSwap(k, payload) : NO_ENTRY;
+}
+
+function peekSwap(k: Kernel, slot: number): number {
+  const cached = k.swap.cachedFrame(slot);
+  return cached >= 0 ? k.frames.content![cached] : k.swap.contentOf(slot);
+}
+
+/** The word of a file's page, wherever it is. */
+export function peekFile(k: Kernel, file: MappedFile, index: number): number {
+  const frame = file.frameAt(index);
+  if (frame >= 0) return k.frames.content![frame];
+  const slot = file.swapSlotAt(index);
+  return slot >= 0 ? peekSwap(k, slot) : (file.backing.get(index) ?? 0);
+}

@@ -1,0 +1,193 @@
+/** What happens to memory behind the programs' backs, and what drivers and files do. */
+import {
+  __GFP_THISNODE,
+  GFP_HIGHUSER_MOVABLE,
+  isolateFolio,
+  type KernelReclaim,
+  type MigrateMode,
+  MigrationOp,
+  MPOL_BIND,
+  MPOL_F_NUMA_BALANCING,
+  makePolicy,
+  mergeRange,
+  PG_LOCKED,
+  splitAtEnds,
+  splitFolio,
+  syncFile,
+  taskNumaWork,
+  truncateFile,
+  writeFilePages,
+} from './kernelDoor.ts';
+import { dropPrivateBehind } from './model.ts';
+import type { Operation } from './operations.ts';
+import { peekFile } from './peek.ts';
+import { ACCESSED, access } from './playSpace.ts';
+import type { World } from './world.ts';
+
+const HELD_MAX = 12;
+const UNDERWAY_MAX = 4;
+const FILE_PAGES_MAX = 1100;
+
+export function playMemory(w: World, o: Operation): void {
+  const { k } = w;
+  switch (o.op) {
+    case 'thp':
+      k.sysctl.thp_enabled = (['never', 'madvise', 'always'] as const)[o.enabled];
+      k.sysctl.mthpAlways = o.mthp;
+      break;
+    case 'policy':
+    case 'vmaPolicy':
+      playPolicy(w, o);
+      break;
+    case 'migrate':
+      playMigrate(w, o);
+      break;
+    case 'stepMigration':
+      w.stepMigration(o.which, o.finish);
+      break;
+    case 'numaScan': {
+      k.sysctl.numa_balancing = o.mode;
+      k.nowNs += o.ms * 1_000_000;
+      taskNumaWork(k, w.process(o.proc).task);
+      break;
+    }
+    case 'kswapd':
+    case 'reclaim':
+      playReclaim(w, o);
+      break;
+    case 'demotion':
+      k.sysctl.demotion_enabled = o.on;
+      break;
+    case 'split':
+      playSplit(w, o);
+      break;
+    case 'get':
+    case 'put':
+    case 'dma':
+      playDriver(w, o);
+      break;
+    case 'truncate':
+    case 'writeFile':
+    case 'fsync':
+      playFile(w, o);
+      break;
+    case 'drain':
+      k.lru.drainAll();
+      break;
+  }
+}
+
+function playPolicy(w: World, o: Extract<Operation, { op: 'policy' | 'vmaPolicy' }>): void {
+  const p = w.process(o.proc);
+  const nodes = o.nodes & w.k.pm.nodesWithMemory;
+  const flags =
+    o.op === 'policy' && o.balancing && o.mode === MPOL_BIND ? MPOL_F_NUMA_BALANCING : 0;
+  const policy = makePolicy(o.mode, flags, o.mode === 0 || o.mode === 4 ? 0 : nodes, -1);
+  if (typeof policy === 'number') return;
+  if (o.op === 'policy') {
+    p.task.setPolicy(policy);
+    return;
+  }
+  const mm = p.task.mm!;
+  const [start, end] = w.range(p, o.range);
+  splitAtEnds(w.k, mm, start, end);
+  for (const vma of mm.vmas) if (vma.start >= start && vma.end <= end) vma.policy = policy;
+  mergeRange(w.k, mm, start, end);
+}
+
+function playMigrate(w: World, o: Extract<Operation, { op: 'migrate' }>): void {
+  const { k } = w;
+  const p = w.process(o.proc);
+  const [start, end] = w.range(p, o.range);
+  if (o.mode !== 0) k.lru.drainAll();
+  const list: number[] = [];
+  for (let vpn = start; vpn < end; vpn++) {
+    const page = w.frameAt(p, vpn);
+    if (page >= 0) isolateFolio(k, k.frames.headOf(page), list);
+  }
+  const nid = o.nid % k.pm.nodes.length;
+  const to = { nid, mask: -1, gfp: GFP_HIGHUSER_MOVABLE | __GFP_THISNODE };
+  const op = new MigrationOp(k, list, to, o.mode as MigrateMode, o.reason);
+  w.underway.push({ op, list });
+  if (o.steps < 0 || w.underway.length > UNDERWAY_MAX) op.finish();
+  else for (let n = 0; n < o.steps; n++) op.step();
+}
+
+function playReclaim(w: World, o: Extract<Operation, { op: 'kswapd' | 'reclaim' }>): void {
+  const { k } = w;
+  const hooks = k.pm.hooks as KernelReclaim;
+  if (o.op === 'reclaim') {
+    w.reclaim(o.nid % k.pm.nodes.length);
+    return;
+  }
+  for (const node of k.pm.nodes) {
+    for (let n = 0; n < o.steps && (k.kswapdWoken & (1 << node.nid)) !== 0; n++) {
+      hooks.kswapdStep(node.nid);
+    }
+  }
+}
+
+function playSplit(w: World, o: Extract<Operation, { op: 'split' }>): void {
+  const { k } = w;
+  const p = w.process(o.proc);
+  const page = w.frameAt(p, w.range(p, o.range)[0]);
+  if (page < 0) return;
+  const head = k.frames.headOf(page);
+  if (!k.folios.isLarge(head) || k.frames.has(head, PG_LOCKED)) return;
+  k.folios.get(head);
+  splitFolio(k, head, null);
+  k.putFolio(head);
+}
+
+function playDriver(w: World, o: Extract<Operation, { op: 'get' | 'put' | 'dma' }>): void {
+  const { k } = w;
+  if (o.op === 'get') {
+    const p = w.process(o.proc);
+    const vpn = w.range(p, o.range)[0];
+    if (w.held.length >= HELD_MAX || access(w, p, vpn, o.pin) !== ACCESSED) return;
+    const page = w.frameAt(p, vpn);
+    if (page < 0) return;
+    const model = p.space.pages.get(vpn)!;
+    if (o.pin) k.folios.pin(k.frames.headOf(page), 1);
+    else k.folios.get(k.frames.headOf(page));
+    const follow = o.pin && !model.shared && k.folios.isAnonExclusive(page);
+    w.held.push({ page, pinned: o.pin, mapped: follow ? { process: p, vpn, model } : null });
+    return;
+  }
+  if (w.held.length === 0) return;
+  const held = w.held[o.which % w.held.length];
+  if (o.op === 'put') {
+    w.held.splice(w.held.indexOf(held), 1);
+    w.put(held);
+  } else if (w.isAttached(held)) {
+    const word = w.newWord();
+    k.frames.content![held.page] = word;
+    held.mapped!.model.word = word;
+  }
+}
+
+function playFile(
+  w: World,
+  o: Extract<Operation, { op: 'truncate' | 'writeFile' | 'fsync' }>,
+): void {
+  const { k } = w;
+  const { kernel, model } = w.files[o.file % w.files.length];
+  if (o.op === 'fsync') {
+    syncFile(k, kernel);
+    return;
+  }
+  if (o.op === 'truncate') {
+    truncateFile(k, kernel, o.size);
+    model.truncate(o.size);
+    for (const { space } of w.processes) dropPrivateBehind(space, model);
+    return;
+  }
+  const end = Math.min(o.at + o.pages, FILE_PAGES_MAX);
+  const words = new Uint32Array(end - o.at).map(() => w.newWord());
+  const result = writeFilePages(k, w.process(o.proc).task, kernel, o.at, words);
+  model.size = kernel.sizePages;
+  for (let i = 0; i < words.length; i++) {
+    const index = o.at + i;
+    if (result === 0 || peekFile(k, kernel, index) === words[i]) model.words.set(index, words[i]);
+  }
+}

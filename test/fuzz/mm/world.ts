@@ -1,0 +1,182 @@
+/**
+ * A modelled kernel and the naive model side by side, with what is under way between operations:
+ * migrations that are taken apart, references and pins that drivers hold.
+ */
+
+import {
+  __GFP_THISNODE,
+  exitTask,
+  type FrameId,
+  GFP_HIGHUSER_MOVABLE,
+  type Kernel,
+  type MappedFile,
+  type MigrationOp,
+  NR_FREE_PAGES,
+  pageAt,
+  putbackMovablePages,
+  reapTask,
+  releaseFolio,
+  type Task,
+} from './kernelDoor.ts';
+import { bootKernel, FILES, type MachinePlan } from './machines.ts';
+import { ModelFile, type ModelPage, ModelSpace } from './model.ts';
+import type { RangePick } from './operations.ts';
+
+export interface Process {
+  readonly task: Task;
+  readonly space: ModelSpace;
+}
+
+/** A migrate_pages call between two of its steps, with the folios it was given. */
+export interface Underway {
+  readonly op: MigrationOp;
+  readonly list: FrameId[];
+}
+
+/** A reference or pin that a driver holds on a page. */
+export interface Held {
+  readonly page: FrameId;
+  readonly pinned: boolean;
+  /** Where the page was mapped when it was taken; null = not to be followed. */
+  readonly mapped: {
+    readonly process: Process;
+    readonly vpn: number;
+    readonly model: ModelPage;
+  } | null;
+}
+
+const BRK_START = 0x20000;
+
+export class World {
+  readonly k: Kernel;
+  readonly files: { readonly kernel: MappedFile; readonly model: ModelFile }[] = [];
+  /** Files of shared anonymous memory too. */
+  readonly modelOf: Map<MappedFile, ModelFile> = new Map();
+  processes: Process[] = [];
+  underway: Underway[] = [];
+  held: Held[] = [];
+  readonly cpus: number[] = [];
+  readonly #freeAtBoot: number[] = [];
+  #nextWord = 1;
+
+  constructor(plan: MachinePlan) {
+    this.k = bootKernel(plan);
+    for (const node of this.k.spec.nodes) this.cpus.push(...node.cpus);
+    for (const file of FILES) {
+      const kernel = this.k.newFile(file.kind, file.kind, file.pages);
+      kernel.hugeAlways = file.huge;
+      const model = new ModelFile(file.pages);
+      this.files.push({ kernel, model });
+      this.modelOf.set(kernel, model);
+    }
+    for (const zone of this.k.pm.zones) {
+      this.#freeAtBoot.push(this.k.vmstat.zoneItem(zone.id, NR_FREE_PAGES));
+    }
+    this.spawn(0);
+  }
+
+  /** A word that no page holds yet. */
+  newWord(): number {
+    return this.#nextWord++;
+  }
+
+  spawn(cpu: number): void {
+    const task = this.k.spawn(null, this.cpus[cpu % this.cpus.length]);
+    const space = new ModelSpace();
+    task.mm!.brkStart = BRK_START;
+    task.mm!.brk = BRK_START;
+    space.brkStart = BRK_START;
+    space.brk = BRK_START;
+    this.processes.push({ task, space });
+  }
+
+  process(pick: number): Process {
+    return this.processes[pick % this.processes.length];
+  }
+
+  /** [start, end) of a pick in a process; areas may be gone or full of holes. */
+  range(process: Process, pick: RangePick): [number, number] {
+    const areas = process.space.areas;
+    if (areas.length === 0) return [BRK_START, BRK_START + 1];
+    const [start, pages] = areas[pick.area % areas.length];
+    const from = start + (pick.at % pages);
+    return [from, from + Math.min(pick.len, LEN_MAX)];
+  }
+
+  /** Takes one step of a migration under way, or all; puts back what stays when it is over. */
+  stepMigration(which: number, finish: boolean): void {
+    if (this.underway.length === 0) return;
+    const one = this.underway[which % this.underway.length];
+    if (finish) one.op.finish();
+    else one.op.step();
+    this.sweepMigrations();
+  }
+
+  /** Migrations that came to their end, also because somebody waited for them. */
+  sweepMigrations(): void {
+    this.underway = this.underway.filter((one) => {
+      if (!one.op.isDone) return true;
+      putbackMovablePages(this.k, one.list);
+      return false;
+    });
+  }
+
+  /** One direct reclaim of a node. */
+  reclaim(nid: number): void {
+    const hooks = this.k.pm.hooks;
+    hooks.inReclaim = true;
+    hooks.directReclaim(0, GFP_HIGHUSER_MOVABLE | __GFP_THISNODE, nid, -1);
+    hooks.inReclaim = false;
+  }
+
+  put(held: Held): void {
+    const head = this.k.frames.headOf(held.page);
+    if (!held.pinned) this.k.putFolio(head);
+    else if (this.k.folios.unpin(head, 1)) releaseFolio(this.k, head);
+  }
+
+  /** Whether a pin's page is still what its process has mapped there. */
+  isAttached(held: Held): boolean {
+    if (held.mapped === null) return false;
+    const { process, vpn, model } = held.mapped;
+    return process.task.mm !== null && process.space.pages.get(vpn) === model;
+  }
+
+  frameAt(process: Process, vpn: number): FrameId {
+    return process.task.mm === null ? -1 : pageAt(this.k, process.task.mm, vpn);
+  }
+
+  /** Everything ends: nothing may be left behind. Returns what was. */
+  tearDown(): string[] {
+    const { k } = this;
+    for (const one of this.underway) one.op.finish();
+    this.sweepMigrations();
+    for (const held of this.held) this.put(held);
+    this.held = [];
+    for (const { task } of this.processes) {
+      exitTask(k, task);
+      reapTask(k, task);
+    }
+    this.processes = [];
+    for (const file of this.files) {
+      file.kernel.openCount = 0;
+      k.dropFile(file.kernel);
+    }
+    k.lru.drainAll();
+    // An unmapped page whose swap-out a reference stopped stays in the swap cache until reclaim.
+    for (const node of k.pm.nodes) this.reclaim(node.nid);
+    const left: string[] = [];
+    if (k.swap.used !== 0) left.push(`OV-25: ${k.swap.used} swap slots never freed`);
+    if (k.deferredSplit.size !== 0) left.push('MC-12: folios left on the deferred split queue');
+    if (k.inFlight.size !== 0) left.push('OV-51: migrations left in flight');
+    for (const zone of k.pm.zones) {
+      const free = k.vmstat.zoneItem(zone.id, NR_FREE_PAGES);
+      const huge = k.hugeZeroHead >= 0 && k.pm.zoneOf(k.hugeZeroHead) === zone ? 512 : 0;
+      const lost = this.#freeAtBoot[zone.id] - free - huge;
+      if (lost !== 0) left.push(`OV-58: ${lost} pages of zone ${zone.id} lost`);
+    }
+    return left;
+  }
+}
+
+const LEN_MAX = 1100;
