@@ -3,7 +3,10 @@
  * A file that is not here makes its case skipped; one that a kernel version did not have answers
  * -ENOENT.
  */
+
+import { ksmPages, ksmUnmergeAll, setMergeAcrossNodes, type Task } from '../mm/index.ts';
 import { EINVAL, ENOENT } from '../uapi/errno.ts';
+import { buddyinfoLines } from './buddyinfo.ts';
 import type { Fields } from './caseFile.ts';
 import { NotModelled } from './inputs.ts';
 import { failure, SUCCESS } from './outcome.ts';
@@ -14,7 +17,7 @@ interface SysfsFile {
   /** What cat prints, without the newline; a negative errno. Absent: write-only. */
   readonly read?: (world: World, match: RegExpExecArray) => string | number;
   /** 0 or a negative errno. Absent: read-only. */
-  readonly write?: (world: World, value: string, match: RegExpExecArray) => number;
+  readonly write?: (world: World, value: string, match: RegExpExecArray, writer: Task) => number;
 }
 
 /** Setting of one folio size: /sys/kernel/mm/transparent_hugepage/hugepages-*kB/enabled. */
@@ -42,11 +45,11 @@ export class SysfsFiles {
     throw new NotModelled(`file ${path}`);
   }
 
-  write(path: string, value: string): Fields {
+  write(path: string, value: string, writer: Task): Fields {
     for (const file of FILES) {
       const match = file.pattern.exec(path);
       if (match === null || file.write === undefined) continue;
-      const result = file.write(this.#world, value.trim(), match);
+      const result = file.write(this.#world, value.trim(), match, writer);
       return result < 0 ? failure(result) : SUCCESS;
     }
     throw new NotModelled(`file ${path}`);
@@ -163,6 +166,28 @@ const FILES: readonly SysfsFile[] = [
     pattern: /^\/sys\/kernel\/mm\/transparent_hugepage\/hugepages-(\d+)kB\/enabled$/,
     write: (world, value, match) =>
       isOld(world) ? -ENOENT : world.sysfs.setThp(Number(match[1]), value),
+  },
+  {
+    pattern: /^\/sys\/kernel\/mm\/ksm\/run$/,
+    write: (world, value, _match, writer) => {
+      if (!/^[012]$/.test(value)) return -EINVAL;
+      if (value === '2') ksmUnmergeAll(world.k, writer);
+      return 0;
+    },
+  },
+  {
+    pattern: /^\/sys\/kernel\/mm\/ksm\/merge_across_nodes$/,
+    read: (world) => (world.k.ksm.mergeAcrossNodes ? '1' : '0'),
+    write: (world, value) =>
+      /^[01]$/.test(value) ? setMergeAcrossNodes(world.k, value === '1') : -EINVAL,
+  },
+  {
+    pattern: /^\/sys\/kernel\/mm\/ksm\/pages_(shared|sharing)$/,
+    read: (world, match) => String(ksmPages(world.k)[match[1] as 'shared' | 'sharing']),
+  },
+  {
+    pattern: /^\/proc\/buddyinfo$/,
+    read: (world) => buddyinfoLines(world.k).join('\n'),
   },
   {
     pattern: /^\/sys\/devices\/virtual\/memory_tiering\/memory_tier(\d+)\/nodelist$/,

@@ -25,6 +25,7 @@ export * from './isolateFolio.ts';
 export * from './isolation.ts';
 export * from './kernel.ts';
 export * from './kernelReclaim.ts';
+export * from './ksm.ts';
 export * from './lru.ts';
 export * from './madvise.ts';
 export * from './madviseCold.ts';

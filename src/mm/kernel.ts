@@ -30,6 +30,7 @@ import {
   PGTY_TABLE,
 } from './frameTable.ts';
 import { KernelReclaim } from './kernelReclaim.ts';
+import { Ksm } from './ksm.ts';
 import { Lru } from './lru.ts';
 import { type FileKind, MappedFile } from './mappedFile.ts';
 import { MemoryTiers } from './memoryTiers.ts';
@@ -69,6 +70,8 @@ export class Kernel {
   readonly tiers: MemoryTiers;
   readonly swap: SwapArea;
   readonly sysctl: Sysctl;
+  /** Merged pages (OV-31h). */
+  readonly ksm: Ksm = new Ksm();
   readonly rmap: RmapScratch = new RmapScratch();
   readonly failures: FailureLog = new FailureLog();
   readonly random: RandomStream;

@@ -156,6 +156,7 @@ function moveGauges(
 function transferState(k: Kernel, src: FrameId, dst: FrameId): void {
   const f = k.frames;
   f.flags[dst] |= f.flags[src] & MOVED_FLAGS;
+  if (k.folios.isKsm(src)) k.ksm.nodes[k.folios.mappingId(src)].frame = dst;
   const tiering = (k.sysctl.numa_balancing & NUMA_BALANCING_MEMORY_TIERING) !== 0;
   const tiers = k.tiers;
   const crosses = tiers.isToptier(k.pm.nidOf(src)) !== tiers.isToptier(k.pm.nidOf(dst));

@@ -24,6 +24,7 @@ import {
   PG_SWAPBACKED,
 } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
+import type { StableNode } from './ksm.ts';
 import type { Vma } from './vma.ts';
 
 const THP_DEFERRED_SPLIT_PAGE = vmEvent('thp_deferred_split_page');
@@ -66,7 +67,9 @@ export function rmapCollect(k: Kernel, head: FrameId): number {
   const folios = k.folios;
   const index = k.frames.indexOf(head);
   const nr = folios.nrPages(head);
-  if (folios.isAnon(head)) {
+  if (folios.isKsm(head)) {
+    pushKsm(scratch, k.ksm.nodes[folios.mappingId(head)]);
+  } else if (folios.isAnon(head)) {
     const anonVma = k.anonVmas[folios.mappingId(head)];
     if (anonVma !== null && anonVma !== undefined) pushRanges(scratch, anonVma.vmas, index, nr);
   } else if (folios.hasFileMapping(head)) {
@@ -74,6 +77,15 @@ export function rmapCollect(k: Kernel, head: FrameId): number {
     if (file !== null) pushRanges(scratch, file.vmas, index, nr);
   }
   return scratch.n;
+}
+
+/** rmap_walk_ksm: the places merged into the page, and what forked from them. */
+function pushKsm(scratch: RmapScratch, node: StableNode): void {
+  for (const { anonVma, vpn } of node.items) {
+    for (const vma of anonVma.vmas) {
+      if (vpn >= vma.start && vpn < vma.end) scratch.push(vma, vpn, 0, 1);
+    }
+  }
 }
 
 function pushRanges(scratch: RmapScratch, vmas: readonly Vma[], index: number, nr: number): void {

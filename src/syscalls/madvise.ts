@@ -3,9 +3,15 @@
  * Not modelled: MADV_HWPOISON and MADV_SOFT_OFFLINE (-EINVAL, as without memory failure handling).
  */
 
-import { type Kernel, madviseCollapse, madviseRange, type Task } from '../mm/index.ts';
+import {
+  type Kernel,
+  madviseCollapse,
+  madviseRange,
+  type Task,
+  unmergeRange,
+} from '../mm/index.ts';
 import { EINVAL } from '../uapi/errno.ts';
-import { MADV_COLLAPSE } from '../uapi/mman.ts';
+import { MADV_COLLAPSE, MADV_UNMERGEABLE } from '../uapi/mman.ts';
 import { isPageAligned, pageOf, pagesOf, wrapsAround } from './addressRange.ts';
 
 /** Returns 0, -EINVAL, -ENOMEM (holes), and what the advice itself answers. */
@@ -21,5 +27,6 @@ export function madvise(
   const end = start + pagesOf(len);
   if (end === start) return 0;
   if (advice === MADV_COLLAPSE) return madviseCollapse(k, caller, start, end);
+  if (advice === MADV_UNMERGEABLE) unmergeRange(k, caller, caller.mm!, start, end);
   return madviseRange(k, caller, start, end, advice);
 }

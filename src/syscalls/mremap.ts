@@ -3,7 +3,7 @@
  * Not modelled: old length 0, which duplicates a shared mapping: -EINVAL here.
  */
 import { PAGE_SIZE } from '../base/units.ts';
-import { type Kernel, mremapRange, type Task } from '../mm/index.ts';
+import { type Kernel, mremapRange, type Task, unmergeRange, VM_MERGEABLE } from '../mm/index.ts';
 import { EINVAL } from '../uapi/errno.ts';
 import { MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from '../uapi/mman.ts';
 import { isPageAligned, pageOf, pagesOf, TASK_SIZE } from './addressRange.ts';
@@ -29,6 +29,9 @@ export function mremap(
   }
   const mm = caller.mm!;
   const target = pageOf(newAddr);
-  const start = mremapRange(k, mm, pageOf(addr), oldPages, newPages, flags, target);
+  const from = pageOf(addr);
+  // Merged pages are found by their addresses: they may not move.
+  if (mm.findVma(from)?.has(VM_MERGEABLE)) unmergeRange(k, caller, mm, from, from + oldPages);
+  const start = mremapRange(k, mm, from, oldPages, newPages, flags, target);
   return start < 0 ? start : start * PAGE_SIZE;
 }

@@ -1,6 +1,6 @@
-/** Verbs of files and settings: file.*, memfd_secret, mount, sysfs.write, lru.drain, tlb.flush. */
+/** Verbs of files and settings: file.* memfd_secret mount sysfs.write ksm.merge lru.drain ... */
 import { PAGE_SIZE } from '../../base/units.ts';
-import { loadWord, syncFile, writeFilePages } from '../../mm/index.ts';
+import { ksmPages, ksmScan, loadWord, syncFile, writeFilePages } from '../../mm/index.ts';
 import type { Fields } from '../caseFile.ts';
 import { wordOfPage } from '../content.ts';
 import type { Inputs } from '../inputs.ts';
@@ -72,8 +72,14 @@ export const FILE_VERBS: VerbTable = {
     world.files.mount(inputs.string('at'), inputs.string('type'), inputs.string('options'));
     return {};
   },
-  'sysfs.write': (world, _process, inputs) =>
-    world.sysfs.write(inputs.string('file'), inputs.string('value')),
+  'sysfs.write': (world, process, inputs) =>
+    world.sysfs.write(inputs.string('file'), inputs.string('value'), process.task),
+  // The KSM thread runs for that many full scans, then stops.
+  'ksm.merge': (world, _process, inputs) => {
+    for (let scan = 0; scan < inputs.integer('full_scans'); scan++) ksmScan(world.k);
+    const { shared, sharing } = ksmPages(world.k);
+    return { pages_shared: shared, pages_sharing: sharing };
+  },
   'lru.drain': (world) => {
     world.k.lru.drainAll();
     return {};

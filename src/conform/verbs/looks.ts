@@ -2,6 +2,7 @@
 import { PAGE_SIZE } from '../../base/units.ts';
 import { LOAD_FAILED, loadWord, pageAt } from '../../mm/index.ts';
 import { NR_ANON_MAPPED } from '../../uapi/vmstat.ts';
+import { buddyinfoLines } from '../buddyinfo.ts';
 import type { Fields, Json } from '../caseFile.ts';
 import { byteOf, SAME_WORD, wordOfPage } from '../content.ts';
 import type { Inputs } from '../inputs.ts';
@@ -94,6 +95,9 @@ export const LOOKS: VerbTable = {
   data: lookContent,
   read: lookRead,
   node: lookNode,
+  buddyinfo: (world, _process, inputs) => ({
+    line: buddyinfoLines(world.k, inputs.integer('node')).join('\n'),
+  }),
   find: lookFind,
   'frame.keep': lookFrameKeep,
   'frame.same': lookFrameSame,

@@ -1,6 +1,23 @@
-/** Verbs that access memory: touch, touch.loop; and sleep, which lets time go by. */
-import { PAGE_SIZE } from '../../base/units.ts';
-import { accessPage, FAULT_ERROR, FAULT_OOM, FAULT_SIGBUS, storeWord } from '../../mm/index.ts';
+/** Verbs that access memory: touch touch.loop thp.take; and sleep, which lets time go by. */
+import { HPAGE_PMD_NR, PAGE_SIZE } from '../../base/units.ts';
+import {
+  accessPage,
+  FAULT_ERROR,
+  FAULT_HUGE,
+  FAULT_OOM,
+  FAULT_SIGBUS,
+  storeWord,
+} from '../../mm/index.ts';
+import { madvise, mbind, mmap } from '../../syscalls/index.ts';
+import { MPOL_BIND } from '../../uapi/mempolicy.ts';
+import {
+  MADV_HUGEPAGE,
+  MAP_ANONYMOUS,
+  MAP_FIXED,
+  MAP_PRIVATE,
+  PROT_READ,
+  PROT_WRITE,
+} from '../../uapi/mman.ts';
 import { NR_FREE_PAGES } from '../../uapi/vmstat.ts';
 import type { Fields, Json } from '../caseFile.ts';
 import { SAME_WORD, wordOfPage } from '../content.ts';
@@ -107,8 +124,32 @@ function doSleep(world: World, _process: Process, inputs: Inputs): Fields {
   return {};
 }
 
+/** Where thp.take maps its pages: away from what cases map. */
+const TAKE_START = 0x600000000000;
+const HUGE_BYTES = HPAGE_PMD_NR * PAGE_SIZE;
+
+/** 2 MiB pages bound to a node, one after the other, until one falls back to small pages. */
+function doThpTake(world: World, process: Process, inputs: Inputs): Fields {
+  const { k } = world;
+  const { task } = process;
+  const node = { bits: [inputs.integer('node')], maxnode: 65 };
+  const rw = PROT_READ | PROT_WRITE;
+  const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+  let taken = 0;
+  for (; taken < inputs.integer('max'); taken++) {
+    const address = TAKE_START + taken * HUGE_BYTES;
+    mmap(k, task, address, HUGE_BYTES, rw, flags, null, 0);
+    madvise(k, task, address, HUGE_BYTES, MADV_HUGEPAGE);
+    mbind(k, task, address, HUGE_BYTES, MPOL_BIND, node, 0);
+    const outcome = accessPage(k, task, address / PAGE_SIZE, true);
+    if ((outcome & FAULT_HUGE) === 0) break;
+  }
+  return { taken };
+}
+
 export const TOUCHING_VERBS: VerbTable = {
   touch: doTouch,
   'touch.loop': doTouchLoop,
   sleep: doSleep,
+  'thp.take': doThpTake,
 };

@@ -1,0 +1,152 @@
+import { describe, expect, it } from 'vitest';
+import { EBUSY } from '../uapi/errno.ts';
+import { __GFP_THISNODE, GFP_HIGHUSER_MOVABLE } from '../uapi/gfp.ts';
+import { MIGRATE_SYNC, MR_SYSCALL } from '../uapi/migrate.ts';
+import { MADV_MERGEABLE, MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
+import { ZONE_NORMAL } from '../uapi/zone.ts';
+import { exitTask, forkTask } from './fork.ts';
+import { checkInvariants } from './invariants.ts';
+import { isolateFolio } from './isolateFolio.ts';
+import { Kernel } from './kernel.ts';
+import { ksmPages, ksmScan, ksmUnmergeAll, setMergeAcrossNodes, unmergeRange } from './ksm.ts';
+import { madviseRange } from './madvise.ts';
+import { migratePages } from './migrate.ts';
+import { mmapRegion, munmapRange } from './mmap.ts';
+import { pageAt } from './pageWalk.ts';
+import { plainMachine } from './plainMachine.ts';
+import type { Task } from './task.ts';
+import { loadWord, storeWord } from './userCopy.ts';
+
+interface Setup {
+  readonly k: Kernel;
+  readonly task: Task;
+  readonly start: number;
+}
+
+/** A mergeable area with one page for each content. */
+function setup(contents: readonly number[]): Setup {
+  const zone = { zone: ZONE_NORMAL, pages: 32768 } as const;
+  const nodes = [
+    { cpus: [0], zones: [zone] },
+    { cpus: [], zones: [zone] },
+  ];
+  const k = new Kernel(plainMachine(nodes), { seed: 1, trackContent: true });
+  const task = k.spawn(null, 0);
+  const prot = PROT_READ | PROT_WRITE;
+  const flags = MAP_PRIVATE | MAP_ANONYMOUS;
+  const pages = contents.length;
+  const start = mmapRegion(k, task.mm!, { addr: 0, pages, prot, flags, file: null, pgoff: 0 });
+  contents.forEach((word, page) => {
+    storeWord(k, task, start + page, word);
+  });
+  madviseRange(k, task, start, start + pages, MADV_MERGEABLE);
+  return { k, task, start };
+}
+
+function frames({ k, start }: Setup, task: Task, pages: number): number[] {
+  return Array.from({ length: pages }, (_, page) => pageAt(k, task.mm!, start + page));
+}
+
+function migrate(k: Kernel, frame: number, nid: number): number {
+  const list: number[] = [];
+  k.lru.drainAll();
+  isolateFolio(k, frame, list);
+  const gfp = GFP_HIGHUSER_MOVABLE | __GFP_THISNODE;
+  return migratePages(k, list, { nid, mask: -1, gfp }, MIGRATE_SYNC, MR_SYSCALL);
+}
+
+describe('merging (OV-31h)', () => {
+  it('equal pages become one after two scans; others stay', () => {
+    const s = setup([5, 6, 5, 5]);
+    expect(ksmScan(s.k)).toBe(0);
+    expect(ksmScan(s.k)).toBe(2);
+    const [a, b, c, d] = frames(s, s.task, 4);
+    expect([c, d]).toEqual([a, a]);
+    expect(b).not.toBe(a);
+    expect(ksmPages(s.k)).toEqual({ shared: 1, sharing: 2 });
+    expect(s.k.folios.isKsm(a)).toBe(true);
+    checkInvariants(s.k);
+  });
+
+  it('a page that changed between the scans waits for the next', () => {
+    const s = setup([5, 5]);
+    ksmScan(s.k);
+    storeWord(s.k, s.task, s.start, 8);
+    storeWord(s.k, s.task, s.start + 1, 8);
+    expect(ksmScan(s.k)).toBe(0);
+    expect(ksmScan(s.k)).toBe(1);
+  });
+
+  it('PM-10: pinned pages and pages held by others are left out', () => {
+    const s = setup([5, 5, 5]);
+    s.k.folios.pin(frames(s, s.task, 1)[0], 1);
+    ksmScan(s.k);
+    expect(ksmScan(s.k)).toBe(1);
+    expect(ksmPages(s.k)).toEqual({ shared: 1, sharing: 1 });
+  });
+
+  it('a frame for each node, if pages of different nodes may not be merged', () => {
+    const s = setup([5, 5, 5, 5]);
+    for (const frame of frames(s, s.task, 4).slice(2)) migrate(s.k, frame, 1);
+    expect(setMergeAcrossNodes(s.k, false)).toBe(0);
+    ksmScan(s.k);
+    ksmScan(s.k);
+    expect(ksmPages(s.k)).toEqual({ shared: 2, sharing: 2 });
+    expect(setMergeAcrossNodes(s.k, true)).toBe(-EBUSY);
+    ksmUnmergeAll(s.k, s.task);
+    expect(setMergeAcrossNodes(s.k, true)).toBe(0);
+    expect(frames(s, s.task, 4).map((frame) => s.k.pm.nidOf(frame))).toEqual([0, 0, 0, 0]);
+    checkInvariants(s.k);
+  });
+});
+
+describe('merged pages in the rest of the kernel', () => {
+  function merged(): Setup {
+    const s = setup([5, 5, 5]);
+    ksmScan(s.k);
+    ksmScan(s.k);
+    return s;
+  }
+
+  it('a write gets a copy, counted; the others keep the page', () => {
+    const s = merged();
+    storeWord(s.k, s.task, s.start + 1, 9);
+    expect([0, 1, 2].map((page) => loadWord(s.k, s.task, s.start + page))).toEqual([5, 9, 5]);
+    expect(s.k.vmstat.snapshot().get('cow_ksm')).toBe(1);
+    expect(ksmPages(s.k)).toEqual({ shared: 1, sharing: 1 });
+    checkInvariants(s.k);
+  });
+
+  it('MC-44: migration finds all its places, also those forked since', () => {
+    const s = merged();
+    const child = forkTask(s.k, s.task);
+    if (typeof child === 'number') throw new Error('fork failed');
+    expect(migrate(s.k, frames(s, s.task, 1)[0], 1)).toBe(0);
+    const all = [...frames(s, s.task, 3), ...frames(s, child, 3)];
+    expect(new Set(all).size).toBe(1);
+    expect(s.k.pm.nidOf(all[0])).toBe(1);
+    expect(s.k.folios.mapcount(all[0])).toBe(6);
+    checkInvariants(s.k);
+    exitTask(s.k, s.task);
+    expect(loadWord(s.k, child, s.start + 2)).toBe(5);
+    checkInvariants(s.k);
+  });
+
+  it('later pages of that content join it; it goes with the last place', () => {
+    const s = merged();
+    storeWord(s.k, s.task, s.start + 1, 9);
+    storeWord(s.k, s.task, s.start + 1, 5);
+    expect(ksmScan(s.k)).toBe(1);
+    munmapRange(s.k, s.task.mm!, s.start, s.start + 3);
+    expect(ksmPages(s.k)).toEqual({ shared: 0, sharing: 0 });
+    checkInvariants(s.k);
+  });
+
+  it('UNMERGEABLE gives every place a page of its own', () => {
+    const s = merged();
+    unmergeRange(s.k, s.task, s.task.mm!, s.start, s.start + 3);
+    expect(new Set(frames(s, s.task, 3)).size).toBe(3);
+    expect(ksmPages(s.k).shared).toBe(0);
+    checkInvariants(s.k);
+  });
+});
