@@ -4,7 +4,7 @@
  * turned into this by whoever runs experiments, so that mistakes in a file can be told with the
  * word that was meant.
  */
-import type { Knob } from '../policy/knob.ts';
+import type { Knob } from '../policy/index.ts';
 
 export interface KnownPolicy {
   readonly name: string;

@@ -19,6 +19,8 @@ export interface Comparison {
   readonly question: string;
   /** One sentence made from the numbers (verdict.ts). */
   readonly verdict: string;
+  /** What makes numbers of this comparison doubtful, a sentence each; [] = nothing is known. */
+  readonly warnings: readonly string[];
   /** The command line that makes it again. */
   readonly command: string;
   readonly seeds: readonly number[];

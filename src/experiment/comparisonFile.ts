@@ -175,6 +175,7 @@ const comparison = z.object({
   name: z.string(),
   question: z.string(),
   verdict: z.string(),
+  warnings: z.array(z.string()),
   command: z.string(),
   seeds: numbers,
   machines: z.array(z.object({ label: z.string(), ratio: z.string(), picture })),

@@ -2,7 +2,7 @@
  * Whether the names of an experiment mean something: policies, knobs, generators, machines, traces.
  * Used for files and for command lines alike; who calls says where a field stands.
  */
-import { type Knob, type KnobValue, resolveKnobs } from '../policy/knob.ts';
+import { type Knob, type KnobValue, resolveKnobs } from '../policy/index.ts';
 import { type Catalogue, isMachinePath, isTracePath } from './catalogue.ts';
 import type { Experiment } from './experiment.ts';
 import type { PolicyChoice, WorkloadSpec } from './runTypes.ts';

@@ -13,6 +13,7 @@ beforeAll(async () => {
 });
 
 const sizes = (spec: MachineSpec) => spec.nodes.map(nodeManagedBytes);
+const need = (footprintBytes: number, fileBytes = 0) => ({ footprintBytes, fileBytes });
 const ratio = (text: string) => parseRatio(text)!;
 
 describe('parseRatio', () => {
@@ -45,25 +46,25 @@ describe('fastBytes', () => {
 
 describe('withRatio', () => {
   it('sizes fast memory exactly and gives the slow nodes more than the program', () => {
-    const sized = withRatio(one, ratio('1:2'), NO_HEADROOM, 300 * MIB);
-    expect(sizes(sized)).toEqual([100 * MIB, ampleBytes(300 * MIB)]);
-    expect(ampleBytes(300 * MIB)).toBe(631 * MIB);
+    const sized = withRatio(one, ratio('1:2'), NO_HEADROOM, need(300 * MIB));
+    expect(sizes(sized)).toEqual([100 * MIB, ampleBytes(need(300 * MIB))]);
+    expect(ampleBytes(need(300 * MIB))).toBe(631 * MIB);
   });
 
   it('grows a node as well', () => {
-    const sized = withRatio(one, ratio('1:1'), NO_HEADROOM, 8 * GIB);
+    const sized = withRatio(one, ratio('1:1'), NO_HEADROOM, need(8 * GIB));
     expect(sizes(sized)[0]).toBe(4 * GIB);
   });
 
   it('splits slow memory over its nodes as they are sized', () => {
-    const [dram, ...cxl] = sizes(withRatio(four, ratio('1:2'), NO_HEADROOM, 300 * MIB));
+    const [dram, ...cxl] = sizes(withRatio(four, ratio('1:2'), NO_HEADROOM, need(300 * MIB)));
     expect(dram).toBe(100 * MIB);
     expect(new Set(cxl).size).toBe(1);
-    expect(cxl.reduce((sum, bytes) => sum + bytes, 0)).toBe(ampleBytes(300 * MIB));
+    expect(cxl.reduce((sum, bytes) => sum + bytes, 0)).toBe(ampleBytes(need(300 * MIB)));
   });
 
   it('keeps latencies, so tiers are the same (TI-6)', () => {
-    expect(tierNodes(withRatio(four, ratio('1:8'), NO_HEADROOM, 300 * MIB))).toEqual({
+    expect(tierNodes(withRatio(four, ratio('1:8'), NO_HEADROOM, need(300 * MIB)))).toEqual({
       fast: [0],
       slow: [1, 2, 3, 4],
     });
@@ -74,24 +75,31 @@ describe('withRatio', () => {
     const text = `format: machine/1\nname: plain\nnodes:
   - {kind: dram, cpus: 4, size: 1GiB, latency: 100ns, bandwidth: 100GB/s}\n`;
     const plain = parseMachine(text, 'plain.yaml');
-    expect(() => withRatio(plain, ratio('1:2'), NO_HEADROOM, GIB)).toThrow(
+    expect(() => withRatio(plain, ratio('1:2'), NO_HEADROOM, need(GIB))).toThrow(
       /^plain 1:2: a ratio needs fast and slow memory/,
     );
-    expect(sizes(allFast(plain, 300 * MIB))).toEqual([ampleBytes(300 * MIB)]);
+    expect(sizes(allFast(plain, need(300 * MIB)))).toEqual([ampleBytes(need(300 * MIB))]);
   });
 
   it('refuses fast memory that no kernel could run in, unless headroom helps', () => {
-    expect(() => withRatio(one, ratio('1:8'), NO_HEADROOM, 20 * MIB)).toThrow(
+    expect(() => withRatio(one, ratio('1:8'), NO_HEADROOM, need(20 * MIB))).toThrow(
       /one 1:8: 2\.2\d MiB of fast memory for a footprint of 20\.0 MiB is less than the 4\.00 MiB/,
     );
     const headroom = { bytes: 4 * MIB, share: 0 };
-    expect(sizes(withRatio(one, ratio('1:8'), headroom, 20 * MIB))[0]).toBeGreaterThan(6 * MIB);
+    expect(sizes(withRatio(one, ratio('1:8'), headroom, need(20 * MIB)))[0]).toBeGreaterThan(
+      6 * MIB,
+    );
   });
 });
 
 describe('allFast', () => {
+  it('has room for the page cache of the files, too', () => {
+    const [dram] = sizes(allFast(one, need(300 * MIB, 500 * MIB)));
+    expect(dram).toBe(1256 * MIB);
+  });
+
   it('holds the program in the fast node, and the CXL node is still there', () => {
-    const sized = allFast(one, 300 * MIB);
-    expect(sizes(sized)).toEqual([ampleBytes(300 * MIB), ampleBytes(300 * MIB)]);
+    const sized = allFast(one, need(300 * MIB));
+    expect(sizes(sized)).toEqual([ampleBytes(need(300 * MIB)), ampleBytes(need(300 * MIB))]);
   });
 });

@@ -6,8 +6,9 @@
  * (by memmap=, a balloon, or cgroup limits) and as much slow memory as it likes.
  * How we model it: fast = the nodes Linux calls toptier (TI-6), slow = the others with memory. A
  * ratio a:b gives the fast nodes footprint * a / (a + b) + headroom in all, split as their sizes
- * are, and the slow nodes more than the whole program. The kernel's watermarks and page tables come
- * out of that, as they do on a real machine; `headroom` gives them back.
+ * are, and the slow nodes more than the program and the files it uses can fill. Watermarks, page
+ * tables and the page cache take their part of fast memory, as they do on a real machine;
+ * `headroom` gives some of it back.
  */
 import { UserError } from '../base/assert.ts';
 import { type Bytes, MIB, PAGE_SIZE } from '../base/units.ts';
@@ -23,8 +24,16 @@ import { formatBytes } from './format.ts';
 
 /** Below this the modelled kernel has no room for its own watermarks. */
 export const FAST_BYTES_MIN: Bytes = 4 * MIB;
-/** Ample memory is footprint * 5/4 + this. */
+/** Ample memory is need * 5/4 + this. */
 const AMPLE_BYTES: Bytes = 256 * MIB;
+
+/** What a program takes of a machine at most. */
+export interface MemoryNeed {
+  /** Distinct pages that it touches: what ratios are about. */
+  readonly footprintBytes: Bytes;
+  /** Files that it reads and writes: the page cache can grow so large, beside the footprint. */
+  readonly fileBytes: Bytes;
+}
 
 export interface TierNodes {
   readonly fast: readonly number[];
@@ -41,9 +50,9 @@ export function tierNodes(spec: MachineSpec): TierNodes {
   };
 }
 
-/** Memory that a program of `footprintBytes` cannot fill. */
-export function ampleBytes(footprintBytes: Bytes): Bytes {
-  return roundUpToPage(footprintBytes * 1.25) + AMPLE_BYTES;
+/** Memory that the program and its files cannot fill. */
+export function ampleBytes({ footprintBytes, fileBytes }: MemoryNeed): Bytes {
+  return roundUpToPage((footprintBytes + fileBytes) * 1.25) + AMPLE_BYTES;
 }
 
 /** What a ratio gives to the fast nodes together. */
@@ -60,8 +69,9 @@ export function withRatio(
   spec: MachineSpec,
   ratio: Ratio,
   headroom: Headroom,
-  footprintBytes: Bytes,
+  need: MemoryNeed,
 ): MachineSpec {
+  const { footprintBytes } = need;
   const { fast, slow } = tierNodes(spec);
   const place = `${spec.name} ${formatRatio(ratio)}`;
   if (slow.length === 0 || fast.length === 0) {
@@ -81,12 +91,12 @@ export function withRatio(
     );
   }
   const resized = withTotal(spec, fast, bytes);
-  return withTotal(resized, slow, ampleBytes(footprintBytes));
+  return withTotal(resized, slow, ampleBytes(need));
 }
 
 /** The machine on which nothing has to leave fast memory: every fast node holds all of it. */
-export function allFast(spec: MachineSpec, footprintBytes: Bytes): MachineSpec {
-  const ample = ampleBytes(footprintBytes);
+export function allFast(spec: MachineSpec, need: MemoryNeed): MachineSpec {
+  const ample = ampleBytes(need);
   const { fast, slow } = tierNodes(spec);
   let resized = spec;
   for (const nid of fast) resized = withNodeSize(resized, nid, ample);

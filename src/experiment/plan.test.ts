@@ -1,9 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import {
-  FOOTPRINT_PAGES,
-  fabricateExperiment,
-  fabricateMachine,
-} from '../../test/experiment/fabricate.ts';
+import { fabricateExperiment, fabricateMachine, NEED } from '../../test/experiment/fabricate.ts';
 import { PAGE_SIZE } from '../base/units.ts';
 import { type MachineSpec, nodeManagedBytes } from '../hw/index.ts';
 import type { Experiment } from './experiment.ts';
@@ -15,11 +11,12 @@ beforeAll(async () => {
   machine = await fabricateMachine();
 });
 
-function planOf(fields: Partial<Experiment>, footprintPages = FOOTPRINT_PAGES) {
+function planOf(fields: Partial<Experiment>, footprintBytes = NEED.footprintBytes) {
   const experiment = fabricateExperiment(fields);
   return planRuns(experiment, {
     machines: experiment.machines.map(() => machine),
-    footprintPages: experiment.workloads.map(() => footprintPages),
+    needs: experiment.workloads.map(() => ({ ...NEED, footprintBytes })),
+    memoryParallelism: [null, 1],
   });
 }
 
@@ -64,10 +61,10 @@ describe('planRuns', () => {
   it('gives each run the machine of its ratio, and the all-DRAM run one with room', () => {
     const plan = planOf({});
     const dram = (run: number) => nodeManagedBytes(plan.runs[run]!.spec!.machine.nodes[0]!);
-    const footprintBytes = FOOTPRINT_PAGES * PAGE_SIZE;
+    const { footprintBytes } = NEED;
     expect(dram(plan.groups[0]!.runs[0]![0]!)).toBe(footprintBytes / 3);
     expect(dram(plan.groups[1]!.runs[0]![0]!)).toBe(footprintBytes / 9);
-    expect(dram(plan.groups[0]!.baseline[0]!)).toBe(ampleBytes(footprintBytes));
+    expect(dram(plan.groups[0]!.baseline[0]!)).toBe(ampleBytes(NEED));
     expect(plan.runs[0]!.spec!.policy).toEqual({ name: 'first-touch', params: {} });
   });
 
@@ -78,8 +75,16 @@ describe('planRuns', () => {
     expect(plan.runs[plan.groups[0]!.runs[0]![0]!]!.spec!.machine).toBe(machine);
   });
 
+  it('gives a workload its own memory parallelism, in every run', () => {
+    const { runs } = planOf({});
+    for (const { workload, spec } of runs) {
+      const own = workload === 1 ? 1 : machine.costs.memoryParallelism;
+      expect(spec!.machine.costs.memoryParallelism).toBe(own);
+    }
+  });
+
   it('keeps a run that cannot be made, with the reason; its all-DRAM run goes on', () => {
-    const plan = planOf({}, 8000);
+    const plan = planOf({}, 8000 * PAGE_SIZE);
     const [wide, narrow] = plan.groups;
     expect(plan.runs[wide!.runs[0]![0]!]!.problem).toBe('');
     const run = plan.runs[narrow!.runs[0]![0]!]!;

@@ -10,10 +10,9 @@
  * this order, whichever run is done first.
  */
 import { UserError } from '../base/assert.ts';
-import { PAGE_SIZE } from '../base/units.ts';
 import type { MachineSpec } from '../hw/index.ts';
 import type { Experiment, MachineChoice } from './experiment.ts';
-import { allFast, withRatio } from './machineSizing.ts';
+import { allFast, type MemoryNeed, withRatio } from './machineSizing.ts';
 import type { PolicyChoice, RunSpec } from './runTypes.ts';
 
 /** What the all-DRAM run does: pages stay where they are first touched, and there is room. */
@@ -51,8 +50,13 @@ export interface Plan {
 export interface PlanInputs {
   /** The machine of each choice as its file has it, by index of experiment.machines. */
   readonly machines: readonly MachineSpec[];
-  /** Distinct pages that each workload touches, by index of experiment.workloads. */
-  readonly footprintPages: readonly number[];
+  /** What each workload takes at most, by index of experiment.workloads. */
+  readonly needs: readonly MemoryNeed[];
+  /**
+   * Misses a core can have in flight, by index of experiment.workloads; null = as the machine has
+   * it. A chase of pointers has one, on whichever machine.
+   */
+  readonly memoryParallelism: readonly (number | null)[];
 }
 
 /** All runs of `experiment`, in the order of their results. */
@@ -93,11 +97,7 @@ class Planner {
 
   #sized({ ratio, headroom }: MachineChoice, workload: number, machine: number): MachineSpec {
     const base = this.#inputs.machines[machine]!;
-    return ratio === null ? base : withRatio(base, ratio, headroom, this.#footprintBytes(workload));
-  }
-
-  #footprintBytes(workload: number): number {
-    return this.#inputs.footprintPages[workload]! * PAGE_SIZE;
+    return ratio === null ? base : withRatio(base, ratio, headroom, this.#inputs.needs[workload]!);
   }
 
   #baselineOf(workload: number, machine: number): readonly number[] {
@@ -105,7 +105,7 @@ class Planner {
     const known = this.#baselines.get(key);
     if (known !== undefined) return known;
     const base = this.#inputs.machines[machine]!;
-    const sized = sizedAs(() => allFast(base, this.#footprintBytes(workload)));
+    const sized = sizedAs(() => allFast(base, this.#inputs.needs[workload]!));
     const runs = this.#addRuns(workload, machine, BASELINE, BASELINE_POLICY, sized);
     this.#baselines.set(key, runs);
     return runs;
@@ -119,13 +119,14 @@ class Planner {
     sized: Sized,
   ): number[] {
     const { seeds, workloads, seriesPoints } = this.#experiment;
+    const parallelism = this.#inputs.memoryParallelism[workload] ?? null;
     return seeds.map((seed) => {
       const { spec: machineSpec, problem } = sized;
       const spec =
         machineSpec === null
           ? null
           : {
-              machine: machineSpec,
+              machine: withParallelism(machineSpec, parallelism),
               policy: choice,
               workload: workloads[workload]!,
               seed,
@@ -135,6 +136,11 @@ class Planner {
       return this.runs.length - 1;
     });
   }
+}
+
+function withParallelism(spec: MachineSpec, parallelism: number | null): MachineSpec {
+  if (parallelism === null) return spec;
+  return { ...spec, costs: { ...spec.costs, memoryParallelism: parallelism } };
 }
 
 /** The machine, or what the user must be told about it. */

@@ -13,4 +13,4 @@ export type {
   SeriesResult,
   TimeSplit,
   WorkloadSpec,
-} from '../sim/runResult.ts';
+} from '../sim/index.ts';

@@ -15,10 +15,12 @@ import {
   type PolicyRecord,
   type RunFailure,
   type RunRecord,
+  runLabel,
   type TraceProvenance,
   type WorkloadRecord,
 } from './comparison.ts';
 import { type Experiment, formatRatio, type MachineChoice } from './experiment.ts';
+import { formatShare } from './format.ts';
 import { pictureOf, tierNames } from './machinePicture.ts';
 import type { Plan, PlannedGroup } from './plan.ts';
 import type { RunResult } from './runTypes.ts';
@@ -64,6 +66,7 @@ export function summarise(inputs: SummaryInputs): Comparison {
     name: experiment.name,
     question: experiment.question,
     verdict: '',
+    warnings: [],
     command,
     seeds: experiment.seeds,
     machines: machineRecords(experiment, inputs.machines),
@@ -72,7 +75,23 @@ export function summarise(inputs: SummaryInputs): Comparison {
     groups: plan.groups.map((group) => groupRecord(group, runs, policies)),
     runs,
   };
-  return { ...unsaid, verdict: verdictOf(unsaid) };
+  return { ...unsaid, verdict: verdictOf(unsaid), warnings: warningsOf(unsaid) };
+}
+
+/** Of its accesses an all-DRAM run may make as many to slow memory without being called wrong. */
+const SLOW_SHARE_MAX = 0.0005;
+
+/** An all-DRAM run that met slow memory is none: everything measured against it looks too good. */
+function warningsOf(comparison: Comparison): string[] {
+  return comparison.runs.flatMap((run) => {
+    if (run.policy >= 0 || run.result === null) return [];
+    const share = 1 - run.result.toptierHitRatio;
+    if (share <= SLOW_SHARE_MAX) return [];
+    const who = runLabel(comparison, run);
+    return [
+      `${who}: ${formatShare(share)} of the accesses went to slow memory: slowdowns too small`,
+    ];
+  });
 }
 
 function policyRecords(experiment: Experiment, catalogue: Catalogue): PolicyRecord[] {

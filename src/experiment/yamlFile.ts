@@ -2,12 +2,13 @@
  * The reader of YAML texts under a schema that machine files use: experiment files tell mistakes in
  * the same way. It loads yaml and zod, so only files that are themselves loaded late import this.
  */
-export {
-  closedObject,
-  closestWord,
-  type FieldPath,
-  type FileProblem,
-  throwProblems,
-  withRemedy,
-  YamlFile,
-} from '../hw/yamlReader.ts';
+import { machineFileReader } from '../hw/index.ts';
+
+export const { closedObject, closestWord, throwProblems, withRemedy, YamlFile } =
+  await machineFileReader();
+
+/** Where a field stands: keys and indices from the top of the file. */
+export type FieldPath = readonly (string | number)[];
+
+/** One thing wrong with a file, at one place. */
+export type FileProblem = Parameters<typeof throwProblems>[0][number];

@@ -35,6 +35,7 @@ interface Card {
   readonly label: string;
   readonly slowdown: string;
   readonly isBest: boolean;
+  readonly isOracle: boolean;
   readonly result: RunResult;
   readonly series: SeriesResult;
 }
@@ -72,9 +73,9 @@ function cardsOf(comparison: Comparison, group: GroupRecord): Card[] {
   return group.outcomes.flatMap(({ policy, representative, slowdown, isBest }) => {
     const result = comparison.runs[representative]?.result ?? null;
     if (result === null || result.series === null) return [];
-    const { label } = comparison.policies[policy]!;
+    const { label, isOracle } = comparison.policies[policy]!;
     const text = slowdown === null ? '' : formatSlowdown(slowdown.median);
-    return [{ label, slowdown: text, isBest, result, series: result.series }];
+    return [{ label, slowdown: text, isBest, isOracle, result, series: result.series }];
   });
 }
 
@@ -84,10 +85,16 @@ function scalesOf(cards: readonly Card[]): Scales {
     lastNs: largest(({ result }) => result.time.totalNs),
     residentBytes: largest(({ series }) => largestSum(series.residentPages)) * PAGE_SIZE,
     traffic: largest(({ series }) => perSecond(largestSum(series.trafficBytes), series)),
-    migrated: largest(({ series }) => {
-      return perSecond(Math.max(...series.promotedPages, ...series.demotedPages), series);
-    }),
+    migrated: migrationScale(cards),
   };
+}
+
+/** An oracle migrates for nothing, as much as it likes: its bursts would hide all others. */
+function migrationScale(cards: readonly Card[]): number {
+  const rate = ({ series }: Card) =>
+    perSecond(Math.max(...series.promotedPages, ...series.demotedPages), series);
+  const competing = Math.max(0, ...cards.filter(({ isOracle }) => !isOracle).map(rate));
+  return competing > 0 ? competing : Math.max(1e-9, ...cards.map(rate));
 }
 
 function perSecond(value: number, { intervalNs }: SeriesResult): number {
@@ -206,7 +213,7 @@ function migrations(card: Card, scales: Scales, width: string): Markup {
   const half = HEIGHT / 2;
   const columns = (values: readonly number[], isUp: boolean) =>
     values.flatMap((value, x) => {
-      const height = Math.round((half * value) / max);
+      const height = Math.min(half, Math.round((half * value) / max));
       if (height === 0) return [];
       const place = { x, y: isUp ? half - height : half, width: 1, height };
       return [element('rect', { class: isUp ? 'p-fast' : 'p-slow', ...place })];

@@ -75,22 +75,24 @@ function quoted(argument: string): string {
   return /^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", `'\\''`)}'`;
 }
 
-/** Failed runs, for the top of the report, each reason once; nothing when there are none. */
+/** Failed runs, each reason once, and warnings, for the top of the report. */
 export function failures(comparison: Comparison): Markup {
   const failed = failedRuns(comparison);
-  if (failed.length === 0) return html``;
+  const { warnings, runs } = comparison;
+  if (failed.length === 0 && warnings.length === 0) return html``;
+  const title = failed.length === 0 ? 'Beware' : `${failed.length} of ${runs.length} runs failed`;
   const byReason = new Map<string, string[]>();
   for (const run of failed) {
     const reason = run.failure!.message;
     byReason.set(reason, [...(byReason.get(reason) ?? []), runLabel(comparison, run)]);
   }
   const items = [...byReason].map(
-    ([reason, runs]) => html`<li>${reason}<span class="sub">${runs.join(' · ')}</span></li>
+    ([reason, who]) => html`<li>${reason}<span class="sub">${who.join(' · ')}</span></li>
 `,
   );
-  return html`<section class="warning" aria-label="Failed runs">
-<h2>${failed.length} of ${comparison.runs.length} runs failed</h2>
-<ul>${items}</ul></section>`;
+  return html`<section class="warning" aria-label="Failed runs and warnings">
+<h2>${title}</h2>
+<ul>${items}${warnings.map((warning) => html`<li>${warning}</li>`)}</ul></section>`;
 }
 
 /** What runs have to say, each text once with the runs that say it. */

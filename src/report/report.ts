@@ -60,10 +60,11 @@ Modelled times, not measured ones.</p></footer>
   return `<!doctype html>\n${page.text}`;
 }
 
-/** The verdict, with names of machines kept on one line. */
+/** The verdict, with names of machines, and numbers with their signs, kept on one line. */
 function unbroken({ verdict, machines }: Comparison): string {
   const glued = (label: string) => label.replaceAll(' ', '\u00a0');
-  return machines.reduce((text, { label }) => text.replaceAll(label, glued(label)), verdict);
+  const text = verdict.replace(/(\d) %/g, '$1\u00a0%');
+  return machines.reduce((whole, { label }) => whole.replaceAll(label, glued(label)), text);
 }
 
 function workloadSection(comparison: Comparison, workload: number): Markup {
@@ -73,12 +74,18 @@ function workloadSection(comparison: Comparison, workload: number): Markup {
     return candidate.workload === workload && candidate.result !== null;
   });
   const accesses = run === undefined ? '' : `, ${formatWhole(run.result!.accesses)} accesses`;
+  const held = run === undefined ? '' : `, holds ${formatBytes(heldBytes(run.result!))} at most`;
   const program =
     trace === null ? 'synthetic' : trace.program.slice(trace.program.lastIndexOf('/') + 1);
   return html`<section class="workload"><h2>${name}</h2>
-<p class="muted">${program}, touches ${formatBytes(footprintPages * PAGE_SIZE)}${accesses}</p>
+<p class="muted">${program}, touches ${formatBytes(footprintPages * PAGE_SIZE)}${held}${accesses}</p>
 ${groups.map((group) => groupSection(comparison, group))}
 </section>`;
+}
+
+/** Memory that the program holds at a time can be less than what it ever touches. */
+function heldBytes({ nodes }: RunResult): number {
+  return nodes.reduce((sum, node) => sum + node.residentPagesMax, 0) * PAGE_SIZE;
 }
 
 function groupSection(comparison: Comparison, group: GroupRecord): Markup {

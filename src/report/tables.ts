@@ -110,7 +110,7 @@ function migrationTable(rows: readonly Row[]): Markup {
   const columns = [
     ...pages('promoted', ({ migration }) => migration.promotedPages),
     ...pages('demoted', ({ migration }) => migration.demotedPages),
-    ...pages('other migrations', ({ migration }) => migration.movedPages),
+    ...pages('within a tier', withinTier),
     ...pages('swapped out', ({ migration }) => migration.swappedOutPages),
     ...pages('swapped in', ({ migration }) => migration.swappedInPages),
     ...pages('ping-pong', ({ migration }) => migration.pingPongPages),
@@ -122,6 +122,12 @@ function migrationTable(rows: readonly Row[]): Markup {
   ];
   if (columns.length === 0) return html`<p class="muted">No policy migrated a page.</p>`;
   return table('Migrations, in pages of 4 KiB', rows, columns);
+}
+
+/** Migrations that neither promote nor demote. */
+function withinTier({ migration }: RunResult): number {
+  const { movedPages, promotedPages, demotedPages } = migration;
+  return Math.max(0, movedPages - promotedPages - demotedPages);
 }
 
 function causesOf({ migration }: RunResult): string[] {

@@ -8,6 +8,7 @@ import {
   type Catalogue,
   type Comparison,
   type Experiment,
+  type MemoryNeed,
   NO_HEADROOM,
   type Plan,
   planRuns,
@@ -100,6 +101,7 @@ export const PROVENANCE: TraceProvenance = {
 };
 
 export const FOOTPRINT_PAGES = 90_000;
+export const NEED: MemoryNeed = { footprintBytes: FOOTPRINT_PAGES * PAGE_SIZE, fileBytes: 0 };
 
 /** Slowdowns by policy name for the ratio 1:2; the others grow with the slow share. */
 export type Slowdowns = Readonly<Record<string, number>>;
@@ -124,8 +126,11 @@ export async function fabricateComparison(options: FabricateOptions = {}): Promi
   const experiment = fabricateExperiment(options.experiment);
   const machine = options.machine ?? (await fabricateMachine());
   const machines = experiment.machines.map(() => machine);
-  const footprintPages = experiment.workloads.map(() => FOOTPRINT_PAGES);
-  const plan = planRuns(experiment, { machines, footprintPages });
+  const plan = planRuns(experiment, {
+    machines,
+    needs: experiment.workloads.map(() => NEED),
+    memoryParallelism: experiment.workloads.map(() => null),
+  });
   const slowdown = options.slowdown ?? defaultSlowdown;
   return summarise({
     experiment,
@@ -239,13 +244,14 @@ function nodesOf(spec: RunSpec, resident: number, promoted: number, demoted: num
 
 function migrationOf(isMigrating: boolean, random: RandomStream) {
   const promotedPages = isMigrating ? 20_000 + random.below(60_000) : 0;
+  const demotedPages = isMigrating ? promotedPages - random.below(2000) : 0;
   const failures: Record<string, number> = isMigrating
     ? { 'no-destination-memory': 1200 + random.below(900), 'folio-locked': 34, pinned: 0 }
     : {};
   return {
     promotedPages,
-    demotedPages: isMigrating ? promotedPages - random.below(2000) : 0,
-    movedPages: 0,
+    demotedPages,
+    movedPages: promotedPages + demotedPages,
     swappedOutPages: 0,
     swappedInPages: 0,
     failures,

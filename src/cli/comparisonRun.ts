@@ -1,0 +1,185 @@
+/**
+ * What `hetmem run`, `compare` and `start` share: options, the runs with their progress line, and
+ * where results go. Result files are opened before the first run, so that a name that cannot be
+ * written is said then, and appear when everything is in them.
+ *
+ * ^C ends the process with 130; finished runs are in the journal, and --resume goes on with them.
+ */
+import { existsSync, mkdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { UserError } from '../base/assert.ts';
+import type { Comparison, Experiment } from '../experiment/index.ts';
+import type { ExperimentProgress, Library } from '../runner/index.ts';
+import { EXIT_BAD_INPUT, EXIT_BUG } from './failure.ts';
+import { onCleanUp } from './interrupt.ts';
+import { OutputFile } from './outputFile.ts';
+import { packageRoot, packageVersion } from './packageRoot.ts';
+import { Progress } from './progress.ts';
+
+/** Journals of experiments that are not finished. */
+const JOURNAL_FOLDER = 'results';
+
+export interface ComparisonFlags {
+  readonly out?: string;
+  readonly html?: string;
+  readonly json?: boolean;
+  readonly jobs?: string;
+  readonly resume?: boolean;
+  readonly force?: boolean;
+}
+
+/** Adds the options that say what becomes of results. */
+export function withComparisonOptions(command: Command): Command {
+  return command
+    .option('-o, --out <file>', 'write the whole result as JSON (hetmem report draws it)')
+    .option('--html <file>', 'write a report with pictures')
+    .option('--json', 'print the whole result as JSON instead of tables')
+    .option('-j, --jobs <n>', 'runs at a time (default: one a core)')
+    .option('--resume', 'go on where an interrupted run of this experiment was')
+    .option('--force', 'replace files that exist');
+}
+
+/** The shipped machines, traces and registries; paths are relative to `baseFolder`. */
+export async function packageLibrary(baseFolder: string): Promise<Library> {
+  const { openLibrary } = await import('../runner/index.ts');
+  const { machineNames, readMachine } = await import('./machineFiles.ts');
+  return openLibrary({
+    machineNames: machineNames(),
+    readMachine,
+    traceFolder: join(packageRoot(), 'traces'),
+    baseFolder,
+    version: packageVersion(),
+  });
+}
+
+/** Does the runs, writes what was asked for, prints tables or JSON, and sets the exit code. */
+export async function compareAndReport(
+  experiment: Experiment,
+  library: Library,
+  command: string,
+  flags: ComparisonFlags,
+): Promise<Comparison> {
+  const outputs = openOutputs(flags);
+  try {
+    const comparison = await runAll(experiment, library, command, flags);
+    if (flags.out !== undefined) outputs.out!.write(`${JSON.stringify(comparison)}\n`);
+    if (flags.html !== undefined) {
+      const { renderReport } = await import('../report/index.ts');
+      outputs.html!.write(renderReport(comparison));
+    }
+    for (const output of Object.values(outputs)) output?.commit();
+    await print(comparison, flags);
+    process.exitCode = exitCodeOf(comparison);
+    return comparison;
+  } catch (error) {
+    for (const output of Object.values(outputs)) output?.discard();
+    throw error;
+  }
+}
+
+function openOutputs({ out, html, force = false }: ComparisonFlags) {
+  const outFile = out === undefined ? null : new OutputFile(out, { force });
+  try {
+    return { out: outFile, html: html === undefined ? null : new OutputFile(html, { force }) };
+  } catch (error) {
+    outFile?.discard();
+    throw error;
+  }
+}
+
+async function runAll(
+  experiment: Experiment,
+  library: Library,
+  command: string,
+  flags: ComparisonFlags,
+): Promise<Comparison> {
+  const { Journal, runExperiment } = await import('../runner/index.ts');
+  const path = join(JOURNAL_FOLDER, `${experiment.name}.journal`);
+  const journal = openJournal(path, flags.resume === true, Journal);
+  const progress = new Progress('running');
+  let done = 0;
+  const forget = onCleanUp(() => {
+    progress.clear();
+    journal.close();
+    if (done > 0) say(`stopped; --resume goes on after the ${done} finished runs (${path})`);
+  });
+  const onProgress = (state: ExperimentProgress) => {
+    done = state.runsDone;
+    progress.update(state.accessesDone, state.accesses, `${done} of ${state.runs} runs`);
+  };
+  try {
+    const jobs = jobsOf(flags.jobs);
+    const comparison = await runExperiment(experiment, {
+      library,
+      jobs,
+      journal,
+      command,
+      onProgress,
+    });
+    journal.remove();
+    return comparison;
+  } finally {
+    progress.clear();
+    forget();
+  }
+}
+
+type JournalClass = typeof import('../runner/index.ts').Journal;
+
+function openJournal(path: string, isResuming: boolean, Journal: JournalClass) {
+  const isThere = existsSync(path);
+  if (!isResuming) {
+    if (isThere) say(`${path} of an interrupted run is kept as ${path}.old; --resume would use it`);
+    return Journal.start(path);
+  }
+  if (!isThere) say(`there is no ${path} to go on with; starting from the beginning`);
+  const journal = Journal.resume(path);
+  if (isThere) say(`${journal.finished.size} finished runs found in ${path}`);
+  return journal;
+}
+
+async function print(comparison: Comparison, flags: ComparisonFlags): Promise<void> {
+  if (flags.json === true) {
+    process.stdout.write(`${JSON.stringify(comparison)}\n`);
+  } else {
+    const { comparisonText, terminalWidth } = await import('./comparisonTable.ts');
+    process.stdout.write(comparisonText(comparison, terminalWidth()));
+  }
+  if (flags.out !== undefined) say(`result: ${flags.out}`);
+  if (flags.html !== undefined) say(`report: ${flags.html}`);
+}
+
+/** Failed runs make the command fail: with the code of the worst of them. */
+export function exitCodeOf(comparison: Comparison): number {
+  const kinds = comparison.runs.map(({ failure }) => failure?.kind);
+  if (kinds.some((kind) => kind === 'bug' || kind === 'crash')) return EXIT_BUG;
+  return kinds.includes('input') ? EXIT_BAD_INPUT : 0;
+}
+
+function jobsOf(text: string | undefined): number {
+  if (text === undefined) return availableParallelism();
+  const jobs = Number(text);
+  if (Number.isInteger(jobs) && jobs >= 1 && jobs <= 1024) return jobs;
+  throw new UserError(`--jobs ${text}`, 'is no number of runs', 'a whole number from 1 on');
+}
+
+/** Makes the folder of a result of ours (reports/), unless it is there. */
+export function ensureFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new UserError(folder, `cannot be made: ${reason}`, 'run in a folder you may write to');
+  }
+}
+
+function say(text: string): void {
+  process.stderr.write(`hetmem: ${text}\n`);
+}
+
+/** A word as one types it in a shell. */
+export function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}

@@ -1,0 +1,167 @@
+/**
+ * A comparison on the terminal: a table for each workload and machine, failed runs, warnings and
+ * the verdict. The best policy of each table is marked by a word and, where there is colour, by it.
+ *
+ * On a terminal that is too narrow the least important columns are left out; a file or a pipe gets
+ * all of them.
+ */
+import {
+  type Comparison,
+  failedRuns,
+  formatBytes,
+  formatCount,
+  formatNs,
+  formatSlowdown,
+  type GroupRecord,
+  groupLabel,
+  type PolicyOutcome,
+  type RunResult,
+  runLabel,
+} from '../experiment/index.ts';
+import { paint } from './paint.ts';
+import { type Column, formatTable } from './table.ts';
+
+interface TableColumn extends Column {
+  /** The higher, the sooner it is left out. */
+  readonly rank: number;
+  readonly cell: (outcome: PolicyOutcome, result: RunResult | null) => string;
+}
+
+/** Everything that is printed for people. */
+export function comparisonText(comparison: Comparison, widthMax: number): string {
+  const parts = comparison.groups.map((group) => groupText(comparison, group, widthMax));
+  const failed = failedRuns(comparison);
+  if (failed.length > 0) {
+    const lines = failed.map((run) => `  ${runLabel(comparison, run)}: ${run.failure!.message}`);
+    parts.push(`${paint('red', 'Failed:')}\n${lines.join('\n')}\n`);
+  }
+  for (const warning of comparison.warnings)
+    parts.push(`${paint('yellow', 'Beware:')} ${warning}\n`);
+  parts.push(`${paint('bold', comparison.verdict)}\n`);
+  return parts.join('\n');
+}
+
+function groupText(comparison: Comparison, group: GroupRecord, widthMax: number): string {
+  const { runs, policies, seeds } = comparison;
+  const results = group.outcomes.map(({ representative }) => runs[representative]?.result ?? null);
+  const sample = results.find((result) => result !== null) ?? null;
+  const nameOf = (outcome: PolicyOutcome) => policies[outcome.policy]!.label;
+  const columns = columnsOf(sample, nameOf, seeds.length > 1);
+  const baseline = group.baselineNs === null ? 'failed' : formatNs(group.baselineNs.median);
+  const heading = paint('bold', groupLabel(comparison, group));
+  const sizes = sample === null ? '' : `, ${sizesOf(sample)}`;
+  const build = (shown: readonly TableColumn[]) =>
+    formatTable(
+      shown,
+      group.outcomes.map((outcome, i) => {
+        const cells = shown.map(({ cell }) => cell(outcome, results[i]!));
+        return outcome.isBest ? cells.map((cell) => paint(['bold', 'green'], cell)) : cells;
+      }),
+    );
+  return `${heading}${sizes}; all-DRAM takes ${baseline}\n${fitted(columns, build, widthMax)}`;
+}
+
+/** The table with as many columns as fit. */
+function fitted(
+  columns: readonly TableColumn[],
+  build: (shown: readonly TableColumn[]) => string,
+  widthMax: number,
+): string {
+  let shown = columns;
+  for (;;) {
+    const text = build(shown);
+    // The rule below the titles is as wide as the table.
+    const width = text.split('\n')[1]?.length ?? 0;
+    if (width <= widthMax || shown.length <= 2) return text;
+    const least = Math.max(...shown.map(({ rank }) => rank));
+    shown = shown.filter(({ rank }) => rank < least);
+  }
+}
+
+function columnsOf(
+  sample: RunResult | null,
+  nameOf: (outcome: PolicyOutcome) => string,
+  hasSeeds: boolean,
+): TableColumn[] {
+  const tier = (isToptier: boolean) => tierName(sample, isToptier);
+  const share = (title: string, rank: number, of: (result: RunResult) => number): TableColumn =>
+    column(title, rank, (result) => percent(of(result) / result.time.totalNs));
+  const pages = (title: string, rank: number, of: (result: RunResult) => number): TableColumn =>
+    column(title, rank, (result) => formatCount(of(result)));
+  return [
+    { title: 'policy', rank: 0, align: 'left', cell: nameOf },
+    {
+      title: 'slowdown',
+      rank: 0,
+      align: 'right',
+      cell: ({ slowdown }) => (slowdown === null ? 'failed' : formatSlowdown(slowdown.median)),
+    },
+    { title: '', rank: 0, align: 'left', cell: ({ isBest }) => (isBest ? 'best' : '') },
+    ...(hasSeeds ? [rangeColumn()] : []),
+    share('compute', 2, ({ time }) => time.computeNs),
+    share(tier(true), 2, (result) => stallNs(result, true)),
+    share(tier(false), 2, (result) => stallNs(result, false)),
+    share('faults', 3, ({ time }) => time.faultNs),
+    share('migr.', 2, ({ time }) => time.migrationNs),
+    share('obs.', 4, ({ time }) => time.observationNs),
+    column('hits', 1, ({ toptierHitRatio }) => percent(toptierHitRatio)),
+    pages('promoted', 1, ({ migration }) => migration.promotedPages),
+    pages('demoted', 1, ({ migration }) => migration.demotedPages),
+    pages('ping-pong', 4, ({ migration }) => migration.pingPongPages),
+    pages('failed', 3, ({ migration }) => sumOf(migration.failures)),
+    column('migr. traffic', 6, (result) => formatBytes(migrationBytes(result))),
+    column('heat', 5, ({ heat }) => (heat === null ? '–' : percent(heat.precision))),
+  ];
+}
+
+function column(title: string, rank: number, text: (result: RunResult) => string): TableColumn {
+  const cell = (_: PolicyOutcome, result: RunResult | null) =>
+    result === null ? '' : text(result);
+  return { title, rank, align: 'right', cell };
+}
+
+function rangeColumn(): TableColumn {
+  const cell = ({ slowdown }: PolicyOutcome) =>
+    slowdown === null ? '' : `${slowdown.min.toFixed(2)}–${slowdown.max.toFixed(2)}`;
+  return { title: 'min–max', rank: 1, align: 'right', cell };
+}
+
+/** Whole percent; what is there but rounds to nothing is said. */
+function percent(share: number): string {
+  if (!Number.isFinite(share) || share === 0) return '–';
+  return share < 0.005 ? '<1%' : `${Math.round(100 * share)}%`;
+}
+
+function stallNs({ time, nodes }: RunResult, isToptier: boolean): number {
+  return nodes.reduce((sum, node) => {
+    return node.isToptier === isToptier ? sum + (time.stallNs[node.nid] ?? 0) : sum;
+  }, 0);
+}
+
+function migrationBytes({ nodes }: RunResult): number {
+  return nodes.reduce((sum, node) => sum + node.migrationWriteBytes, 0);
+}
+
+function tierName(result: RunResult | null, isToptier: boolean): string {
+  const nodes = result?.nodes.filter((node) => node.isToptier === isToptier) ?? [];
+  const kinds = new Set(nodes.map(({ kind }) => kind.toUpperCase()));
+  return [...kinds].join('+') || (isToptier ? 'fast' : 'slow');
+}
+
+function sizesOf({ nodes }: RunResult): string {
+  const sizes = new Map<string, number>();
+  for (const { kind, capacityBytes } of nodes) {
+    sizes.set(kind, (sizes.get(kind) ?? 0) + capacityBytes);
+  }
+  const texts = [...sizes].map(([kind, bytes]) => `${formatBytes(bytes)} ${kind.toUpperCase()}`);
+  return texts.join(' + ');
+}
+
+function sumOf(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((sum, count) => sum + count, 0);
+}
+
+/** Columns of the terminal; a file has no edge. */
+export function terminalWidth(stream: NodeJS.WriteStream = process.stdout): number {
+  return stream.isTTY === true ? stream.columns || 80 : Number.POSITIVE_INFINITY;
+}

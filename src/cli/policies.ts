@@ -1,0 +1,88 @@
+/**
+ * `hetmem policies`: the policies and the synthetic workloads that experiments may name, and the
+ * knobs of each.
+ */
+import type { Command } from 'commander';
+import { UserError } from '../base/assert.ts';
+import type { KnownGenerator, KnownPolicy } from '../experiment/index.ts';
+import type { Knob } from '../policy/index.ts';
+import { paint } from './paint.ts';
+import { formatTable } from './table.ts';
+
+const EXAMPLES = `
+Examples:
+  hetmem policies
+  hetmem policies hemem
+  hetmem compare redis --policy hemem:samplePeriod=200`;
+
+interface Flags {
+  readonly json?: boolean;
+}
+
+type Entry = KnownPolicy | KnownGenerator;
+
+export function describe(program: Command): void {
+  program
+    .command('policies')
+    .description('policies and synthetic workloads, with their knobs')
+    .argument('[name]', 'one of them, with its knobs')
+    .option('--json', 'print JSON')
+    .addHelpText('after', EXAMPLES)
+    .action(policies);
+}
+
+async function policies(name: string | undefined, flags: Flags): Promise<void> {
+  const { registries } = await import('../runner/index.ts');
+  const known = registries();
+  const print = (text: string) => void process.stdout.write(text);
+  if (name === undefined) {
+    if (flags.json === true) print(`${JSON.stringify(known, null, 2)}\n`);
+    else print(listText(known.policies, known.generators));
+    return;
+  }
+  const entry = await entryOf(name, [...known.policies, ...known.generators]);
+  print(flags.json === true ? `${JSON.stringify(entry, null, 2)}\n` : entryText(entry));
+}
+
+async function entryOf(name: string, entries: readonly Entry[]): Promise<Entry> {
+  const entry = entries.find((candidate) => candidate.name === name);
+  if (entry !== undefined) return entry;
+  const { closestWord } = await (await import('../hw/index.ts')).machineFileReader();
+  const near = closestWord(
+    name,
+    entries.map((candidate) => candidate.name),
+  );
+  const remedy = near === undefined ? 'hetmem policies lists them' : `did you mean ${near}?`;
+  throw new UserError(name, 'no policy and no synthetic workload', remedy);
+}
+
+function listText(known: readonly KnownPolicy[], generators: readonly KnownGenerator[]): string {
+  const columns = [{ title: 'name' }, { title: 'what it does' }];
+  const rows = (entries: readonly Entry[]) => entries.map(({ name, purpose }) => [name, purpose]);
+  return [
+    paint('bold', 'Policies'),
+    formatTable(columns, rows(known)),
+    paint('bold', 'Synthetic workloads'),
+    formatTable(columns, rows(generators)),
+    'hetmem policies NAME lists the knobs of one.\n',
+  ].join('\n');
+}
+
+function entryText({ name, purpose, knobs }: Entry): string {
+  const head = `${paint('bold', name)}: ${purpose}\n`;
+  if (knobs.length === 0) return `${head}It has no knobs.\n`;
+  const columns = [
+    { title: 'knob' },
+    { title: 'default', align: 'right' as const },
+    { title: 'values' },
+    { title: 'what it sets' },
+  ];
+  const rows = knobs.map((knob) => [knob.name, String(knob.default), valuesOf(knob), knob.doc]);
+  return `${head}\n${formatTable(columns, rows)}`;
+}
+
+function valuesOf(knob: Knob): string {
+  if (knob.kind === 'boolean') return 'true, false';
+  if (knob.kind === 'choice') return knob.choices.join(', ');
+  return `${knob.min} to ${knob.max}${knob.unit === '' ? '' : ` ${knob.unit}`}`;
+}

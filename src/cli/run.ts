@@ -1,0 +1,90 @@
+/**
+ * `hetmem run EXPERIMENT.yaml`: machines × policies × workloads × seeds, as docs/reports.md
+ * describes the file.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Command } from 'commander';
+import { UserError } from '../base/assert.ts';
+import type { Experiment } from '../experiment/index.ts';
+import type { Library } from '../runner/index.ts';
+import {
+  type ComparisonFlags,
+  compareAndReport,
+  packageLibrary,
+  shellWord,
+  withComparisonOptions,
+} from './comparisonRun.ts';
+import { packageRoot } from './packageRoot.ts';
+
+const EXAMPLES = `
+The experiment is a YAML file or the name of a shipped one (experiments/); its paths are relative to
+itself. A run that fails is reported and the others go on; the exit code is then 2 (input) or 70.
+
+Examples:
+  hetmem run experiments/start.yaml --html start.html
+  hetmem run sweep.yaml --out sweep.json --jobs 8
+  hetmem run --schema > experiment.schema.json`;
+
+interface Flags extends ComparisonFlags {
+  readonly schema?: boolean;
+}
+
+export function describe(program: Command): void {
+  const command = program
+    .command('run')
+    .description('do an experiment: machines × policies × workloads, and compare')
+    .argument('[experiment]', 'an experiment file');
+  withComparisonOptions(command)
+    .option('--schema', 'print the JSON Schema of experiment files, for editors')
+    .addHelpText('after', EXAMPLES)
+    .action(run);
+}
+
+async function run(experiment: string | undefined, flags: Flags): Promise<void> {
+  if (flags.schema === true) return printSchema();
+  if (experiment === undefined) {
+    throw new UserError('hetmem run', 'no experiment is named', 'hetmem run EXPERIMENT.yaml');
+  }
+  const { library, parsed } = await openExperiment(experiment);
+  await compareAndReport(parsed, library, `hetmem run ${shellWord(experiment)}`, flags);
+}
+
+async function printSchema(): Promise<void> {
+  const { experimentFileReader } = await import('../experiment/index.ts');
+  const { experimentJsonSchema } = await experimentFileReader();
+  process.stdout.write(`${JSON.stringify(experimentJsonSchema(), null, 2)}\n`);
+}
+
+/** The experiment of a file or of a shipped name. Errors: UserError. */
+export async function openExperiment(
+  nameOrPath: string,
+): Promise<{ readonly library: Library; readonly parsed: Experiment }> {
+  const path = experimentPath(nameOrPath);
+  const text = readText(path);
+  const { experimentFileReader } = await import('../experiment/index.ts');
+  const { parseExperiment } = await experimentFileReader();
+  const library = await packageLibrary(dirname(path));
+  return { library, parsed: parseExperiment(text, path, library.catalogue) };
+}
+
+function experimentPath(nameOrPath: string): string {
+  if (existsSync(nameOrPath)) return nameOrPath;
+  const shipped = join(packageRoot(), 'experiments', `${nameOrPath}.yaml`);
+  const isName = /^[\w-]+$/.test(nameOrPath);
+  return isName && existsSync(shipped) ? shipped : nameOrPath;
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const reasons: Record<string, string> = {
+      ENOENT: 'there is no such file',
+      EISDIR: 'is a folder',
+      EACCES: 'may not be read',
+    };
+    throw new UserError(path, reasons[code ?? ''] ?? message, 'name an experiment file');
+  }
+}

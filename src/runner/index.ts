@@ -1,0 +1,8 @@
+/** Running experiments: files, worker threads, the journal. The only door of runner/. */
+export { Journal } from './journal.ts';
+export { type Library, openLibrary, registries } from './library.ts';
+export {
+  type ExperimentProgress,
+  type RunExperimentOptions,
+  runExperiment,
+} from './runExperiment.ts';

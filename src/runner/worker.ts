@@ -1,0 +1,43 @@
+/**
+ * One run in a worker thread: the function that piscina calls. Everything that goes wrong becomes a
+ * plain value, because errors lose their class on the way to the main thread.
+ */
+import { UserError } from '../base/assert.ts';
+import type { RunOutcome, RunSpec } from '../experiment/index.ts';
+import { runOne } from '../sim/index.ts';
+import { openSource } from './workloads.ts';
+
+export interface RunTask {
+  readonly spec: RunSpec;
+  /** Path of the trace; '' for a synthetic workload. */
+  readonly tracePath: string;
+  readonly version: string;
+  /** Accesses done, one number a run; this run writes `progress[index]`. */
+  readonly progress: Float64Array;
+  readonly index: number;
+}
+
+export default async function run(task: RunTask): Promise<RunOutcome> {
+  const { spec, tracePath, version, progress, index } = task;
+  try {
+    const { source, close } = await openSource({ workload: spec.workload, tracePath }, spec.seed);
+    try {
+      const onProgress = (accesses: number) => {
+        progress[index] = accesses;
+      };
+      return { result: runOne(spec, source, { hetmem: version, onProgress }) };
+    } finally {
+      close();
+    }
+  } catch (error) {
+    return { failure: failureOf(error) };
+  }
+}
+
+function failureOf(error: unknown) {
+  if (error instanceof UserError) return { kind: 'input' as const, message: error.message };
+  const isDebugging = (process.env.HETMEM_DEBUG ?? '0') !== '0';
+  const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  const stack = error instanceof Error && isDebugging ? `\n${error.stack}` : '';
+  return { kind: 'bug' as const, message: `${message}${stack}` };
+}
