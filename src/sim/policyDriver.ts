@@ -10,6 +10,7 @@ import type { AccessCost } from '../hw/index.ts';
 import { type AddressSpace, type Kernel, pteIsPresent, ptePayload } from '../mm/index.ts';
 import { MigrationPlan, type Policy } from '../policy/index.ts';
 import type { TraceSource } from '../trace/index.ts';
+import { demoteUnmappedCache } from './host/cacheDemotion.ts';
 import { FutureRecorder } from './monitors/futureRecorder.ts';
 import type { AccessSampler, Monitor } from './monitors/monitor.ts';
 import { makeMonitor } from './monitors/monitorList.ts';
@@ -63,6 +64,7 @@ export class PolicyDriver implements EventHandler {
   /** One decision. */
   onEvent(nowNs: Nanoseconds): void {
     this.#host.setProgress(this.accesses);
+    if (this.#policy.settings.isMigrationFree) demoteUnmappedCache(this.#parts.kernel);
     this.#plan.clear();
     this.#policy.decide(this.#host.observe(nowNs), this.#plan);
     this.#host.apply(this.#plan, nowNs);
