@@ -9,8 +9,8 @@ import { PAGE_SIZE } from '../src/base/units.ts';
 import { accessPage, Kernel, mmapRegion } from '../src/mm/index.ts';
 import { plainMachine } from '../src/mm/plainMachine.ts';
 import { movePages, UserAddresses, UserInts } from '../src/syscalls/index.ts';
-import { MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '../src/uapi/mman.ts';
 import { MPOL_MF_MOVE } from '../src/uapi/mempolicy.ts';
+import { MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '../src/uapi/mman.ts';
 import { ZONE_NORMAL } from '../src/uapi/zone.ts';
 import { type Figure, figure } from './support/figure.ts';
 

@@ -24,7 +24,7 @@ const SECTION = 32768;
 
 /** A kernel with `pages` mapped pages, and the region table a trace would have. */
 function mappedKernel(pages: number) {
-  const first = Math.ceil((pages / 4) / SECTION + 1) * SECTION;
+  const first = Math.ceil(pages / 4 / SECTION + 1) * SECTION;
   const spec = plainMachine([
     { cpus: [0], zones: [{ zone: ZONE_NORMAL, pages: first }] },
     { cpus: [], zones: [{ zone: ZONE_NORMAL, pages: pages + 2 * SECTION }] },

@@ -35,6 +35,7 @@ export class PolicyDriver implements EventHandler {
   readonly #monitor: Monitor | null;
   readonly #host: SimHost;
   readonly #plan: MigrationPlan;
+  readonly #future: FutureRecorder | null;
   /** Accesses replayed so far, told by the simulation. */
   accesses = 0;
 
@@ -45,10 +46,17 @@ export class PolicyDriver implements EventHandler {
     this.#monitor = makeMonitor(policy.needs, { kernel, queue, random });
     const windows = policy.needs.futureWindows;
     const future = windows > 0 ? new FutureRecorder(source, windows, futureRows(kernel)) : null;
+    this.#future = future;
     const pidOf = (process: number): number => programs.processes[process]?.task.tgid ?? -1;
     const monitor = this.#monitor;
     this.#host = new SimHost({ kernel, queue, cost, policy, monitor, future, pidOf });
     this.#plan = new MigrationPlan(Math.max(1, policy.planCapacity));
+  }
+
+  /** What limits the policy's knowledge and a reader must know. */
+  notes(): string[] {
+    if (this.#future?.isTruncated !== true) return [];
+    return ['the future that the policy was given holds only the hottest pages of each window'];
   }
 
   get sampler(): AccessSampler | null {

@@ -151,7 +151,7 @@ function migrationResult(sim: Simulation): MigrationResult {
 }
 
 function notesOf(sim: Simulation): string[] {
-  const notes = [...sim.source.header.notes];
+  const notes = [...sim.source.header.notes, ...sim.driver.notes()];
   for (const [kind, n] of sim.programs.refused) {
     notes.push(`${n} ${kind} calls of the program failed in the model but not when recorded`);
   }

@@ -1,10 +1,10 @@
 /** Zone types and migratetypes of include/linux/mmzone.h for x86-64. OV-3, OV-7. */
 
-export const ZONE_DMA = 0;
-export const ZONE_DMA32 = 1;
-export const ZONE_NORMAL = 2;
-export const ZONE_MOVABLE = 3;
-export const ZONE_DEVICE = 4;
+export const ZONE_DMA = 0 as const;
+export const ZONE_DMA32 = 1 as const;
+export const ZONE_NORMAL = 2 as const;
+export const ZONE_MOVABLE = 3 as const;
+export const ZONE_DEVICE = 4 as const;
 export const MAX_NR_ZONES = 5;
 export type ZoneType = 0 | 1 | 2 | 3 | 4;
 
