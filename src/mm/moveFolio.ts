@@ -5,7 +5,7 @@
  */
 import { assert } from '../base/assert.ts';
 import type { FrameId } from '../base/units.ts';
-import { EAGAIN, EBUSY } from '../uapi/errno.ts';
+import { EAGAIN, EBUSY, EHWPOISON } from '../uapi/errno.ts';
 import { type MigrateMode, type MigrateReason, MR_DEMOTION } from '../uapi/migrate.ts';
 import {
   NR_FILE_DIRTY,
@@ -16,12 +16,13 @@ import {
   NR_SWAPCACHE,
   NR_ZONE_WRITE_PENDING,
 } from '../uapi/vmstat.ts';
-import { CAUSE_EXTRA_REFERENCE, CAUSE_NO_MIGRATE_OP } from './failureLog.ts';
+import { CAUSE_EXTRA_REFERENCE, CAUSE_HWPOISON, CAUSE_NO_MIGRATE_OP } from './failureLog.ts';
 import {
   MAPPING_NONE,
   PG_ACTIVE,
   PG_DEFERRED_SPLIT,
   PG_DIRTY,
+  PG_HWPOISON,
   PG_IDLE,
   PG_LOCKED,
   PG_MLOCKED,
@@ -70,13 +71,19 @@ export function moveToNewFolio(
   const nr = k.folios.nrPages(src);
   const file = fileOf(k, src);
   if (file !== null && !file.traits.migratable) {
-    // MC-41, MC-41a: no migrate_folio operation and dirty for ever, or one that always refuses.
-    k.failures.record(src, CAUSE_NO_MIGRATE_OP, reason, nr);
-    return -EBUSY;
+    // MC-41, MC-41a: no migrate_folio operation and dirty, or one that always refuses.
+    if (file.kind !== 'ramfs' || (f.flags[src] & PG_DIRTY) !== 0) {
+      k.failures.record(src, CAUSE_NO_MIGRATE_OP, reason, nr);
+      return -EBUSY;
+    }
   }
   if (f.refcount[src] !== k.folios.expectedRefs(src) + 1) {
     k.failures.record(src, CAUSE_EXTRA_REFERENCE, reason, nr);
     return -EAGAIN;
+  }
+  if (meetsPoison(k, src, nr)) {
+    k.failures.record(src, CAUSE_HWPOISON, reason, nr);
+    return -EHWPOISON;
   }
   if (f.content !== null) f.content.copyWithin(dst, src, src + nr);
   switchMapping(k, src, dst, nr, file);
@@ -90,6 +97,12 @@ export function moveToNewFolio(
   k.onMigrated(src, dst, nr, reason);
   releaseSource(k, src);
   return 0;
+}
+
+/** MC-39 (folio_mc_copy): the copy stops at a page with an uncorrectable error. */
+function meetsPoison(k: Kernel, src: FrameId, nr: number): boolean {
+  for (let i = src; i < src + nr; i++) if ((k.frames.flags[i] & PG_HWPOISON) !== 0) return true;
+  return false;
 }
 
 function fileOf(k: Kernel, head: FrameId): MappedFile | null {

@@ -3,10 +3,11 @@
  * where its pages are. Every store goes through a fault, as on a CPU.
  */
 import type { FrameId, Nid, Vpn } from '../base/units.ts';
-import { __GFP_THISNODE, GFP_HIGHUSER_MOVABLE } from '../uapi/gfp.ts';
+import { __GFP_RECLAIM, __GFP_THISNODE, GFP_HIGHUSER_MOVABLE } from '../uapi/gfp.ts';
 import { MIGRATE_SYNC, type MigrateMode, MR_SYSCALL } from '../uapi/migrate.ts';
 import { MAP_ANONYMOUS, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
 import { accessPage, FAULT_ERROR } from './fault.ts';
+import { allocFolio } from './folioLifecycle.ts';
 import { forkTask } from './fork.ts';
 import { isolateFolio, putbackMovablePages } from './isolateFolio.ts';
 import { Kernel } from './kernel.ts';
@@ -165,4 +166,29 @@ export function vmstat(k: Kernel, name: string): number {
   const value = k.vmstat.snapshot().get(name);
   if (value === undefined) throw new Error(`no counter ${name}`);
   return value;
+}
+
+const FILL_GFP = (GFP_HIGHUSER_MOVABLE & ~__GFP_RECLAIM) | __GFP_THISNODE;
+
+/** Takes a node's memory until `left` pages can still be had. Returns the frames taken. */
+export function fillNode(k: Kernel, nid: Nid, left: number): FrameId[] {
+  const taken: FrameId[] = [];
+  for (;;) {
+    const head = allocFolio(k, 0, FILL_GFP, nid, 1 << nid);
+    if (head < 0) break;
+    taken.push(head);
+  }
+  for (let n = 0; n < left; n++) k.putFolio(taken.pop()!);
+  return taken;
+}
+
+/** Leaves half of a node's memory free, but no two frames beside each other. */
+export function fragmentNode(k: Kernel, nid: Nid): FrameId[] {
+  const taken = fillNode(k, nid, 0);
+  const kept: FrameId[] = [];
+  for (const frame of taken) {
+    if (frame % 2 === 0) k.putFolio(frame);
+    else kept.push(frame);
+  }
+  return kept;
 }
