@@ -47,6 +47,7 @@ import {
   Vma,
 } from './vma.ts';
 import { cloneAnonVmas, insertVma } from './vmaList.ts';
+import { addRss } from './zap.ts';
 
 /** fork(2): the child task, or -ENOMEM with nothing left behind. */
 export function forkTask(k: Kernel, parent: Task): Task | number {
@@ -200,7 +201,7 @@ function copyEntry(k: Kernel, child: Task, vma: Vma, copy: Vma, vpn: Vpn): boole
     case PTE_KIND_MIGRATION:
       if (private_) k.ptes.bytes[from] = byte & ~(PTEB_WRITE | PTEB_EXCLUSIVE);
       k.ptes.set(to, word, k.ptes.bytes[from]);
-      addRss(k, copy.mm, k.frames.headOf(ptePayload(word)));
+      addRss(k, copy.mm, k.frames.headOf(ptePayload(word)), 1);
       return true;
     case PTE_KIND_MARKER:
       if (copy.has(VM_UFFD_WP)) k.ptes.set(to, word, byte);
@@ -208,12 +209,6 @@ function copyEntry(k: Kernel, child: Task, vma: Vma, copy: Vma, vpn: Vpn): boole
     default:
       return k.deviceFork(vma, copy, from, to);
   }
-}
-
-function addRss(k: Kernel, mm: AddressSpace, head: FrameId): void {
-  if (k.folios.isAnon(head)) mm.rssAnon++;
-  else if (k.folios.isFileLru(head)) mm.rssFile++;
-  else mm.rssShmem++;
 }
 
 function copyPresent(
@@ -245,7 +240,7 @@ function copyPresent(
   k.ptes.set(to, childWord, k.ptes.bytes[from] & ~drop);
   f.refcount[head]++;
   addRmapPte(k, page, copy.mm);
-  addRss(k, copy.mm, head);
+  addRss(k, copy.mm, head, 1);
   return true;
 }
 

@@ -7,13 +7,14 @@ import type { FrameId } from '../base/units.ts';
 import { HPAGE_PMD_NR } from '../base/units.ts';
 import type { AddressSpace } from './addressSpace.ts';
 import { setFolioDirty } from './fileFolio.ts';
-import { PG_ANON_EXCLUSIVE, PG_DIRTY } from './frameTable.ts';
+import { PG_ANON_EXCLUSIVE, PG_DIRTY, PG_HWPOISON } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
 import { mlockFolio } from './mlock.ts';
 import {
   PTE_A,
   PTE_D,
   PTE_FAST,
+  PTE_KIND_HWPOISON,
   PTE_KIND_MIGRATION,
   PTE_KIND_PROTNONE,
   PTE_W,
@@ -36,6 +37,7 @@ import {
 import { migrationKindByte, migrationWord, splitPmd } from './pteSetup.ts';
 import { addRmapPmd, addRmapPte, removeRmapPmd, removeRmapPtes, rmapCollect } from './rmap.ts';
 import { VM_LOCKED, type Vma } from './vma.ts';
+import { addRss } from './zap.ts';
 
 /** Outcome of tryToMigrate. */
 export const UNMAP_DONE = 0;
@@ -118,8 +120,14 @@ function setPteMigration(
   const anon = k.folios.isAnon(head);
   const exclusive = anon && (f.flags[page] & PG_ANON_EXCLUSIVE) !== 0;
   if (exclusive && k.folios.maybeDmaPinned(head)) return false;
-  k.ptes.set(i, migrationWord(page), entryByte(word, byte, exclusive));
   if (pteIsDirty(word, byte)) setFolioDirty(k, head);
+  if ((f.flags[page] & PG_HWPOISON) !== 0) {
+    // MC-30: what touches it again gets SIGBUS.
+    k.ptes.set(i, pteOther(PTE_KIND_HWPOISON, page), 0);
+    addRss(k, mm, head, -1);
+  } else {
+    k.ptes.set(i, migrationWord(page), entryByte(word, byte, exclusive));
+  }
   f.flags[page] &= ~PG_ANON_EXCLUSIVE;
   removeRmapPtes(k, page, 1, mm, true);
   f.refcount[head]--;

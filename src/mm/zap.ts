@@ -73,7 +73,8 @@ function zapPmd(k: Kernel, vma: Vma, slot: number): void {
   k.putFolio(head);
 }
 
-function addRss(k: Kernel, mm: AddressSpace, head: FrameId, pages: number): void {
+/** rss of a mapping of `head`, by its kind. */
+export function addRss(k: Kernel, mm: AddressSpace, head: FrameId, pages: number): void {
   if (k.folios.isAnon(head)) mm.rssAnon += pages;
   else if (k.folios.isFileLru(head)) mm.rssFile += pages;
   else mm.rssShmem += pages;
