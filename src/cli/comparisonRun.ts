@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { UserError } from '../base/assert.ts';
 import type { Comparison, Experiment } from '../experiment/index.ts';
-import type { ExperimentProgress, Library } from '../runner/index.ts';
+import type { ExperimentProgress, Library, RunExperimentOptions } from '../runner/index.ts';
 import { EXIT_BAD_INPUT, EXIT_BUG } from './failure.ts';
 import { onCleanUp } from './interrupt.ts';
 import { OutputFile } from './outputFile.ts';
@@ -54,27 +54,36 @@ export async function packageLibrary(baseFolder: string): Promise<Library> {
   });
 }
 
-/** Does the runs, writes what was asked for, prints tables or JSON, and sets the exit code. */
+/**
+ * Does the runs, writes what was asked for, prints tables or JSON, and sets the exit code. The
+ * journal goes last: when a result cannot be written, no run has to be done again.
+ */
 export async function compareAndReport(
   experiment: Experiment,
   library: Library,
   command: string,
   flags: ComparisonFlags,
-): Promise<Comparison> {
+): Promise<void> {
+  const { Journal } = await import('../runner/index.ts');
+  const jobs = jobsOf(flags.jobs);
   const outputs = openOutputs(flags);
   try {
-    const comparison = await runAll(experiment, library, command, flags);
-    if (flags.out !== undefined) outputs.out!.write(`${JSON.stringify(comparison)}\n`);
-    if (flags.html !== undefined) {
+    const path = join(JOURNAL_FOLDER, `${experiment.name}.journal`);
+    const journal = openJournal(path, flags.resume === true, Journal);
+    const comparison = await runAll(experiment, { library, jobs, journal, command });
+    outputs.out?.write(`${JSON.stringify(comparison)}\n`);
+    if (outputs.html !== null) {
       const { renderReport } = await import('../report/index.ts');
-      outputs.html!.write(renderReport(comparison));
+      outputs.html.write(renderReport(comparison));
     }
-    for (const output of Object.values(outputs)) output?.commit();
+    outputs.out?.commit();
+    outputs.html?.commit();
+    journal.remove();
     await print(comparison, flags);
     process.exitCode = exitCodeOf(comparison);
-    return comparison;
   } catch (error) {
-    for (const output of Object.values(outputs)) output?.discard();
+    outputs.out?.discard();
+    outputs.html?.discard();
     throw error;
   }
 }
@@ -91,35 +100,24 @@ function openOutputs({ out, html, force = false }: ComparisonFlags) {
 
 async function runAll(
   experiment: Experiment,
-  library: Library,
-  command: string,
-  flags: ComparisonFlags,
+  options: Omit<RunExperimentOptions, 'onProgress'>,
 ): Promise<Comparison> {
-  const { Journal, runExperiment } = await import('../runner/index.ts');
-  const path = join(JOURNAL_FOLDER, `${experiment.name}.journal`);
-  const journal = openJournal(path, flags.resume === true, Journal);
+  const { runExperiment } = await import('../runner/index.ts');
+  const { journal } = options;
   const progress = new Progress('running');
   let done = 0;
   const forget = onCleanUp(() => {
     progress.clear();
     journal.close();
-    if (done > 0) say(`stopped; --resume goes on after the ${done} finished runs (${path})`);
+    const kept = `--resume goes on after the ${done} finished runs (${journal.path})`;
+    say(done > 0 ? `stopped; ${kept}` : 'stopped before the first run was finished');
   });
   const onProgress = (state: ExperimentProgress) => {
     done = state.runsDone;
     progress.update(state.accessesDone, state.accesses, `${done} of ${state.runs} runs`);
   };
   try {
-    const jobs = jobsOf(flags.jobs);
-    const comparison = await runExperiment(experiment, {
-      library,
-      jobs,
-      journal,
-      command,
-      onProgress,
-    });
-    journal.remove();
-    return comparison;
+    return await runExperiment(experiment, { ...options, onProgress });
   } finally {
     progress.clear();
     forget();
@@ -145,10 +143,12 @@ async function print(comparison: Comparison, flags: ComparisonFlags): Promise<vo
     process.stdout.write(`${JSON.stringify(comparison)}\n`);
   } else {
     const { comparisonText, terminalWidth } = await import('./comparisonTable.ts');
-    process.stdout.write(comparisonText(comparison, terminalWidth()));
+    process.stdout.write(`${comparisonText(comparison, terminalWidth())}\n`);
   }
-  if (flags.out !== undefined) say(`result: ${flags.out}`);
-  if (flags.html !== undefined) say(`report: ${flags.html}`);
+  // Scripts that read the JSON get nothing else on stdout.
+  const tell = flags.json === true ? say : (text: string) => void process.stdout.write(`${text}\n`);
+  if (flags.out !== undefined) tell(`Result: ${flags.out}`);
+  if (flags.html !== undefined) tell(`Report: ${flags.html}`);
 }
 
 /** Failed runs make the command fail: with the code of the worst of them. */

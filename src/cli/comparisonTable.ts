@@ -37,8 +37,24 @@ export function comparisonText(comparison: Comparison, widthMax: number): string
   }
   for (const warning of comparison.warnings)
     parts.push(`${paint('yellow', 'Beware:')} ${warning}\n`);
-  parts.push(`${paint('bold', comparison.verdict)}\n`);
+  parts.push(`${paint('bold', wrapped(comparison.verdict, widthMax))}\n`);
   return parts.join('\n');
+}
+
+/** Lines of at most `widthMax`, broken between words. */
+export function wrapped(text: string, widthMax: number): string {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    const longer = line === '' ? word : `${line} ${word}`;
+    if (longer.length <= widthMax || line === '') {
+      line = longer;
+      continue;
+    }
+    lines.push(line);
+    line = word;
+  }
+  return [...lines, line].join('\n');
 }
 
 function groupText(comparison: Comparison, group: GroupRecord, widthMax: number): string {
@@ -72,8 +88,8 @@ function fitted(
     const text = build(shown);
     // The rule below the titles is as wide as the table.
     const width = text.split('\n')[1]?.length ?? 0;
-    if (width <= widthMax || shown.length <= 2) return text;
     const least = Math.max(...shown.map(({ rank }) => rank));
+    if (width <= widthMax || least === 0) return text;
     shown = shown.filter(({ rank }) => rank < least);
   }
 }
@@ -98,19 +114,19 @@ function columnsOf(
     },
     { title: '', rank: 0, align: 'left', cell: ({ isBest }) => (isBest ? 'best' : '') },
     ...(hasSeeds ? [rangeColumn()] : []),
-    share('compute', 2, ({ time }) => time.computeNs),
-    share(tier(true), 2, (result) => stallNs(result, true)),
-    share(tier(false), 2, (result) => stallNs(result, false)),
-    share('faults', 3, ({ time }) => time.faultNs),
-    share('migr.', 2, ({ time }) => time.migrationNs),
-    share('obs.', 4, ({ time }) => time.observationNs),
-    column('hits', 1, ({ toptierHitRatio }) => percent(toptierHitRatio)),
-    pages('promoted', 1, ({ migration }) => migration.promotedPages),
-    pages('demoted', 1, ({ migration }) => migration.demotedPages),
-    pages('ping-pong', 4, ({ migration }) => migration.pingPongPages),
-    pages('failed', 3, ({ migration }) => sumOf(migration.failures)),
-    column('migr. traffic', 6, (result) => formatBytes(migrationBytes(result))),
-    column('heat', 5, ({ heat }) => (heat === null ? '–' : percent(heat.precision))),
+    share('compute', 5, ({ time }) => time.computeNs),
+    share(tier(true), 4, (result) => stallNs(result, true)),
+    share(tier(false), 3, (result) => stallNs(result, false)),
+    share('faults', 9, ({ time }) => time.faultNs),
+    share('migr.', 6, ({ time }) => time.migrationNs),
+    share('obs.', 11, ({ time }) => time.observationNs),
+    column('hits', 0, ({ toptierHitRatio }) => percent(toptierHitRatio)),
+    pages('promoted', 2, ({ migration }) => migration.promotedPages),
+    pages('demoted', 7, ({ migration }) => migration.demotedPages),
+    pages('ping-pong', 10, ({ migration }) => migration.pingPongPages),
+    pages('failed', 8, ({ migration }) => sumOf(migration.failures)),
+    column('migr. traffic', 13, (result) => formatBytes(migrationBytes(result))),
+    column('heat', 12, ({ heat }) => (heat === null ? '–' : percent(heat.precision))),
   ];
 }
 

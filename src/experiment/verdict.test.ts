@@ -36,7 +36,7 @@ describe('verdictOf', () => {
         '15 % less time than first-touch, with the oracle at 1.05×; ' +
         'over DRAM:CXL 1:8 numa-balancing is fastest at 1.40×, ' +
         '22 % less time than first-touch, with the oracle at 1.30×; ' +
-        'numa-balancing is slower than first-touch over DRAM:CXL 1:2.',
+        'numa-balancing is slower than first-touch in 1 of 2 cases.',
     );
   });
 
@@ -44,6 +44,27 @@ describe('verdictOf', () => {
     expect(await verdict({ 'first-touch': 1.1, hemem: 1.2, 'numa-balancing': 1.3 })).toBe(
       'Over DRAM:CXL 1:2 first-touch is fastest at 1.10× the all-DRAM time; ' +
         'hemem and numa-balancing are slower than first-touch.',
+    );
+  });
+
+  it('counts each workload on each machine by itself: a mean would hide some', async () => {
+    const table: Record<string, number> = {
+      'redis first-touch': 1.5,
+      'redis hemem': 1.1,
+      'redis numa-balancing': 1.6,
+      'sqlite first-touch': 1.2,
+      'sqlite hemem': 1.21,
+      'sqlite numa-balancing': 1.3,
+    };
+    const policies = ['first-touch', 'hemem', 'numa-balancing'].map((name) => {
+      return { name, params: {}, label: name };
+    });
+    const { verdict: text } = await fabricateComparison({
+      experiment: { policies },
+      slowdown: (spec) => table[`${spec.workload.name} ${spec.policy.name}`]!,
+    });
+    expect(text).toMatch(
+      /; numa-balancing is slower than first-touch in all 4 cases and hemem in 2\.$/,
     );
   });
 
@@ -88,7 +109,8 @@ describe('verdictOf', () => {
     });
     expect(text).toBe(
       'Over DRAM:CXL 1:2 first-touch runs at 2.00× the all-DRAM time ' +
-        '(geometric mean of 2 workloads) (1 of 6 runs failed).',
+        '(geometric mean of 2 workloads); ' +
+        'hemem is slower than first-touch in 1 of 2 cases (1 of 6 runs failed).',
     );
   });
 

@@ -42,7 +42,7 @@ export function verdictOf(comparison: Comparison): string {
   if (standings.length === 0) return sentence([`no policy can be compared${failed}`]);
   const nrWorkloads = comparison.workloads.length;
   const clauses = standings.map((standing, i) => winnerClause(standing, i === 0, nrWorkloads));
-  const losers = loserClause(standings);
+  const losers = loserClause(comparison);
   return sentence(losers === '' ? clauses : [...clauses, losers], failed);
 }
 
@@ -111,26 +111,49 @@ function oracleClause(oracle: Score, best: Score): string {
   return isBound ? `with the ${label} at ${at}` : `ahead of the ${label} at ${at}`;
 }
 
-/** Who is slower than doing nothing, and where. */
-function loserClause(standings: readonly Standing[]): string {
-  const measured = standings.filter(({ doNothing, scores }) => doNothing && scores.length > 1);
-  if (measured.length === 0) return '';
-  const places = new Map<string, string[]>();
-  for (const { machine, scores, doNothing } of measured) {
-    for (const { policy, slowdown } of scores) {
-      if (hundredths(slowdown) <= hundredths(doNothing!.slowdown)) continue;
-      places.set(policy.label, [...(places.get(policy.label) ?? []), machine.label]);
+/**
+ * Who is slower than doing nothing, and how often: counted in every case (a workload on a machine)
+ * by itself, because a mean over workloads would hide some.
+ */
+function loserClause({ groups, policies }: Comparison): string {
+  const base = policies.findIndex(isDoNothing);
+  if (base < 0) return '';
+  let nrCases = 0;
+  const losses = new Map<PolicyRecord, number>();
+  for (const { outcomes } of groups) {
+    const least = outcomes[base]!.slowdown;
+    const others = outcomes.filter(({ policy, slowdown }) => policy !== base && slowdown !== null);
+    if (least === null || others.length === 0) continue;
+    nrCases++;
+    for (const { policy, slowdown } of others) {
+      const loser = policies[policy]!;
+      const isSlower = hundredths(slowdown!.median) > hundredths(least.median);
+      if (isSlower) losses.set(loser, (losses.get(loser) ?? 0) + 1);
     }
   }
-  const base = measured[0]!.doNothing!.policy.label;
-  if (places.size === 0) return `no policy is slower than ${base}`;
-  const byPlace = new Map<string, string[]>();
-  for (const [label, where] of places) {
-    const place = where.length === measured.length ? '' : ` over ${listOf(where)}`;
-    byPlace.set(place, [...(byPlace.get(place) ?? []), label]);
-  }
-  const parts = [...byPlace].map(([place, labels]) => {
-    return `${listOf(labels)} ${labels.length > 1 ? 'are' : 'is'} slower than ${base}${place}`;
+  if (nrCases === 0) return '';
+  const { label } = policies[base]!;
+  if (losses.size > 0) return losersText([...losses], label, groups.length);
+  if (groups.length === 1) return `no policy is slower than ${label}`;
+  const where = nrCases === groups.length ? 'in any case' : 'where both finished';
+  return `no policy is slower than ${label} ${where}`;
+}
+
+/** "a is slower than first-touch in 2 of 6 cases and b in 1"; most often first. */
+function losersText(
+  losses: readonly (readonly [PolicyRecord, number])[],
+  base: string,
+  nrCases: number,
+): string {
+  const counts = [...new Set(losses.map(([, count]) => count))].sort((a, b) => b - a);
+  const parts = counts.map((count, i) => {
+    const labels = losses.flatMap(([policy, times]) => (times === count ? [policy.label] : []));
+    const verb = labels.length > 1 ? 'are' : 'is';
+    const where = count === nrCases ? `all ${nrCases}` : String(count);
+    if (i > 0) return `${listOf(labels)} in ${where}`;
+    if (nrCases === 1) return `${listOf(labels)} ${verb} slower than ${base}`;
+    const cases = count === nrCases ? `${where} cases` : `${where} of ${nrCases} cases`;
+    return `${listOf(labels)} ${verb} slower than ${base} in ${cases}`;
   });
   return listOf(parts);
 }

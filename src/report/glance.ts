@@ -16,7 +16,7 @@ export function glance(comparison: Comparison): Markup {
   const { groups, policies, seeds } = comparison;
   const largest = largestExcess(groups);
   const rows = policies.map(({ label, isOracle }, i) => {
-    const bound = isOracle ? html`<span class="sub">bound</span>` : null;
+    const bound = isOracle ? html`<span class="sub">knows the future</span>` : null;
     const cells = groups.map(({ outcomes }) => cell(outcomes[i]!, largest));
     const head = html`<th scope="row">${label}${bound}</th>`;
     return element('tr', { class: isOracle ? 'bound' : null }, head, cells);

@@ -46,7 +46,6 @@ export class Journal {
   readonly finished: ReadonlyMap<string, RunResult>;
   #fd = -1;
   #keep: number;
-  #isFolderOurs = false;
 
   private constructor(path: string, finished: ReadonlyMap<string, RunResult>, keep: number) {
     this.path = path;
@@ -74,15 +73,14 @@ export class Journal {
     this.#write({ run: key, result });
   }
 
-  /** All is done and written elsewhere: the journal goes. */
+  /** All is done and written elsewhere: the journal goes, and its folder if nothing else is in it. */
   remove(): void {
     this.close();
     rmSync(this.path, { force: true });
-    if (!this.#isFolderOurs) return;
     try {
       rmdirSync(dirname(this.path));
     } catch {
-      // Somebody else has put something there: the folder stays.
+      // Something else is in it, or it is not there: it stays as it is.
     }
   }
 
@@ -94,7 +92,7 @@ export class Journal {
   /** The file appears with the first result. */
   #open(): void {
     blame(this.path, () => {
-      this.#isFolderOurs = mkdirSync(dirname(this.path), { recursive: true }) !== undefined;
+      mkdirSync(dirname(this.path), { recursive: true });
       this.#fd = openSync(this.path, 'a');
       ftruncateSync(this.#fd, this.#keep);
     });

@@ -1,0 +1,107 @@
+/**
+ * Experiments as processes: real runs in worker threads, result files, resuming, ^C. Runs dist/,
+ * which `npm test` has just built; `npx vitest` alone may see an older one. The workload is small
+ * and synthetic, so all of this takes a few seconds.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { packageRoot } from '../../src/cli/packageRoot.ts';
+
+const BIN = join(packageRoot(), 'bin/hetmem');
+const env = { ...process.env, HETMEM_BUILD: 'never', NO_COLOR: '1' };
+
+/** `accesses` in millions. */
+const experiment = (accesses: number, seeds: string, policies = 'first-touch, hemem') => `
+format: experiment/1
+name: small
+machines: [{machine: dram-cxl-asic, ratio: 1:2}]
+policies: [${policies}]
+workloads: [{generator: gups, params: {size: 32, accesses: ${accesses}}}]
+seeds: ${seeds}
+series_points: 20
+`;
+
+let folder = '';
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'hetmem-comparison-'));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+const inFolder = (name: string) => join(folder, name);
+const read = (name: string) => readFileSync(inFolder(name), 'utf8');
+
+function hetmem(...args: string[]) {
+  const options = { encoding: 'utf8', env, cwd: folder } as const;
+  const done = spawnSync(process.execPath, [BIN, ...args], options);
+  return { code: done.status, out: done.stdout, err: done.stderr };
+}
+
+describe('hetmem run', () => {
+  it('gives the same bytes with one job and several, and again from its own result', () => {
+    writeFileSync(inFolder('e.yaml'), experiment(0.05, '[1, 2]').trimStart());
+    const one = hetmem('run', 'e.yaml', '--jobs', '1', '--out', 'one.json', '--html', 'one.html');
+    expect(one).toMatchObject({ code: 0, err: '' });
+    expect(one.out).toContain('gups');
+    expect(one.out).toMatch(/^Over DRAM:CXL 1:2 .*\.$/m);
+    expect(one.out).toContain('Report: one.html');
+    const three = hetmem('run', 'e.yaml', '--jobs', '3', '--json');
+    expect(three).toMatchObject({ code: 0, err: '', out: read('one.json') });
+    expect(hetmem('report', 'one.json', '-o', 'again.html').code).toBe(0);
+    expect(read('again.html')).toBe(read('one.html'));
+    expect(readdirSync(folder).sort()).toEqual(['again.html', 'e.yaml', 'one.html', 'one.json']);
+  });
+
+  it('reports a run that fails, does the others, and exits with 2', () => {
+    const text = experiment(0.02, '[1]').trimStart().replace('ratio: 1:2', 'ratio: [1:2, 1:40]');
+    writeFileSync(inFolder('e.yaml'), text);
+    const done = hetmem('run', 'e.yaml', '--html', 'r.html');
+    expect(done.code).toBe(2);
+    expect(done.out).toMatch(/gups.* on DRAM:CXL 1:40, hemem, seed 1: .*less than the 4\.00 MiB/);
+    expect(done.out).toMatch(/\(2 of 5 runs failed\)\.$/m);
+    expect(read('r.html')).toContain('2 of 5 runs failed');
+  });
+
+  it('leaves no result when the disk is full, and keeps the runs for --resume', () => {
+    writeFileSync(inFolder('e.yaml'), experiment(0.02, '[1]').trimStart());
+    const full = hetmem('run', 'e.yaml', '--out', 'r.json', '--html', '/dev/full');
+    expect(full).toMatchObject({ code: 2, out: '' });
+    expect(full.err).toContain('/dev/full: no space left on the disk');
+    expect(readdirSync(folder).sort()).toEqual(['e.yaml', 'results']);
+    const resumed = hetmem('run', 'e.yaml', '--out', 'r.json', '--resume');
+    expect(resumed.err).toContain('3 finished runs found in results/small.journal');
+    expect(resumed.code).toBe(0);
+    expect(readdirSync(folder).sort()).toEqual(['e.yaml', 'r.json']);
+  });
+
+  it('does not begin when a result could not be written, or the experiment is wrong', () => {
+    writeFileSync(inFolder('e.yaml'), experiment(0.1, '[1]', 'first-tuch').trimStart());
+    const wrong = hetmem('run', 'e.yaml', '--out', 'r.json');
+    expect(wrong).toMatchObject({ code: 2, out: '' });
+    expect(wrong.err).toContain('e.yaml:4:12: policies.0: no policy first-tuch (did you mean');
+    expect(hetmem('run', 'nosuch.yaml').err).toContain('nosuch.yaml: there is no such file');
+    expect(hetmem('run', 'e.yaml', '--out', 'no/r.json').code).toBe(2);
+    expect(readdirSync(folder)).toEqual(['e.yaml']);
+  });
+});
+
+describe('^C', () => {
+  it('exits with 130, leaves no half-written result, and --resume ends with the same bytes', async () => {
+    writeFileSync(inFolder('e.yaml'), experiment(0.1, '[1, 2, 3]', 'first-touch').trimStart());
+    const args = [BIN, 'run', 'e.yaml', '--jobs', '1', '--out', 'r.json', '--html', 'r.html'];
+    const child = spawn(process.execPath, args, { env, cwd: folder, stdio: 'ignore' });
+    const ended = new Promise((resolve) => child.on('exit', resolve));
+    while (!existsSync(inFolder('results/small.journal'))) await sleep(10);
+    child.kill('SIGINT');
+    expect(await ended).toBe(130);
+    expect(readdirSync(folder).sort()).toEqual(['e.yaml', 'results']);
+    const resumed = hetmem('run', 'e.yaml', '--resume', '--out', 'r.json');
+    expect(resumed.err).toMatch(/hetmem: [1-9]\d? finished runs found in results\/small\.journal/);
+    expect(resumed.code).toBe(0);
+    expect(hetmem('run', 'e.yaml', '--out', 'whole.json').code).toBe(0);
+    expect(read('r.json')).toBe(read('whole.json'));
+  });
+});
