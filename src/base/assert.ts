@@ -23,7 +23,10 @@ export class UserError extends Error {
   }
 }
 
-/** Throws InvariantError with `what` unless `condition` holds. */
-export function assert(condition: boolean, what: string): asserts condition {
-  if (!condition) throw new InvariantError(what);
+/**
+ * Throws InvariantError with `what` unless `condition` holds. `detail` (a frame, a page, a time) is
+ * added to the message; a message built at every call would cost more than the check.
+ */
+export function assert(condition: boolean, what: string, detail?: number): asserts condition {
+  if (!condition) throw new InvariantError(detail === undefined ? what : `${what}: ${detail}`);
 }

@@ -21,8 +21,8 @@ export class VirtualClock implements Clock {
 
   /** Preconditions: `atNs` is whole and not before now. */
   advanceTo(atNs: Nanoseconds): void {
-    assert(atNs >= this.#nowNs, `time went back from ${this.#nowNs} to ${atNs} ns`);
-    assert(Number.isSafeInteger(atNs), `${atNs} is no whole number of nanoseconds`);
+    assert(atNs >= this.#nowNs, 'time went back, to', atNs);
+    assert(Number.isSafeInteger(atNs), 'no whole number of nanoseconds', atNs);
     this.#nowNs = atNs;
   }
 }

@@ -57,8 +57,8 @@ export class EventQueue {
    * Preconditions: `atNs` is whole and not before now.
    */
   schedule(atNs: Nanoseconds, handler: EventHandler, arg = 0): EventId {
-    assert(Number.isSafeInteger(atNs), `an event at ${atNs} ns`);
-    assert(atNs >= this.clock.nowNs, `an event at ${atNs} ns, before now (${this.clock.nowNs})`);
+    assert(Number.isSafeInteger(atNs), 'an event at no whole nanosecond', atNs);
+    assert(atNs >= this.clock.nowNs, 'an event before now, at', atNs);
     const id = ++this.#lastId;
     const slot = this.#freeSlots.pop() ?? this.#idOf.length;
     this.#idOf[slot] = id;

@@ -152,7 +152,7 @@ export class Folios {
     } else {
       this.frames.refcount[head] -= n * GUP_PIN_COUNTING_BIAS;
     }
-    assert(this.frames.refcount[head] >= 0, `unpin of frame ${head} drops below zero`);
+    assert(this.frames.refcount[head] >= 0, 'unpin drops below zero, frame', head);
     return this.frames.refcount[head] === 0;
   }
 

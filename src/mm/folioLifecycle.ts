@@ -44,7 +44,7 @@ export function allocFolio(
 export function releaseFolio(k: Kernel, head: FrameId): void {
   const f = k.frames;
   let flags = f.flags[head];
-  assert((flags & PG_SWAPCACHE) === 0, `frame ${head} freed while in the swap cache`);
+  assert((flags & PG_SWAPCACHE) === 0, 'folio freed while in the swap cache', head);
   if ((flags & PG_LRU) !== 0) k.lru.remove(head);
   const nr = k.folios.nrPages(head);
   const order = nr === 1 ? 0 : f.orderOf(head);
@@ -54,7 +54,7 @@ export function releaseFolio(k: Kernel, head: FrameId): void {
   }
   if ((flags & PG_DEFERRED_SPLIT) !== 0) k.deferredSplit.delete(head);
   flags = f.flags[head];
-  assert(k.folios.mapcount(head) === 0, `frame ${head} freed while mapped`);
+  assert(k.folios.mapcount(head) === 0, 'folio freed while mapped', head);
   if (nr === 1 && (flags & PG_HWPOISON) !== 0) return;
   clearLargeFields(k, head, flags);
   f.mapping[head] = 0;

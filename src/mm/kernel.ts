@@ -152,7 +152,7 @@ export class Kernel {
   putFolio(head: FrameId): void {
     const left = --this.frames.refcount[head];
     if (left > 0) return;
-    assert(left === 0, `reference count of frame ${head} drops below zero`);
+    assert(left === 0, 'reference count drops below zero, frame', head);
     releaseFolio(this, head);
   }
 
@@ -160,7 +160,7 @@ export class Kernel {
     if (n === 0) return;
     this.frames.refcount[head] -= n;
     if (this.frames.refcount[head] > 0) return;
-    assert(this.frames.refcount[head] === 0, `reference count of frame ${head} below zero`);
+    assert(this.frames.refcount[head] === 0, 'reference count drops below zero, frame', head);
     releaseFolio(this, head);
   }
 

@@ -96,7 +96,7 @@ export function migratePages(
   reason: MigrateReason,
 ): number {
   const op = new MigrationOp(k, list, destination, mode, reason);
-  op.finish();
+  op.runWhole();
   return op.result;
 }
 
@@ -117,6 +117,7 @@ export class MigrationOp {
   readonly #total: Counts = zeroCounts();
   #cause = 0;
   #done = false;
+  #isSteppedThrough = true;
   /** Folios left or -ENOMEM; valid when done. */
   result = 0;
 
@@ -162,6 +163,12 @@ export class MigrationOp {
 
   finish(): void {
     while (!this.step());
+  }
+
+  /** All steps at once: nobody can come in between, so nobody needs to find this operation. */
+  runWhole(): void {
+    this.#isSteppedThrough = false;
+    this.finish();
   }
 
   *#run(): Generator<void, number> {
@@ -386,7 +393,7 @@ export class MigrationOp {
     this.#unmapped.push(head);
     this.#dst.push(dst);
     this.#wasMapped.push(result > 0);
-    k.inFlight.set(head, this);
+    if (this.#isSteppedThrough) k.inFlight.set(head, this);
     return 0;
   }
 
@@ -444,7 +451,7 @@ export class MigrationOp {
         if (result === 0) {
           counts.succeededPages += nr;
           counts.thpSucceeded += thp;
-          k.inFlight.delete(src);
+          if (this.#isSteppedThrough) k.inFlight.delete(src);
         } else if (result === -EAGAIN) {
           this.#unmapped[kept] = src;
           this.#dst[kept] = dst;
@@ -481,7 +488,7 @@ export class MigrationOp {
     k.frames.flags[dst] &= ~PG_LOCKED;
     assert(k.frames.refcount[dst] === 1, 'an unused destination has one reference');
     k.putFolio(dst);
-    k.inFlight.delete(src);
+    if (this.#isSteppedThrough) k.inFlight.delete(src);
   }
 
   #fail(head: FrameId, nr: number): void {

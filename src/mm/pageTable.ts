@@ -141,7 +141,7 @@ export class PteTables {
   /** Preconditions: every entry is none. Returns the frame of the page table page. */
   release(table: number): FrameId {
     const frame = this.frameOf[table];
-    assert(frame >= 0, `page table ${table} released twice`);
+    assert(frame >= 0, 'page table released twice', table);
     this.frameOf[table] = -1;
     this.#nextFree[table] = this.#firstFree;
     this.#firstFree = table;

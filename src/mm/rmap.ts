@@ -127,7 +127,7 @@ export function removeRmapPtes(
   const entire = k.folios.entireMapcount(head);
   let unmapped = 0;
   for (let i = page; i < page + nr; i++) {
-    assert(f.mapcount[i] > 0, `page ${i} unmapped more often than mapped`);
+    assert(f.mapcount[i] > 0, 'page unmapped more often than mapped', i);
     if (--f.mapcount[i] > 0 || entire > 0) continue;
     unmapped++;
     if (anon) f.flags[i] &= ~PG_ANON_EXCLUSIVE;
@@ -158,7 +158,7 @@ export function removeRmapPmd(
   willRemap: boolean,
 ): void {
   const nr = 1 << k.frames.orderOf(head);
-  assert(k.frames.private_[head + 1] > 0, `folio ${head} PMD-unmapped more often than mapped`);
+  assert(k.frames.private_[head + 1] > 0, 'folio PMD-unmapped more often than mapped', head);
   k.frames.private_[head + 1]--;
   k.frames.refcount[head + 1]--;
   k.folios.removeMmMappings(head, mm.id, 1);

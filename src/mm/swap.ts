@@ -53,14 +53,14 @@ export class SwapArea {
   /** One more reference from a page table or shmem index (swap_duplicate). */
   duplicate(slot: number): void {
     const count = this.#counts[slot];
-    assert(count !== 0, `swap slot ${slot} duplicated while free`);
+    assert(count !== 0, 'swap slot duplicated while free', slot);
     this.#counts[slot] = count === RESERVED ? 1 : count + 1;
   }
 
   /** One reference less; the slot is free when none is left and it is not in the swap cache. */
   release(slot: number): void {
     const count = this.#counts[slot];
-    assert(count !== 0 && count !== RESERVED, `swap slot ${slot} released while free`);
+    assert(count !== 0 && count !== RESERVED, 'swap slot released while free', slot);
     this.#counts[slot] = count - 1;
     this.#freeIfUnused(slot);
   }
@@ -75,18 +75,18 @@ export class SwapArea {
   }
 
   addToCache(slot: number, frame: FrameId): void {
-    assert(this.#cached[slot] === 0, `swap slot ${slot} is in the swap cache already`);
+    assert(this.#cached[slot] === 0, 'swap slot is in the swap cache already', slot);
     this.#cached[slot] = frame + 1;
   }
 
   /** Migration replaces the cached page (MC-43). */
   replaceCached(slot: number, frame: FrameId): void {
-    assert(this.#cached[slot] !== 0, `swap slot ${slot} is not in the swap cache`);
+    assert(this.#cached[slot] !== 0, 'swap slot is not in the swap cache', slot);
     this.#cached[slot] = frame + 1;
   }
 
   removeFromCache(slot: number): void {
-    assert(this.#cached[slot] !== 0, `swap slot ${slot} is not in the swap cache`);
+    assert(this.#cached[slot] !== 0, 'swap slot is not in the swap cache', slot);
     this.#cached[slot] = 0;
     if (this.#counts[slot] === RESERVED) this.#counts[slot] = 0;
     this.#freeIfUnused(slot);

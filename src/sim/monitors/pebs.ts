@@ -123,7 +123,7 @@ export class PebsMonitor implements Monitor, AccessSampler, EventHandler {
   }
 
   setUntilSample(cpu: number, until: number): void {
-    assert(until >= 1, `pebs: countdown of CPU ${cpu} given back at ${until}`);
+    assert(until >= 1, 'pebs: countdown given back at', until);
     this.untilSample[cpu] = until;
   }
 
