@@ -12,6 +12,7 @@ import { addToLruVma, FAULT_DONE, FAULT_MAJOR, FAULT_OOM, FAULT_WAIT } from './f
 import { doWpPage } from './faultCow.ts';
 import { PG_ANON_EXCLUSIVE, PG_SWAPBACKED } from './frameTable.ts';
 import { type Kernel, PGMAJFAULT } from './kernel.ts';
+import { mlockFolio } from './mlock.ts';
 import {
   PTE_A,
   PTE_D,
@@ -27,7 +28,7 @@ import { anonVmaPrepare } from './pteSetup.ts';
 import { addRmapPte } from './rmap.ts';
 import { addToSwapCache, freeSwapCache } from './swapCache.ts';
 import type { Task } from './task.ts';
-import { VM_WRITE, type Vma } from './vma.ts';
+import { VM_LOCKED, VM_WRITE, type Vma } from './vma.ts';
 
 const PSWPIN = vmEvent('pswpin');
 
@@ -62,6 +63,7 @@ export function doSwapPage(
   const exclusive = (byte & PTEB_EXCLUSIVE) !== 0 || k.frames.refcount[head] === 1;
   mapSwappedIn(k, vma, vpn, i, page, byte, exclusive, write);
   if (fresh) addToLruVma(k, task, vma, head);
+  else if (vma.has(VM_LOCKED) && !k.folios.isLarge(head)) mlockFolio(k, head);
   let outcome = fresh ? FAULT_MAJOR : FAULT_DONE;
   if (write && (k.ptes.words[i] & PTE_W) === 0) outcome |= doWpPage(k, task, vma, vpn, i);
   return outcome;

@@ -32,6 +32,7 @@ import {
   PG_SWAPBACKED,
   PG_SWAPCACHE,
   PG_TAIL,
+  PG_UNEVICTABLE,
 } from './frameTable.ts';
 import { checkFreeLists } from './freeListCheck.ts';
 import type { Kernel } from './kernel.ts';
@@ -48,7 +49,7 @@ import {
   pteKind,
   ptePayload,
 } from './pageTable.ts';
-import { VM_SHARED } from './vma.ts';
+import { VM_LOCKED, VM_SHARED } from './vma.ts';
 
 /** Throws InvariantError with every broken invariant (at most 20 lines). */
 export function checkInvariants(k: Kernel): void {
@@ -78,6 +79,8 @@ class Census {
   readonly #mmMaps: Map<FrameId, Map<number, number>> = new Map();
   readonly #cacheRefs: Map<FrameId, number> = new Map();
   readonly #onList: Map<FrameId, number> = new Map();
+  /** Pages that a VM_LOCKED area maps. */
+  readonly #locked: Set<FrameId> = new Set();
   readonly #swapRefs: Map<number, number> = new Map();
   #tables = 0;
   readonly #migrationSources: Set<FrameId> = new Set();
@@ -140,6 +143,7 @@ class Census {
     const frame = ptePayload(word);
     const maps = huge ? this.#pmdMaps : this.#pteMaps;
     maps.set(frame, (maps.get(frame) ?? 0) + 1);
+    if (vma.has(VM_LOCKED)) this.#locked.add(frame);
     this.#addRss(rss, frame, huge ? HPAGE_PMD_NR : 1);
     const f = this.#k.frames;
     const head = f.headOf(frame);
@@ -347,6 +351,7 @@ class Census {
     if ((f.flags[head] & PG_LRU) !== 0 && (f.flags[head] & PG_LRU_BATCH) !== 0) {
       this.#say('OV-24', `frame ${head} is on a list and in a batch`);
     }
+    this.#compareLocks(head);
     const cached = this.#cacheRefs.get(head) ?? 0;
     if (k.folios.hasFileMapping(head)) {
       this.#equal('OV-52', `cache entries of ${head}`, cached, k.folios.nrPages(head));
@@ -356,6 +361,25 @@ class Census {
     const anonymous = k.folios.isAnon(head) || f.mapping[head] === MAPPING_NONE;
     if (!anonymous && (f.flags[head] & PG_ANON_EXCLUSIVE) !== 0) {
       this.#say('OV-18', `file frame ${head} is anon-exclusive`);
+    }
+  }
+
+  /** Small pages of locked areas are mlocked; what is mlocked, or of such a file, is unevictable. */
+  #compareLocks(head: FrameId): void {
+    const k = this.#k;
+    const flags = k.frames.flags[head];
+    const mlocked = (flags & PG_MLOCKED) !== 0;
+    if (
+      !k.folios.isLarge(head) &&
+      k.folios.mapcount(head) > 0 &&
+      mlocked !== this.#locked.has(head)
+    ) {
+      this.#say('OV-29', `frame ${head}: PG_MLOCKED is ${mlocked}, mapped by a locked area or not`);
+    }
+    if ((flags & PG_LRU) === 0) return;
+    const unevictable = mlocked || k.lru.mappingUnevictable(head);
+    if (unevictable !== ((flags & PG_UNEVICTABLE) !== 0)) {
+      this.#say('OV-26', `frame ${head} on the LRU: PG_UNEVICTABLE is not ${unevictable}`);
     }
   }
 

@@ -102,7 +102,7 @@ export class Lru {
     for (let i = 0; i < n; i++) {
       const head = this.#batch[cpu * BATCH_SIZE + i];
       this.#frames.flags[head] &= ~PG_LRU_BATCH;
-      if (this.#frames.refcount[head] > 1) this.#lruAdd(head);
+      if (this.#frames.refcount[head] > 1) this.lruAdd(head);
       this.putFolio(head);
     }
     this.#drainLazyfree();
@@ -189,12 +189,12 @@ export class Lru {
 
   /** move_folios_to_lru: reclaim puts its folios straight back on their lists. */
   putbackDirect(head: FrameId): void {
-    if (this.#frames.refcount[head] > 1) this.#lruAdd(head);
+    if (this.#frames.refcount[head] > 1) this.lruAdd(head);
     this.putFolio(head);
   }
 
   /** lru_add: whether the folio is evictable is decided again, then it goes on its list. */
-  #lruAdd(head: FrameId): void {
+  lruAdd(head: FrameId): void {
     const f = this.#frames;
     const was = (f.flags[head] & PG_UNEVICTABLE) !== 0;
     const mlocked = (f.flags[head] & PG_MLOCKED) !== 0;

@@ -198,7 +198,7 @@ describe('one folio that cannot move', () => {
     const a = p.mapWritten(1);
     const list = isolate(p, a, 1);
     const source = list[0];
-    const op = migration(p.k, list, 1);
+    const op = migration(p.k, list, 1, MIGRATE_ASYNC);
     op.step();
     p.k.frames.set(source, PG_HWPOISON);
     op.finish();

@@ -60,7 +60,6 @@ const INHERITED =
   PG_WORKINGSET |
   PG_SWAPBACKED |
   PG_UNEVICTABLE |
-  PG_MLOCKED |
   PG_SWAPCACHE |
   PG_YOUNG |
   PG_IDLE;
@@ -88,12 +87,14 @@ export function splitFolio(k: Kernel, head: FrameId, list: FrameId[] | null): nu
   }
   const listed = (f.flags[head] & PG_LRU) !== 0;
   if (listed) k.lru.remove(head);
+  // Unmapping unlocked it; areas that are locked mark their pages again at the remap.
+  if ((f.flags[head] & PG_MLOCKED) !== 0) k.clearMlocked(head);
   breakUp(k, head, nr);
   remapChildren(k, head, nr);
   for (let i = 0; i < nr; i++) {
     if (list !== null) list.push(head + i);
     else {
-      if (listed) k.lru.add(head + i);
+      if (listed) k.lru.lruAdd(head + i);
       // The caller keeps its reference on the first child only.
       if (i > 0) k.putFolio(head + i);
     }
