@@ -30,6 +30,8 @@ describe('numbers', () => {
     [formatWhole, 1_234_567, '1,234,567'],
     [formatWhole, -1234, '-1,234'],
     [formatShare, 0.1234, '12.3 %'],
+    [formatShare, 0, '0.0 %'],
+    [formatShare, 0.0004, '<0.1 %'],
     [formatSlowdown, 1.071, '1.07×'],
     [formatBandwidth, 25.4, '25.4 GB/s'],
     [formatBandwidth, 246, '246 GB/s'],

@@ -47,8 +47,9 @@ export function formatWhole(count: number): string {
   return String(Math.round(count)).replace(/\B(?=(\d{3})+$)/g, ',');
 }
 
-/** 0.1234 -> "12.3 %". */
+/** 0.1234 -> "12.3 %"; what is there but would be printed as nothing is "<0.1 %". */
 export function formatShare(share: number): string {
+  if (share > 0 && share < 0.0005) return '<0.1 %';
   return `${(100 * share).toFixed(1)} %`;
 }
 

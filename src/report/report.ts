@@ -75,10 +75,11 @@ function workloadSection(comparison: Comparison, workload: number): Markup {
   });
   const accesses = run === undefined ? '' : `, ${formatWhole(run.result!.accesses)} accesses`;
   const held = run === undefined ? '' : `, holds ${formatBytes(heldBytes(run.result!))} at most`;
+  const touched = formatBytes(footprintPages * PAGE_SIZE);
   const program =
     trace === null ? 'synthetic' : trace.program.slice(trace.program.lastIndexOf('/') + 1);
   return html`<section class="workload"><h2>${name}</h2>
-<p class="muted">${program}, touches ${formatBytes(footprintPages * PAGE_SIZE)}${held}${accesses}</p>
+<p class="muted">${program}, touches ${touched}${held}${accesses}</p>
 ${groups.map((group) => groupSection(comparison, group))}
 </section>`;
 }

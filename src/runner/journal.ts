@@ -73,7 +73,7 @@ export class Journal {
     this.#write({ run: key, result });
   }
 
-  /** All is done and written elsewhere: the journal goes, and its folder if nothing else is in it. */
+  /** All is written elsewhere: the journal goes, and its folder if nothing else is in it. */
   remove(): void {
     this.close();
     rmSync(this.path, { force: true });

@@ -89,7 +89,7 @@ describe('hetmem run', () => {
 });
 
 describe('^C', () => {
-  it('exits with 130, leaves no half-written result, and --resume ends with the same bytes', async () => {
+  it('exits with 130 and no half-written result; --resume ends with the same bytes', async () => {
     writeFileSync(inFolder('e.yaml'), experiment(0.1, '[1, 2, 3]', 'first-touch').trimStart());
     const args = [BIN, 'run', 'e.yaml', '--jobs', '1', '--out', 'r.json', '--html', 'r.html'];
     const child = spawn(process.execPath, args, { env, cwd: folder, stdio: 'ignore' });
