@@ -1,11 +1,18 @@
 /** Control groups of a case by name: cpusets, and which process is in which. */
 import { UserError } from '../base/assert.ts';
+import { PAGE_SIZE } from '../base/units.ts';
 import {
+  type AddressSpace,
+  type AnonVma,
   attachTask,
+  type Charged,
   type Cpuset,
   createCpuset,
   type Kernel,
+  type MappedFile,
+  memoryReclaim,
   rootCpuset,
+  SWAPPINESS_ANON_ONLY,
   type Task,
   writeCpusetMems,
 } from '../mm/index.ts';
@@ -17,10 +24,12 @@ export class Cgroups {
   readonly #k: Kernel;
   readonly #root: Cpuset;
   readonly #byName: Map<string, Cpuset> = new Map();
+  readonly #fileOwner: Map<number, Cpuset> = new Map();
+  readonly #anonOwner: Map<AnonVma, Cpuset> = new Map();
 
-  constructor(k: Kernel, isV1: boolean) {
+  constructor(k: Kernel, legacy: boolean) {
     this.#k = k;
-    this.#root = rootCpuset(k, isV1);
+    this.#root = rootCpuset(k, legacy);
     this.#byName.set('/', this.#root);
   }
 
@@ -29,11 +38,12 @@ export class Cgroups {
   }
 
   enter(task: Task, name: string, place: string): number {
+    this.#keepCharges(task);
     return attachTask(this.#k, task, this.#find(name, place), this.#root);
   }
 
   /** 0 or a negative errno. A write of nothing changes nothing; "\n" clears (MP-106a). */
-  write(name: string, file: string, value: string, place: string): number {
+  write(name: string, file: string, value: string, writer: Task, place: string): number {
     const cpuset = this.#find(name, place);
     if (value === '') return 0;
     switch (file) {
@@ -42,14 +52,61 @@ export class Cgroups {
         return mems === null ? -EINVAL : writeCpusetMems(this.#k, cpuset, mems);
       }
       case 'cpuset.memory_migrate':
-        if (!cpuset.isV1) throw new NotModelled(`cgroup v2 file ${file}`);
+        if (!cpuset.legacy) throw new NotModelled(`cgroup v2 file ${file}`);
         cpuset.memoryMigrate = value.trim() === '1';
         return 0;
       case 'cpuset.cpus':
         return 0;
+      case 'memory.reclaim':
+        return this.#reclaim(cpuset, value, writer);
       default:
         throw new NotModelled(`cgroup file ${file}`);
     }
+  }
+
+  /** What a task has touched stays charged to the cgroup that it leaves. */
+  #keepCharges(task: Task): void {
+    for (const vma of task.mm?.vmas ?? []) {
+      const { anonVma } = vma;
+      if (anonVma === null || this.#anonOwner.has(anonVma)) continue;
+      this.#anonOwner.set(anonVma, task.cpuset ?? this.#root);
+    }
+  }
+
+  /** A file that a task of the cgroup fills is charged to it. */
+  chargeFile(file: MappedFile, task: Task): void {
+    this.#fileOwner.set(file.id, task.cpuset ?? this.#root);
+  }
+
+  #reclaim(cgroup: Cpuset, value: string, writer: Task): number {
+    const request = parseReclaim(value);
+    if (request === null) return -EINVAL;
+    const swappiness = request.swappiness ?? this.#k.sysctl.swappiness;
+    const nodes = cgroup.effectiveMems;
+    const charged = this.#chargedTo(cgroup);
+    return memoryReclaim(this.#k, writer.cpuNid, request.pages, charged, nodes, swappiness);
+  }
+
+  /**
+   * Anonymous pages by the processes that may map them, areas touched before a change of cgroup by
+   * the old one; pages of files by who filled the file.
+   */
+  #chargedTo(cgroup: Cpuset): Charged {
+    const { folios, tasks, anonVmas } = this.#k;
+    const spaces = new Set<AddressSpace | null>();
+    for (const task of tasks.values()) {
+      if ((task.cpuset ?? this.#root) === cgroup) spaces.add(task.mm);
+    }
+    return (head) => {
+      if (folios.isAnon(head)) {
+        const anonVma = anonVmas[folios.mappingId(head)];
+        if (anonVma === null) return false;
+        const owner = this.#anonOwner.get(anonVma);
+        if (owner !== undefined) return owner === cgroup;
+        return anonVma.vmas.some((vma) => spaces.has(vma.mm));
+      }
+      return this.#fileOwner.get(folios.mappingId(head)) === cgroup;
+    };
   }
 
   read(name: string, file: string, place: string): string {
@@ -64,6 +121,24 @@ export class Cgroups {
     if (cpuset === undefined) throw new UserError(place, `no cgroup ${name}`);
     return cpuset;
   }
+}
+
+/** What a write to a reclaim file asks for: "4M", "8M swappiness=max". */
+export interface ReclaimRequest {
+  readonly pages: number;
+  /** null: the system's. */
+  readonly swappiness: number | null;
+}
+
+const SIZE_UNITS: Readonly<Record<string, number>> = { '': 1, K: 1024, M: 1048576, G: 1073741824 };
+
+export function parseReclaim(value: string): ReclaimRequest | null {
+  const match = /^(\d+)([KMG]?)(?:\s+swappiness=(max|\d+))?$/.exec(value.trim());
+  if (match === null) return null;
+  const pages = Math.floor((Number(match[1]) * SIZE_UNITS[match[2]]) / PAGE_SIZE);
+  if (match[3] === undefined) return { pages, swappiness: null };
+  const swappiness = match[3] === 'max' ? SWAPPINESS_ANON_ONLY : Number(match[3]);
+  return swappiness > SWAPPINESS_ANON_ONLY ? null : { pages, swappiness };
 }
 
 /** "0-1,3" as a mask; null for what is no node list or names a node no kernel has. */

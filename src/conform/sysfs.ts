@@ -4,10 +4,17 @@
  * -ENOENT.
  */
 
-import { ksmPages, ksmUnmergeAll, setMergeAcrossNodes, type Task } from '../mm/index.ts';
+import {
+  ksmPages,
+  ksmUnmergeAll,
+  nodeReclaim,
+  setMergeAcrossNodes,
+  type Task,
+} from '../mm/index.ts';
 import { EINVAL, ENOENT } from '../uapi/errno.ts';
 import { buddyinfoLines } from './buddyinfo.ts';
 import type { Fields } from './caseFile.ts';
+import { parseReclaim } from './cgroups.ts';
 import { NotModelled } from './inputs.ts';
 import { failure, SUCCESS } from './outcome.ts';
 import type { World } from './world.ts';
@@ -186,6 +193,16 @@ const FILES: readonly SysfsFile[] = [
     read: (world, match) => String(ksmPages(world.k)[match[1] as 'shared' | 'sharing']),
   },
   {
+    pattern: /^\/sys\/devices\/system\/node\/node(\d+)\/reclaim$/,
+    write: (world, value, match) => {
+      if (!hasAutoWeights(world)) return -ENOENT;
+      const request = parseReclaim(value);
+      if (request === null) return -EINVAL;
+      const swappiness = request.swappiness ?? world.k.sysctl.swappiness;
+      return nodeReclaim(world.k, Number(match[1]), request.pages, swappiness);
+    },
+  },
+  {
     pattern: /^\/proc\/buddyinfo$/,
     read: (world) => buddyinfoLines(world.k).join('\n'),
   },
@@ -203,6 +220,7 @@ const FILES: readonly SysfsFile[] = [
   },
 ];
 
+/** 7.2 and 7.3: automatic weights, reclaim files of nodes. */
 function hasAutoWeights(world: World): boolean {
   return world.k.spec.kernel === '7.3' || world.k.spec.kernel === '7.2';
 }

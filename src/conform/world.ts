@@ -37,7 +37,9 @@ export interface CaseMachines extends ObservedMachines {
 /** Time of one page access of a touching program, page faults included. */
 const TOUCH_NS = 1000;
 /** Time a step takes besides its accesses. */
-const STEP_NS = 100_000;
+const STEP_NS = 1_000_000;
+/** Time of one pass of kswapd: some hundred pages swapped out or demoted. */
+const KSWAPD_PASS_NS = 5_000_000;
 /** Accesses after which background work gets its turn. */
 const TURN_TOUCHES = 512;
 /** The seed does not matter: cases compare what is decided, not what is drawn. */
@@ -57,6 +59,8 @@ export class World {
   /** Pages that the last `touch` with `until` got through: n "touched" of later steps. */
   touched = 0;
   #touches = 0;
+  /** Time that kswapd has not used up. */
+  #kswapdNs = 0;
 
   constructor(machines: CaseMachines, name: string, kernel: string) {
     const machine = machines.machines.find((candidate) => candidate.name === name);
@@ -140,8 +144,10 @@ export class World {
   /** Lets time go by with nobody running but the kernel's threads. */
   advance(ns: Nanoseconds): void {
     this.k.nowNs += ns;
-    // kswapd works until its nodes are balanced: nothing competes with it for long.
-    for (let turns = 0; this.k.kswapdWoken !== 0 && turns < ns / TOUCH_NS; turns++) this.turn();
+    this.#kswapdNs += ns;
+    for (; this.#kswapdNs >= KSWAPD_PASS_NS; this.#kswapdNs -= KSWAPD_PASS_NS) {
+      if (this.k.kswapdWoken !== 0) this.turn();
+    }
   }
 
   /** One pass of every kswapd that was woken. */

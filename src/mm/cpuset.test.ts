@@ -23,11 +23,11 @@ interface Setup {
 }
 
 /** Three nodes, a task with 8 pages on node 0, in a group with `mems`. */
-function setup(mems: number, isV1 = false): Setup {
+function setup(mems: number, legacy = false): Setup {
   const zone = { zone: ZONE_NORMAL, pages: 32768 } as const;
   const nodes = [[0], [], []].map((cpus) => ({ cpus, zones: [zone] }));
   const k = new Kernel(plainMachine(nodes), { seed: 1, trackContent: true });
-  const root = rootCpuset(k, isV1);
+  const root = rootCpuset(k, legacy);
   const group = createCpuset(root);
   const task = k.spawn(null, 0);
   const prot = PROT_READ | PROT_WRITE;

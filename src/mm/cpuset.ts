@@ -2,8 +2,8 @@
  * Cpusets: which nodes the tasks of a group may allocate from, and what happens to tasks, policies
  * and pages when that changes (kernel/cgroup/cpuset.c). MP-100..MP-106b, OV-62.
  *
- * The migration of MP-103 runs in a worker on Linux and the writer waits for it before it returns to
- * user space: here it is over when the function returns.
+ * The migration of MP-103 runs in a worker on Linux and the writer waits for it before it returns
+ * to user space: here it is over when the function returns.
  * Order: task nodes and task policies, then the policies of areas, then the pages.
  * Not modelled: CPUs, partitions, hot-unplug's changes of effective mems (offlining is not there).
  */
@@ -19,7 +19,7 @@ export class Cpuset {
   readonly parent: Cpuset | null;
   readonly children: Cpuset[] = [];
   /** cgroup v1: mems are never inherited, and pages stay unless memoryMigrate is set (MP-100). */
-  readonly isV1: boolean;
+  readonly legacy: boolean;
   memoryMigrate: boolean;
   /** cpuset.mems as written; 0 = nothing written (v2: the parent's). */
   mems = 0;
@@ -28,10 +28,10 @@ export class Cpuset {
   /** The nodes that its tasks' pages were last meant to be on (old_mems_allowed). */
   oldMems: number;
 
-  constructor(parent: Cpuset | null, mems: number, isV1: boolean) {
+  constructor(parent: Cpuset | null, mems: number, legacy: boolean) {
     this.parent = parent;
-    this.isV1 = isV1;
-    this.memoryMigrate = !isV1;
+    this.legacy = legacy;
+    this.memoryMigrate = !legacy;
     this.mems = parent === null ? mems : 0;
     this.effectiveMems = mems;
     this.oldMems = mems;
@@ -40,14 +40,14 @@ export class Cpuset {
 }
 
 /** The cpuset that all tasks are in at boot; tasks without one of their own are in it. */
-export function rootCpuset(k: Kernel, isV1: boolean): Cpuset {
-  return new Cpuset(null, k.pm.nodesWithMemory, isV1);
+export function rootCpuset(k: Kernel, legacy: boolean): Cpuset {
+  return new Cpuset(null, k.pm.nodesWithMemory, legacy);
 }
 
 /** mkdir: v2 inherits the effective nodes, v1 starts without any. */
 export function createCpuset(parent: Cpuset): Cpuset {
-  const mems = parent.isV1 ? 0 : parent.effectiveMems;
-  return new Cpuset(parent, mems, parent.isV1);
+  const mems = parent.legacy ? 0 : parent.effectiveMems;
+  return new Cpuset(parent, mems, parent.legacy);
 }
 
 /**
@@ -57,7 +57,7 @@ export function createCpuset(parent: Cpuset): Cpuset {
 export function writeCpusetMems(k: Kernel, cpuset: Cpuset, mems: number): number {
   const possible = (1 << (k.pm.highestNid + 1)) - 1;
   if ((mems & ~possible) !== 0) return -EINVAL;
-  if (cpuset.isV1) {
+  if (cpuset.legacy) {
     if (mems === 0 && tasksOf(k, cpuset).length > 0) return -ENOSPC;
     const outside = cpuset.parent === null ? 0 : mems & ~cpuset.parent.mems;
     if (outside !== 0) return -EINVAL;
@@ -70,13 +70,13 @@ export function writeCpusetMems(k: Kernel, cpuset: Cpuset, mems: number): number
 /** update_nodemasks_hier: the cpuset and all below it whose effective nodes change. */
 function updateEffective(k: Kernel, cpuset: Cpuset): void {
   const above = cpuset.parent === null ? k.pm.nodesWithMemory : cpuset.parent.effectiveMems;
-  const wanted = cpuset.mems & k.pm.nodesWithMemory & (cpuset.isV1 ? -1 : above);
-  const effective = wanted === 0 && !cpuset.isV1 ? above : wanted;
+  const wanted = cpuset.mems & k.pm.nodesWithMemory & (cpuset.legacy ? -1 : above);
+  const effective = wanted === 0 && !cpuset.legacy ? above : wanted;
   if (effective !== cpuset.effectiveMems) {
     cpuset.effectiveMems = effective;
     updateTasks(k, cpuset);
   }
-  for (const child of cpuset.children) if (!child.isV1) updateEffective(k, child);
+  for (const child of cpuset.children) if (!child.legacy) updateEffective(k, child);
 }
 
 /** guarantee_online_mems: nodes with memory, from the nearest ancestor that has some. */
@@ -126,10 +126,10 @@ function migrateMm(k: Kernel, mm: AddressSpace, from: number, to: number): void 
  * MP-102.
  */
 export function attachTask(k: Kernel, task: Task, to: Cpuset, root: Cpuset): number {
-  if (to.isV1 && to.mems === 0) return -ENOSPC;
+  if (to.legacy && to.mems === 0) return -ENOSPC;
   const from = task.cpuset ?? root;
   task.cpuset = to;
-  if (!to.isV1 && from.effectiveMems === to.effectiveMems) return 0;
+  if (!to.legacy && from.effectiveMems === to.effectiveMems) return 0;
   const mems = onlineMems(k, to);
   changeTaskMems(task, mems);
   to.oldMems = mems;

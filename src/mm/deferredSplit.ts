@@ -1,7 +1,7 @@
 /**
- * The deferred split shrinker (mm/huge_memory.c: deferred_split_scan; mm/shrinker.c: do_shrink_slab).
- * Large anonymous folios of which a part was unmapped are split under pressure, and the unmapped
- * pages are freed. MC-12, MC-87.
+ * The deferred split shrinker (mm/huge_memory.c: deferred_split_scan;
+ * mm/shrinker.c: do_shrink_slab). Large anonymous folios of which a part was unmapped are split
+ * under pressure, and the unmapped pages are freed. MC-12, MC-87.
  *
  * Not modelled: the scan for underused huge pages, which the default max_ptes_none switches off.
  */

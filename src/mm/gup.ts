@@ -234,7 +234,7 @@ function checkVmaFlags(vma: Vma, flags: number): number {
   return vma.has(VM_WRITE) ? 0 : -EFAULT;
 }
 
-/** follow_page_mask: a frame, NEED_*, or -EFAULT for raw memory. Sets accessed and dirty (PM-6a). */
+/** follow_page_mask: a frame, NEED_*, or -EFAULT for raw memory; accessed and dirty (PM-6a). */
 function followPage(k: Kernel, vma: Vma, vpn: Vpn, flags: number): FrameId {
   const mm = vma.mm;
   const slot = mm.slotOf(vpn);

@@ -1,7 +1,7 @@
 /**
  * MADV_COLD and MADV_PAGEOUT (mm/madvise.c: madvise_cold_or_pageout_pte_range; mm/vmscan.c:
- * reclaim_pages). OV-31g: shared folios and those off the LRU are left alone; a large folio is split
- * only if the range has not all of it.
+ * reclaim_pages). OV-31g: shared folios and those off the LRU are left alone; a large folio is
+ * split only if the range has not all of it.
  */
 import { type FrameId, HPAGE_PMD_NR, type Nid, type Vpn } from '../base/units.ts';
 import {

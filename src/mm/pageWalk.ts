@@ -56,7 +56,7 @@ export function entryIsNone(k: Kernel, mm: AddressSpace, vpn: Vpn): boolean {
   return table < 0 || k.ptes.words[table * HPAGE_PMD_NR + (vpn - mm.slotVpn[slot])] === 0;
 }
 
-/** folio_pte_batch: how many entries from `i` on map consecutive pages of `head`, from `page` on. */
+/** folio_pte_batch: how many entries from `i` map consecutive pages of `head`, from `page` on. */
 export function folioPteBatch(
   k: Kernel,
   i: number,

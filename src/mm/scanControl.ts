@@ -17,6 +17,9 @@ const PGDEMOTE = [PGDEMOTE_KSWAPD, PGDEMOTE_DIRECT, PGDEMOTE_PROACTIVE];
 /** A pass scans n >> priority of a list of n pages; without success priority falls. */
 export const DEF_PRIORITY = 12;
 
+/** swappiness=max of proactive reclaim: anonymous memory only. */
+export const SWAPPINESS_ANON_ONLY = 201;
+
 export class ScanControl {
   readonly kind: ReclaimKind;
   nrToReclaim: number;

@@ -2,7 +2,8 @@
  * Scanning the LRU lists of a node (mm/vmscan.c: shrink_node, shrink_lruvec, shrink_active_list,
  * shrink_inactive_list, get_scan_count). TI-11, TI-17, OV-26, OV-27.
  *
- * Not modelled: slab shrinkers but deferred_split, refault costs in the anon/file balance, multi-generation LRU.
+ * Not modelled: slab shrinkers but deferred_split, refault costs in the anon/file balance,
+ * multi-generation LRU.
  */
 import type { FrameId, Nid } from '../base/units.ts';
 import { NR_ISOLATED_ANON, NR_ISOLATED_FILE, vmEvent } from '../uapi/vmstat.ts';
@@ -18,7 +19,7 @@ import {
   NR_LRU_LISTS,
 } from './lru.ts';
 import { shrinkFolioList } from './reclaimFolios.ts';
-import type { ScanControl } from './scanControl.ts';
+import { type ScanControl, SWAPPINESS_ANON_ONLY } from './scanControl.ts';
 import { folioReferenced, referencedFlags } from './unmapFolio.ts';
 
 /** Folios isolated and scanned at a time. */
@@ -70,18 +71,28 @@ function getScanCount(k: Kernel, nid: Nid, sc: ScanControl): void {
   const equal = sc.priority === 0;
   for (let list = LRU_INACTIVE_ANON; list <= LRU_ACTIVE_FILE; list++) {
     const file = list >= LRU_INACTIVE_FILE;
-    const size = k.lru.size(nid, list);
+    const size = lruSize(k, nid, list, sc);
     let scan = Math.floor(size / (1 << sc.priority));
     if (!file && !anonAllowed) scan = 0;
+    else if (sc.swappiness === SWAPPINESS_ANON_ONLY) scan = file ? 0 : scan;
     else if (anonAllowed && !equal) {
       const share = file ? 200 - sc.swappiness : sc.swappiness;
-      const other = k.lru.size(nid, file ? LRU_INACTIVE_ANON : LRU_INACTIVE_FILE);
-      const otherActive = k.lru.size(nid, file ? LRU_ACTIVE_ANON : LRU_ACTIVE_FILE);
-      if (other + otherActive > 0) scan = Math.floor((scan * share) / 200);
+      scan = Math.floor((scan * share) / 200);
     }
-    if (scan === 0 && size > 0 && (file || anonAllowed) && sc.filter !== null) scan = size;
     toScan[list] = scan;
   }
+}
+
+/** Base pages on a list that this reclaim is about: all, or those of its cgroup. */
+function lruSize(k: Kernel, nid: Nid, list: number, sc: ScanControl): number {
+  const { filter } = sc;
+  if (filter === null) return k.lru.size(nid, list);
+  let pages = 0;
+  let head = k.lru.head[nid * NR_LRU_LISTS + list];
+  for (; head >= 0; head = k.frames.lruNext[head]) {
+    if (filter(head)) pages += k.folios.nrPages(head);
+  }
+  return pages;
 }
 
 /** inactive * ratio < active, ratio = int_sqrt(10 * GiB of both), at least 1. */

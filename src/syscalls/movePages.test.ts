@@ -372,7 +372,7 @@ describe('move_pages: asking', () => {
     expect(p.where().slice(0, 4)).toBe('0z--');
   });
 
-  it('MP-51: what 6.1 answers: holes of anonymous memory are -EFAULT, swapped pages -ENOENT', () => {
+  it('MP-51: 6.1: holes of anonymous memory are -EFAULT, swapped pages -ENOENT', () => {
     const p = new TestProgram(threeNodes('6.1'), 2);
     madvise(p.k, p.task, p.address(1), 4096, MADV_PAGEOUT);
     expect(p.move([0, 1, 2], null).status).toEqual([0, -ENOENT, -EFAULT]);

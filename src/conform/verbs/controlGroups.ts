@@ -9,9 +9,10 @@ export const CGROUP_VERBS: VerbTable = {
   },
   'cgroup.enter': (world, process, inputs) =>
     returned(world.cgroups.enter(process.task, inputs.string('cgroup'), inputs.place)),
-  'cgroup.write': (world, _process, inputs) => {
+  'cgroup.write': (world, process, inputs) => {
     const name = inputs.string('cgroup');
     const file = inputs.string('file');
-    return returned(world.cgroups.write(name, file, inputs.string('value'), inputs.place));
+    const value = inputs.string('value');
+    return returned(world.cgroups.write(name, file, value, process.task, inputs.place));
   },
 };

@@ -13,6 +13,7 @@ import type { World } from '../world.ts';
 function doCreate(world: World, process: Process, inputs: Inputs): Fields {
   const file = world.files.create(inputs.string('file'));
   world.files.truncate(file, 0);
+  world.cgroups.chargeFile(file, process.task);
   const pages = inputs.integer('pages');
   const perChunk = Math.max(1, Math.floor(inputs.integer('chunk') / PAGE_SIZE));
   const isZero = inputs.get('content') === 'zero';

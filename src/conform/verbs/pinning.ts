@@ -58,7 +58,7 @@ function gupTest(
   return 0;
 }
 
-/** One pin per page, each with a handle of its own; `one_per` takes one page of each frame group. */
+/** One pin and handle per page; `one_per` takes one page of each frame group. */
 function pinOneByOne(world: World, process: Process, inputs: Inputs, n: number): Fields {
   const start = process.firstPage(inputs);
   const step = inputs.integerOr('step', 1);
