@@ -50,10 +50,13 @@ export class SwapArea {
     return true;
   }
 
-  /** One more reference from a page table or shmem index (swap_duplicate). */
+  /**
+   * One more reference from a page table or shmem index (swap_duplicate). A slot that nobody refers
+   * to any more may still hold its place for a page in the swap cache.
+   */
   duplicate(slot: number): void {
     const count = this.#counts[slot];
-    assert(count !== 0, 'swap slot duplicated while free', slot);
+    assert(count !== 0 || this.#cached[slot] !== 0, 'swap slot duplicated while free', slot);
     this.#counts[slot] = count === RESERVED ? 1 : count + 1;
   }
 
