@@ -37,6 +37,7 @@ export * from './mempolicy.ts';
 export * from './migrate.ts';
 export * from './migrateNodes.ts';
 export * from './migrateTarget.ts';
+export * from './migrationCounts.ts';
 export * from './migrationEntries.ts';
 export * from './mlock.ts';
 export * from './mlockRange.ts';

@@ -22,7 +22,6 @@ import {
   MR_LONGTERM_PIN,
   MR_NUMA_MISPLACED,
 } from '../uapi/migrate.ts';
-import { vmEvent } from '../uapi/vmstat.ts';
 import {
   CAUSE_BUFFERS_BUSY,
   CAUSE_LOCKED,
@@ -44,15 +43,10 @@ import {
 } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
 import { allocMigrationTarget, type Destination } from './migrateTarget.ts';
+import { countMigration, type MigrationCounts, zeroCounts } from './migrationCounts.ts';
 import { removeMigrationPtes, tryToMigrate, UNMAP_DONE } from './migrationEntries.ts';
 import { moveToNewFolio } from './moveFolio.ts';
 import { splitFolio } from './splitFolio.ts';
-
-const PGMIGRATE_SUCCESS = vmEvent('pgmigrate_success');
-const PGMIGRATE_FAIL = vmEvent('pgmigrate_fail');
-const THP_MIGRATION_SUCCESS = vmEvent('thp_migration_success');
-const THP_MIGRATION_FAIL = vmEvent('thp_migration_fail');
-const THP_MIGRATION_SPLIT = vmEvent('thp_migration_split');
 
 /** MC-4. */
 const BATCH_PAGES = 512;
@@ -62,26 +56,6 @@ const PASSES_SYNC = 7;
 
 /** unmap outcome besides negative errno: the folio was freed meanwhile (MC-14). */
 const UNMAP_FREED = 1;
-
-interface Counts {
-  succeededPages: number;
-  failedPages: number;
-  thpSucceeded: number;
-  thpFailed: number;
-  thpSplit: number;
-  split: number;
-}
-
-function zeroCounts(): Counts {
-  return {
-    succeededPages: 0,
-    failedPages: 0,
-    thpSucceeded: 0,
-    thpFailed: 0,
-    thpSplit: 0,
-    split: 0,
-  };
-}
 
 /**
  * migrate_pages: moves the isolated folios of `list` to where `destination` says.
@@ -114,7 +88,7 @@ export class MigrationOp {
   readonly #wasMapped: boolean[] = [];
   #failed: FrameId[] = [];
   readonly #split: FrameId[] = [];
-  readonly #total: Counts = zeroCounts();
+  readonly #total: MigrationCounts = zeroCounts();
   #cause = 0;
   #done = false;
   #isSteppedThrough = true;
@@ -199,7 +173,7 @@ export class MigrationOp {
     }
     for (; position < from.length; position++) left.push(from[position]);
     this.#list.push(...left);
-    this.#count();
+    countMigration(this.#k.vmstat, this.#total);
     return left.length === 0 ? 0 : gathered;
   }
 
@@ -259,7 +233,7 @@ export class MigrationOp {
     batch: FrameId[],
     mode: MigrateMode,
     passes: number,
-    counts: Counts,
+    counts: MigrationCounts,
     maySplit: boolean,
   ): Generator<void, number> {
     const state = { failed: 0, saved: 0 };
@@ -275,7 +249,7 @@ export class MigrationOp {
     batch: FrameId[],
     mode: MigrateMode,
     passes: number,
-    counts: Counts,
+    counts: MigrationCounts,
     maySplit: boolean,
     state: { failed: number; saved: number },
   ): void {
@@ -322,7 +296,7 @@ export class MigrationOp {
   #unmapOrSplit(
     head: FrameId,
     mode: MigrateMode,
-    counts: Counts,
+    counts: MigrationCounts,
     maySplit: boolean,
     state: { failed: number },
   ): number {
@@ -360,7 +334,7 @@ export class MigrationOp {
     return -ENOMEM;
   }
 
-  #countSplit(counts: Counts, thp: number, state: { failed: number }): void {
+  #countSplit(counts: MigrationCounts, thp: number, state: { failed: number }): void {
     state.failed++;
     counts.thpFailed += thp;
     counts.thpSplit += thp;
@@ -434,7 +408,7 @@ export class MigrationOp {
     batch: FrameId[],
     mode: MigrateMode,
     passes: number,
-    counts: Counts,
+    counts: MigrationCounts,
     state: { failed: number },
   ): void {
     const k = this.#k;
@@ -493,16 +467,5 @@ export class MigrationOp {
 
   #fail(head: FrameId, nr: number): void {
     this.#k.failures.record(head, this.#cause, this.#reason, nr);
-  }
-
-  /** MC-60. */
-  #count(): void {
-    const t = this.#total;
-    const vmstat = this.#k.vmstat;
-    vmstat.count(PGMIGRATE_SUCCESS, t.succeededPages);
-    vmstat.count(PGMIGRATE_FAIL, t.failedPages);
-    vmstat.count(THP_MIGRATION_SUCCESS, t.thpSucceeded);
-    vmstat.count(THP_MIGRATION_FAIL, t.thpFailed);
-    vmstat.count(THP_MIGRATION_SPLIT, t.thpSplit);
   }
 }
