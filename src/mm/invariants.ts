@@ -376,7 +376,8 @@ class Census {
     ) {
       this.#say('OV-29', `frame ${head}: PG_MLOCKED is ${mlocked}, mapped by a locked area or not`);
     }
-    if ((flags & PG_LRU) === 0) return;
+    // What was truncated keeps its place until its last reference goes.
+    if ((flags & PG_LRU) === 0 || k.frames.mapping[head] === MAPPING_NONE) return;
     const unevictable = mlocked || k.lru.mappingUnevictable(head);
     if (unevictable !== ((flags & PG_UNEVICTABLE) !== 0)) {
       this.#say('OV-26', `frame ${head} on the LRU: PG_UNEVICTABLE is not ${unevictable}`);
