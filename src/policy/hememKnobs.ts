@@ -15,6 +15,14 @@ export const HEMEM_KNOBS: readonly Knob[] = [
     choices: ['2MiB', '4KiB'],
     doc: 'what is counted and migrated as one',
   },
+  {
+    kind: 'choice',
+    name: 'source',
+    default: 'pebs',
+    choices: ['pebs', 'idle-bits'],
+    doc: 'heat source; idle-bits sees one access a page and scan, where there is no PEBS',
+  },
+  number('scanInterval', 20, 0.001, 100_000, 'ms', 'between two scans of the accessed bits'),
   integer('samplePeriod', 5000, 1, MILLION, 'accesses', 'one in so many is sampled (code: 19997)'),
   integer('hotReads', 8, 1, MILLION, 'samples', 'reads of a hot unit (code: 4)'),
   integer('hotWrites', 4, 1, MILLION, 'samples', 'writes of a hot unit'),
@@ -29,6 +37,8 @@ export const HEMEM_KNOBS: readonly Knob[] = [
 
 export interface HememKnobs {
   readonly unitPages: number;
+  readonly source: 'pebs' | 'idle-bits';
+  readonly scanInterval: number;
   readonly samplePeriod: number;
   readonly hotReads: number;
   readonly hotWrites: number;
@@ -44,6 +54,8 @@ export interface HememKnobs {
 export function hememKnobs(values: KnobValues): HememKnobs {
   return {
     unitPages: choiceOf(values, 'unit') === '2MiB' ? HPAGE_PMD_NR : 1,
+    source: choiceOf(values, 'source') === 'pebs' ? 'pebs' : 'idle-bits',
+    scanInterval: numberOf(values, 'scanInterval'),
     samplePeriod: numberOf(values, 'samplePeriod'),
     hotReads: numberOf(values, 'hotReads'),
     hotWrites: numberOf(values, 'hotWrites'),

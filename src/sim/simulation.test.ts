@@ -117,4 +117,14 @@ describe('a run', () => {
     expect(seeing.time.totalNs).toBeLessThan(0.7 * blind.time.totalNs);
     expect(seeing.migration.promotedPages).toBeGreaterThan(SECTION / 4);
   });
+
+  it('feeds a policy from accessed bits where there is no PEBS', () => {
+    const idle = spec('hemem');
+    const params = { source: 'idle-bits', scanInterval: 2, hotReads: 4, unit: '4KiB' };
+    const run = { ...idle, policy: { name: 'hemem', params } };
+    const result = runOne(run, hotQuarter(SECTION, 400), { hetmem: 'test' });
+    expect(result.heat?.source).toBe('idle-bits');
+    expect(result.heat?.samples).toBeGreaterThan(SECTION);
+    expect(result.migration.promotedPages).toBeGreaterThan(0);
+  });
 });
