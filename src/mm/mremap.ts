@@ -88,6 +88,7 @@ function moveVma(
   insertVma(moved);
   if (!moveEntries(k, mm, oldStart, newStart, oldPages)) {
     moveEntries(k, mm, newStart, oldStart, oldPages);
+    moved.flags &= ~(VM_LOCKED | VM_LOCKONFAULT); // it was not counted as locked yet
     munmapRange(k, mm, newStart, newStart + newPages);
     return -ENOMEM;
   }
