@@ -253,6 +253,18 @@ function balancedFor(k: Kernel, nid: Nid, nr: number): boolean {
   return false;
 }
 
+/** A write to the sysctl numa_balancing: switching tiering on forgets promotion's state (TI-20). */
+export function setNumaBalancing(k: Kernel, mode: number): void {
+  const tiering = NUMA_BALANCING_MEMORY_TIERING;
+  if ((mode & tiering) !== 0 && (k.sysctl.numa_balancing & tiering) === 0) {
+    const nowMs = Math.floor(k.nowNs / 1_000_000);
+    for (const { nid } of k.pm.nodes) {
+      k.promotion.reset(nid, nowMs, k.vmstat.nodeItem(nid, PGPROMOTE_CANDIDATE));
+    }
+  }
+  k.sysctl.numa_balancing = mode;
+}
+
 /** Per-node state of the promotion filter (struct pglist_data: nbp_*). */
 export class PromotionState {
   readonly thresholdMs: Float64Array = new Float64Array(32);
@@ -274,6 +286,13 @@ export class PromotionState {
     if (seen > (reference * 11) / 10) next = Math.max(now - unit, unit);
     else if (seen < (reference * 9) / 10) next = Math.min(now + unit, defaultMs * 2);
     this.thresholdMs[nid] = next;
+    this.#thresholdStartMs[nid] = nowMs;
+    this.#thresholdCandidates[nid] = candidates;
+  }
+
+  /** reset_memory_tiering: tiering mode was switched on (TI-20). */
+  reset(nid: Nid, nowMs: number, candidates: number): void {
+    this.thresholdMs[nid] = 0;
     this.#thresholdStartMs[nid] = nowMs;
     this.#thresholdCandidates[nid] = candidates;
   }
