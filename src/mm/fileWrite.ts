@@ -9,7 +9,7 @@ import { ZONE_MOVABLE } from '../uapi/zone.ts';
 import { FAULT_ERROR } from './fault.ts';
 import { cacheRead } from './faultFile.ts';
 import { addToPageCache, cacheAccessed, setFolioDirty, writeBack } from './fileFolio.ts';
-import { PG_DIRTY, PG_WRITEBACK } from './frameTable.ts';
+import { PG_DIRTY, PG_IDLE, PG_WRITEBACK } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
 import type { MappedFile } from './mappedFile.ts';
 import { allocFolioPolicy, NO_INTERLEAVE_INDEX } from './policyNode.ts';
@@ -40,7 +40,9 @@ export function writeFilePages(
       k.frames.content.set(words.subarray(at - index, last - index), head + (at - first));
     }
     setFolioDirty(k, head);
-    cacheAccessed(k, head);
+    // Only shmem counts a write as an access (SGP_WRITE); others no longer look idle.
+    if (file.isShmem()) cacheAccessed(k, head);
+    else k.frames.clear(head, PG_IDLE);
     at = last;
     file.sizePages = Math.max(file.sizePages, at);
   }

@@ -36,6 +36,7 @@ import {
 import { canReuseAnon, copyToAnon } from './faultCow.ts';
 import { setFolioDirty } from './fileFolio.ts';
 import { releaseFolio } from './folioLifecycle.ts';
+import { PG_REFERENCED } from './frameTable.ts';
 import { isolateFolio, putbackMovablePages } from './isolateFolio.ts';
 import type { Kernel } from './kernel.ts';
 import { migratePages } from './migrate.ts';
@@ -92,17 +93,40 @@ export function pinUserPagesFast(
   flags: number,
   out: FrameId[],
 ): number {
-  const all = flags | FOLL_PIN | FOLL_TOUCH;
+  return pagesFast(k, task, start, nr, flags | FOLL_PIN | FOLL_TOUCH, out);
+}
+
+/** get_user_pages_fast: as pinUserPagesFast with plain references. */
+export function getUserPagesFast(
+  k: Kernel,
+  task: Task,
+  start: Vpn,
+  nr: number,
+  flags: number,
+  out: FrameId[],
+): number {
+  if ((flags & (FOLL_INTERNAL | FOLL_LONGTERM)) !== 0) return -EINVAL;
+  return pagesFast(k, task, start, nr, flags | FOLL_GET | FOLL_TOUCH, out);
+}
+
+function pagesFast(
+  k: Kernel,
+  task: Task,
+  start: Vpn,
+  nr: number,
+  flags: number,
+  out: FrameId[],
+): number {
   let fast = 0;
   while (fast < nr) {
-    const page = fastPage(k, task, start + fast, all);
+    const page = fastPage(k, task, start + fast, flags);
     if (page < 0) break;
-    grab(k, page, all);
+    grab(k, page, flags);
     out.push(page);
     fast++;
   }
   if (fast === nr) return nr;
-  const slow = longtermLocked(k, task, start + fast, nr - fast, all, out);
+  const slow = longtermLocked(k, task, start + fast, nr - fast, flags, out);
   if (slow >= 0) return fast + slow;
   return fast > 0 ? fast : slow;
 }
@@ -308,6 +332,7 @@ function fastPage(k: Kernel, task: Task, vpn: Vpn, flags: number): FrameId {
     const swapbacked = k.folios.isAnon(head) || vma.file?.isShmem() === true;
     if ((flags & FOLL_WRITE) !== 0 && !swapbacked) return NEED_FAULT;
   }
+  if (page !== k.zeroFrame) k.frames.set(k.frames.headOf(page), PG_REFERENCED);
   return page;
 }
 

@@ -18,6 +18,7 @@ import type { Folios } from './folio.ts';
 import {
   type FrameTable,
   PG_ACTIVE,
+  PG_IDLE,
   PG_LAZYFREE_BATCH,
   PG_LRU,
   PG_LRU_BATCH,
@@ -212,6 +213,7 @@ export class Lru {
   /** folio_mark_accessed: unreferenced -> referenced -> active. HS-8. */
   markAccessed(head: FrameId): void {
     const f = this.#frames;
+    f.flags[head] &= ~PG_IDLE;
     const flags = f.flags[head];
     if ((flags & PG_REFERENCED) === 0) f.flags[head] |= PG_REFERENCED;
     else if ((flags & (PG_ACTIVE | PG_UNEVICTABLE)) === 0) this.activate(head);

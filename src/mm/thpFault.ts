@@ -22,6 +22,7 @@ import {
   PTE_W,
   PTEB_SOFT_DIRTY,
   PTEB_SPECIAL,
+  PTEB_UFFD_WP,
   pteFast,
   ptePayload,
 } from './pageTable.ts';
@@ -159,5 +160,6 @@ export function doHugePmdWp(k: Kernel, task: Task, vma: Vma, slot: number): numb
     f.flags[head] |= PG_ANON_EXCLUSIVE;
   }
   mm.pmd[slot] = (mm.pmd[slot] | PTE_A | PTE_D | PTE_W) >>> 0;
+  mm.pmdByte[slot] &= ~PTEB_UFFD_WP;
   return FAULT_DONE;
 }

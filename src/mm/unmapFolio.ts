@@ -89,7 +89,7 @@ function isMappedWhole(k: Kernel, vma: Vma, head: FrameId): boolean {
 }
 
 /** Young entries of a candidate range, cleared; -1 if the range maps nothing of the folio. */
-function youngInRange(
+export function youngInRange(
   k: Kernel,
   vma: Vma,
   head: FrameId,

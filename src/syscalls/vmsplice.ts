@@ -3,7 +3,7 @@
  * them (fs/splice.c: vmsplice_to_pipe). PM-98, OV-42.
  */
 import { type FrameId, PAGE_SIZE } from '../base/units.ts';
-import { getUserPages, type Kernel, type Task } from '../mm/index.ts';
+import { getUserPagesFast, type Kernel, type Task } from '../mm/index.ts';
 import { pageOf, pagesOf } from './addressRange.ts';
 
 /** Buffers of a pipe. */
@@ -18,6 +18,6 @@ export function vmsplice(
   out: FrameId[],
 ): number {
   const nr = Math.min(pagesOf(len), PIPE_DEF_BUFFERS - out.length);
-  const got = getUserPages(k, caller, pageOf(addr), nr, 0, out);
+  const got = getUserPagesFast(k, caller, pageOf(addr), nr, 0, out);
   return got < 0 ? got : Math.min(len, got * PAGE_SIZE);
 }

@@ -2,6 +2,7 @@
 export * from './errno.ts';
 export * from './gfp.ts';
 export * from './gup.ts';
+export * from './kernelPageFlags.ts';
 export * from './mempolicy.ts';
 export * from './migrate.ts';
 export * from './mman.ts';

@@ -1,11 +1,11 @@
-/** Verbs that hold pages: pin unpin pin.close vmsplice pipe.open pipe.close. */
+/** Verbs that pin pages for long: pin unpin pin.close. */
 import { type FrameId, PAGE_SIZE, type Vpn } from '../../base/units.ts';
 import { pageAt, pinUserPages, pinUserPagesFast, unpinUserPages } from '../../mm/index.ts';
-import { registerBuffer, vmsplice } from '../../syscalls/index.ts';
+import { registerBuffer } from '../../syscalls/index.ts';
 import { EFAULT } from '../../uapi/errno.ts';
 import { FOLL_LONGTERM, FOLL_WRITE } from '../../uapi/gup.ts';
 import type { Fields, Json } from '../caseFile.ts';
-import { type Inputs, NotModelled } from '../inputs.ts';
+import type { Inputs } from '../inputs.ts';
 import { returned, SUCCESS } from '../outcome.ts';
 import type { Process } from '../process.ts';
 import type { VerbTable } from '../verbTypes.ts';
@@ -93,25 +93,6 @@ function isChosen(
   return true;
 }
 
-function doVmsplice(world: World, process: Process, inputs: Inputs): Fields {
-  const len = world.count(inputs.get('n'), inputs.place) * PAGE_SIZE;
-  const address = process.address(inputs);
-  const splice = (name: string): number => {
-    const pages = world.references.open(process, `pipe ${name}`, false);
-    return vmsplice(world.k, process.task, address, len, pages);
-  };
-  if (!inputs.has('repeat')) return returned(splice(inputs.string('pipe')));
-  let ok = 0;
-  for (let i = 0; i < inputs.integer('repeat'); i++) if (splice(`each ${i}`) === len) ok++;
-  return { ok };
-}
-
-function doPipeOpen(_world: World, _process: Process, inputs: Inputs): Fields {
-  // Pipes with nothing of a user's in them are kernel memory only: they cannot fail here.
-  if (!inputs.has('repeat')) throw new NotModelled('pipe.open');
-  return { opened: inputs.integer('repeat') };
-}
-
 export const PINNING_VERBS: VerbTable = {
   pin: doPin,
   unpin: (world, process, inputs) => {
@@ -120,12 +101,6 @@ export const PINNING_VERBS: VerbTable = {
   },
   'pin.close': (world, process, inputs) => {
     world.references.close(process, `pin ${inputs.string('handle')}`);
-    return {};
-  },
-  vmsplice: doVmsplice,
-  'pipe.open': doPipeOpen,
-  'pipe.close': (world, process, inputs) => {
-    world.references.close(process, `pipe ${inputs.string('pipe')}`);
     return {};
   },
 };

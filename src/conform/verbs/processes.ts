@@ -1,14 +1,15 @@
 /** Verbs of processes: fork exit wait setuid dropcap prctl setrlimit sigaction process_vm_readv. */
 
-import { PAGE_SIZE } from '../../base/units.ts';
+import { type FrameId, PAGE_SIZE } from '../../base/units.ts';
 import {
   CAP_IPC_LOCK,
   CAP_SYS_ADMIN,
   CAP_SYS_NICE,
   CAP_SYS_PTRACE,
   forkTask,
-  loadWord,
+  pinUserPages,
   ptraceMayRead,
+  unpinUserPages,
 } from '../../mm/index.ts';
 import { exit, waitpid } from '../../syscalls/index.ts';
 import { ENOMEM, EPERM } from '../../uapi/errno.ts';
@@ -86,7 +87,7 @@ function doSigaction(_world: World, process: Process, inputs: Inputs): Fields {
   return {};
 }
 
-/** Reads pages of another process; faults them in there. `data` as in the look. */
+/** Reads pages of another process through pins (slow GUP: PM-6a). `data` as in the look. */
 function doProcessVmReadv(world: World, process: Process, inputs: Inputs): Fields {
   const name = inputs.string('pid');
   const target = name === 'self' ? process : world.process(name, inputs.place);
@@ -94,12 +95,15 @@ function doProcessVmReadv(world: World, process: Process, inputs: Inputs): Field
   const region = target.region(inputs.string('region'), inputs.place);
   const from = inputs.integer('from');
   const n = world.count(inputs.get('n'), inputs.place);
-  let isIntact = true;
-  for (let page = from; page < from + n; page++) {
-    const word = loadWord(world.k, target.task, region.start + page);
-    if (word !== (region.isSame ? SAME_WORD : wordOfPage(page))) isIntact = false;
-  }
-  const ret = inputs.integerOr('bytes', n * PAGE_SIZE);
+  const pages: FrameId[] = [];
+  const got = pinUserPages(world.k, target.task, region.start + from, n, 0, pages);
+  if (got < 0) return failure(got);
+  const content = world.k.frames.content!;
+  const isIntact = pages.every(
+    (page, i) => content[page] === (region.isSame ? SAME_WORD : wordOfPage(from + i)),
+  );
+  unpinUserPages(world.k, pages);
+  const ret = got < n ? got * PAGE_SIZE : inputs.integerOr('bytes', n * PAGE_SIZE);
   return { ret, data: isIntact ? 'intact' : 'changed' };
 }
 

@@ -5,7 +5,9 @@ import { FILE_VERBS } from './files.ts';
 import { LOOKS } from './looks.ts';
 import { MAPPING_VERBS } from './mapping.ts';
 import { MIGRATING_VERBS } from './migrating.ts';
+import { PAGE_BIT_VERBS } from './pageBits.ts';
 import { PINNING_VERBS } from './pinning.ts';
+import { PIPE_VERBS } from './pipes.ts';
 import { POLICY_VERBS } from './policies.ts';
 import { PROCESS_VERBS } from './processes.ts';
 import { TOUCHING_VERBS } from './touching.ts';
@@ -19,6 +21,8 @@ export const VERBS: VerbTable = {
   ...FILE_VERBS,
   ...CGROUP_VERBS,
   ...PINNING_VERBS,
+  ...PIPE_VERBS,
+  ...PAGE_BIT_VERBS,
 };
 
 export { LOOKS };
