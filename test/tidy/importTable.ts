@@ -19,6 +19,7 @@ const PURE_FOLDERS = [
   'hw',
   'mm',
   'syscalls',
+  'proc',
   'conform',
   'drivers',
   'heat',
@@ -48,6 +49,7 @@ export const IMPORT_TABLE: Readonly<Record<string, ImportRow>> = {
   hw: pure(['base', 'uapi', 'engine'], ['yaml', 'zod']),
   mm: pure(['base', 'uapi', 'engine', 'hw']),
   syscalls: pure(['base', 'uapi', 'mm']),
+  proc: pure(['base', 'uapi', 'hw', 'mm']),
   // Acts out what real kernels were seen to do; machines come from hw.
   conform: pure(['base', 'uapi', 'hw', 'mm', 'syscalls']),
   drivers: pure(['base', 'uapi', 'mm']),
