@@ -52,7 +52,7 @@ export function doWpPage(k: Kernel, task: Task, vma: Vma, vpn: Vpn, i: number): 
     if (wantsWriteNotify(vma)) setFolioDirty(k, head);
     return reuse(k, i, page);
   }
-  if (k.folios.isAnon(head) && canReuseAnon(k, head, page)) return reuse(k, i, page);
+  if (k.folios.isAnon(head) && canReuseAnon(k, task.cpu, head, page)) return reuse(k, i, page);
   return copyToAnon(k, task, vma, vpn, i, page);
 }
 
@@ -63,7 +63,7 @@ function reuse(k: Kernel, i: number, page: FrameId): number {
 }
 
 /** OV-18a: nobody else holds a reference. Drains batches (wp_can_reuse_anon_folio). */
-export function canReuseAnon(k: Kernel, head: FrameId, page: FrameId): boolean {
+export function canReuseAnon(k: Kernel, cpu: number, head: FrameId, page: FrameId): boolean {
   if (k.folios.isAnonExclusive(page)) return true;
   if (k.folios.isKsm(head)) return false;
   const f = k.frames;
@@ -75,7 +75,7 @@ export function canReuseAnon(k: Kernel, head: FrameId, page: FrameId): boolean {
     return true;
   }
   if (f.refcount[head] > 3) return false;
-  if ((f.flags[head] & PG_LRU) === 0) k.lru.drainAll();
+  if ((f.flags[head] & PG_LRU) === 0) k.lru.drainCpu(cpu);
   const cached = (f.flags[head] & PG_SWAPCACHE) !== 0 ? 1 : 0;
   if (f.refcount[head] > 1 + cached) return false;
   if (cached === 1) {

@@ -26,7 +26,15 @@ import { PG_DIRTY, PG_LOCKED, PG_SWAPBACKED } from './frameTable.ts';
 import { type Kernel, PGMAJFAULT } from './kernel.ts';
 import type { MappedFile } from './mappedFile.ts';
 import { mlockFolio } from './mlock.ts';
-import { PTE_A, PTE_D, PTE_RAW_FRAME, PTE_W, PTEB_SPECIAL, pteFast } from './pageTable.ts';
+import {
+  PTE_A,
+  PTE_D,
+  PTE_RAW_FRAME,
+  PTE_W,
+  PTEB_SOFT_DIRTY,
+  PTEB_SPECIAL,
+  pteFast,
+} from './pageTable.ts';
 import { allocFolioPolicy, NO_INTERLEAVE_INDEX } from './policyNode.ts';
 import { addRmapPmd, addRmapPte } from './rmap.ts';
 import { deleteFromSwapCache } from './swapCache.ts';
@@ -108,7 +116,7 @@ function mapFilePage(
   if (write) adw |= PTE_D;
   k.frames.refcount[head]++;
   addRmapPte(k, page, vma.mm);
-  k.ptes.set(i, pteFast(page, adw), 0);
+  k.ptes.set(i, pteFast(page, adw), write ? PTEB_SOFT_DIRTY : 0);
   accountRss(k, vma, head, 1);
   if (vma.has(VM_LOCKED) && !k.folios.isLarge(head)) mlockFolio(k, head);
   void vpn;
@@ -155,7 +163,7 @@ function mapHugeFile(k: Kernel, vma: Vma, vpn: Vpn, head: FrameId, write: boolea
   k.frames.refcount[head]++;
   addRmapPmd(k, head, mm);
   mm.pmd[slot] = pteFast(head, adw);
-  mm.pmdByte[slot] = 0;
+  mm.pmdByte[slot] = write ? PTEB_SOFT_DIRTY : 0;
   accountRss(k, vma, head, HPAGE_PMD_NR);
   k.vmstat.count(THP_FILE_MAPPED, 1);
   return true;

@@ -110,5 +110,6 @@ function mapSwappedIn(
   addRmapPte(k, page, vma.mm);
   vma.mm.rssAnon++;
   vma.mm.swapEnts--;
-  k.ptes.set(i, pteFast(page, adw), byte & (PTEB_SOFT_DIRTY | PTEB_UFFD_WP));
+  const soft = (adw & PTE_D) !== 0 ? PTEB_SOFT_DIRTY : 0;
+  k.ptes.set(i, pteFast(page, adw), soft | (byte & (PTEB_SOFT_DIRTY | PTEB_UFFD_WP)));
 }

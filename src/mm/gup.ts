@@ -26,6 +26,8 @@ import { MIGRATE_SYNC, MR_LONGTERM_PIN } from '../uapi/migrate.ts';
 import { NR_FOLL_PIN_ACQUIRED, NR_FOLL_PIN_RELEASED } from '../uapi/vmstat.ts';
 import { MIGRATE_CMA, ZONE_MOVABLE } from '../uapi/zone.ts';
 import {
+  FAULT_CLEARED,
+  FAULT_COPIED,
   FAULT_ERROR,
   FAULT_OOM,
   FAULT_WAIT,
@@ -312,9 +314,10 @@ function unshare(k: Kernel, task: Task, vma: Vma, vpn: Vpn): number {
   const i = mm.pteIndex(vpn);
   const page = presentPage(k, k.ptes.words[i], k.ptes.bytes[i]);
   const head = page < 0 ? -1 : k.frames.headOf(page);
-  if (head >= 0 && k.folios.isAnon(head) && canReuseAnon(k, head, page)) return 0;
+  if (head >= 0 && k.folios.isAnon(head) && canReuseAnon(k, task.cpu, head, page)) return 0;
   const outcome = copyToAnon(k, task, vma, vpn, i, page < 0 ? -1 : page);
-  if ((outcome & FAULT_ERROR) === 0) {
+  // FAULT_DONE alone: reclaim changed the entry meanwhile, nothing was copied.
+  if ((outcome & (FAULT_COPIED | FAULT_CLEARED)) !== 0) {
     k.ptes.set(i, (k.ptes.words[i] & ~(PTE_W | PTE_D)) >>> 0, k.ptes.bytes[i]);
   }
   return outcome;

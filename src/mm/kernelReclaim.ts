@@ -49,7 +49,7 @@ export class KernelReclaim implements ReclaimHooks {
   isBalanced(nid: Nid): boolean {
     const k = this.#k;
     const tiering = (k.sysctl.numa_balancing & NUMA_BALANCING_MEMORY_TIERING) !== 0;
-    const mark = tiering && k.tiers.isToptier(nid) ? WMARK_PROMO : WMARK_HIGH;
+    const mark = tiering ? WMARK_PROMO : WMARK_HIGH;
     for (const zone of k.pm.nodes[nid].zones) {
       const pages = wmarkPages(zone, mark);
       if (zoneWatermarkOk(k.pm, zone, 0, pages, (MAX_NR_ZONES - 1) as ZoneType, 0)) return true;

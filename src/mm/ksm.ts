@@ -12,7 +12,7 @@ import type { FrameId, Nid, Vpn } from '../base/units.ts';
 import { HPAGE_PMD_NR } from '../base/units.ts';
 import { EBUSY } from '../uapi/errno.ts';
 import type { AddressSpace } from './addressSpace.ts';
-import { FAULT_ERROR } from './fault.ts';
+import { FAULT_COPIED, FAULT_ERROR } from './fault.ts';
 import { copyToAnon } from './faultCow.ts';
 import { MAPPING_KSM, PG_ANON_EXCLUSIVE } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
@@ -229,6 +229,7 @@ export function unmergeRange(
       if (!k.folios.isKsm(k.frames.headOf(page))) continue;
       const outcome = copyToAnon(k, task, vma, vpn, i, page);
       if ((outcome & FAULT_ERROR) !== 0) return outcome;
+      if ((outcome & FAULT_COPIED) === 0) continue; // reclaim took it out of the entry meanwhile
       k.ptes.set(i, (k.ptes.words[i] & ~(PTE_W | PTE_D)) >>> 0, k.ptes.bytes[i]);
     }
   }

@@ -9,6 +9,7 @@ import { MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from '../uapi/mman.ts'
 import type { AddressSpace } from './addressSpace.ts';
 import type { Kernel } from './kernel.ts';
 import { findUnmappedArea, munmapRange, rangeIsFree } from './mmap.ts';
+import { PTEB_SOFT_DIRTY } from './pageTable.ts';
 import { pteAlloc, splitPmd } from './pteSetup.ts';
 import { VM_DONTEXPAND, VM_LOCKED, VM_LOCKONFAULT, VM_PFNMAP, Vma } from './vma.ts';
 import {
@@ -126,7 +127,8 @@ function moveEntries(k: Kernel, mm: AddressSpace, from: Vpn, to: Vpn, pages: num
         if (k.ptes.words[source] === 0) continue;
         const target = pteAlloc(k, mm, to + n + j, 0);
         if (target < 0) return false;
-        k.ptes.set(target, k.ptes.words[source], k.ptes.bytes[source]);
+        // move_soft_dirty_pte: a moved entry counts as changed.
+        k.ptes.set(target, k.ptes.words[source], k.ptes.bytes[source] | PTEB_SOFT_DIRTY);
         k.ptes.set(source, 0, 0);
       }
     }
@@ -142,7 +144,7 @@ function movePmd(k: Kernel, mm: AddressSpace, slot: number, to: Vpn): void {
     mm.leaf[target] = -1;
   }
   mm.pmd[target] = mm.pmd[slot];
-  mm.pmdByte[target] = mm.pmdByte[slot];
+  mm.pmdByte[target] = mm.pmdByte[slot] | PTEB_SOFT_DIRTY;
   mm.deposit[target] = mm.deposit[slot];
   mm.pmd[slot] = 0;
   mm.pmdByte[slot] = 0;

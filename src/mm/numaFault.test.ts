@@ -338,6 +338,35 @@ describe('hint faults (TI-21, TI-22)', () => {
   });
 });
 
+describe('the entry after a hint fault', () => {
+  it('migrated: accessible but read-only, so a store takes a second fault and reuses the page', () => {
+    const p = boot();
+    const a = pagesOn(p, 1, 1);
+    scan(p);
+    const faults = vmstat(p.k, 'pgfault');
+    p.load(a);
+    expect([p.nid(a), p.entry(a).word & PTE_W]).toEqual([0, 0]);
+    expect(p.k.folios.isAnonExclusive(p.frame(a))).toBe(true);
+    p.store(a, 5);
+    expect([vmstat(p.k, 'pgfault') - faults, vmstat(p.k, 'pgreuse')]).toEqual([2, 1]);
+  });
+
+  it('not migrated: all hints in the same folio go with one fault', () => {
+    const p = boot();
+    p.k.sysctl.mthpAlways = 1 << 4;
+    const a = p.mapWritten(16, { addr: 0x100000 });
+    migrate(p, a, 16, 1);
+    expect(scan(p)).toBe(16);
+    fillNode(p.k, 0, 0);
+    p.load(a + 5);
+    expect([0, 5, 15].map((i) => p.entry(a + i).word & (PTE_FAST | PTE_W))).toEqual(
+      new Array(3).fill(PTE_FAST | PTE_W),
+    );
+    expect(vmstat(p.k, 'numa_hint_faults')).toBe(1);
+    checkInvariants(p.k);
+  });
+});
+
 describe('preparation (TI-23)', () => {
   it('S-TI-15: an executable page that two processes map stays', () => {
     const p = boot();

@@ -6,7 +6,7 @@
  *
  * Not modelled: numa groups and per-task fault statistics; the task's two-stage filter is.
  */
-import { type FrameId, MIB, type Nid, PAGE_SIZE, type Vpn } from '../base/units.ts';
+import { type FrameId, HPAGE_PMD_NR, MIB, type Nid, PAGE_SIZE, type Vpn } from '../base/units.ts';
 import {
   __GFP_NOMEMALLOC,
   __GFP_NORETRY,
@@ -34,12 +34,14 @@ import type { Mempolicy } from './mempolicy.ts';
 import { migratePages } from './migrate.ts';
 import {
   PTE_A,
+  PTE_KIND_PROTNONE,
   PTE_W,
   PTEB_DIRTY,
   PTEB_SPECIAL,
   PTEB_UFFD_WP,
   pteByteToAdw,
   pteFast,
+  pteIsKind,
   ptePayload,
 } from './pageTable.ts';
 import { vmaPolicy } from './policyNode.ts';
@@ -60,24 +62,51 @@ export const CPUPID_NONE = 0xffff;
 /** Scan times are kept in 12 bits of milliseconds (TI-27). */
 const SCAN_TIME_MASK = 0xfff;
 
-/** do_numa_page: restores the entry, then decides whether the folio belongs elsewhere. */
+/**
+ * do_numa_page and do_huge_pmd_numa_page (`slot` >= 0). A folio that belongs elsewhere is migrated,
+ * which leaves an accessible, read-only entry; else the entry is restored, with its write bit if
+ * it may have one.
+ */
 export function doNumaPage(k: Kernel, task: Task, vma: Vma, vpn: Vpn, slot: number): number {
   const mm = vma.mm;
   const i = slot >= 0 ? -1 : mm.pteIndex(vpn);
   const word = slot >= 0 ? mm.pmd[slot] : k.ptes.words[i];
   const byte = slot >= 0 ? mm.pmdByte[slot] : k.ptes.bytes[i];
-  const page = ptePayload(word);
-  const adw = (pteByteToAdw(byte) & ~PTE_W) | PTE_A | writeBit(k, vma, byte, page);
-  const restored = pteFast(page, adw);
-  const kept = byte & ~7;
+  const special = (byte & PTEB_SPECIAL) !== 0;
+  const outcome = special ? FAULT_HINT : numaFault(k, task, vma, vpn, ptePayload(word));
+  const now = slot >= 0 ? mm.pmd[slot] : k.ptes.words[i];
+  if (now !== word) return outcome; // migrated, or unmapped and mapped again by the attempt
   if (slot >= 0) {
-    mm.pmd[slot] = restored;
-    mm.pmdByte[slot] = kept;
-  } else {
-    k.ptes.set(i, restored, kept);
+    mm.pmd[slot] = (restoredWord(k, vma, word, byte) | PTE_A) >>> 0;
+    mm.pmdByte[slot] = byte & ~7;
+    return outcome;
   }
-  if ((byte & PTEB_SPECIAL) !== 0) return FAULT_DONE | FAULT_HINT;
-  return numaFault(k, task, vma, vpn, k.frames.headOf(page));
+  if (!special) rebuildLargeMapping(k, vma, vpn, i, ptePayload(word));
+  k.ptes.set(i, (restoredWord(k, vma, word, byte) | PTE_A) >>> 0, byte & ~7);
+  return outcome;
+}
+
+/** numa_rebuild_large_mapping: the other hints in the same folio, table and area go as well. */
+function rebuildLargeMapping(k: Kernel, vma: Vma, vpn: Vpn, i: number, page: FrameId): void {
+  const head = k.frames.headOf(page);
+  const nr = k.folios.nrPages(head);
+  if (nr === 1) return;
+  const table = vpn - (vpn % HPAGE_PMD_NR);
+  const first = Math.max(vpn - (page - head), vma.start, table);
+  const last = Math.min(vpn - (page - head) + nr, vma.end, table + HPAGE_PMD_NR);
+  for (let v = first; v < last; v++) {
+    const at = i + (v - vpn);
+    const word = k.ptes.words[at];
+    if (!pteIsKind(word, PTE_KIND_PROTNONE) || ptePayload(word) !== page + (v - vpn)) continue;
+    const byte = k.ptes.bytes[at];
+    k.ptes.set(at, restoredWord(k, vma, word, byte), byte & ~7);
+  }
+}
+
+/** The accessible form of a hint entry. */
+function restoredWord(k: Kernel, vma: Vma, word: number, byte: number): number {
+  const page = ptePayload(word);
+  return pteFast(page, (pteByteToAdw(byte) & ~PTE_W) | writeBit(k, vma, byte, page));
 }
 
 /** can_change_pte_writable: marking dropped the write bit; it may come back without a fault. */
@@ -89,7 +118,9 @@ function writeBit(k: Kernel, vma: Vma, byte: number, page: FrameId): number {
   return k.folios.isAnonExclusive(page) ? PTE_W : 0;
 }
 
-function numaFault(k: Kernel, task: Task, vma: Vma, vpn: Vpn, head: FrameId): number {
+/** Counts the fault and migrates the page's folio if it is misplaced and may move. */
+function numaFault(k: Kernel, task: Task, vma: Vma, vpn: Vpn, page: FrameId): number {
+  const head = k.frames.headOf(page);
   const nr = k.folios.nrPages(head);
   const nid = k.pm.nidOf(head);
   k.vmstat.count(NUMA_HINT_FAULTS, 1);

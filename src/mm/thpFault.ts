@@ -151,7 +151,6 @@ export function doHugePmdWp(k: Kernel, task: Task, vma: Vma, slot: number): numb
   const head = ptePayload(mm.pmd[slot]);
   const f = k.frames;
   if (!k.folios.isAnonExclusive(head)) {
-    k.lru.drainAll();
     const alone = k.folios.mapcount(head) === 1 && f.refcount[head] === 1;
     if (!alone) {
       splitPmd(k, mm, slot);
@@ -160,6 +159,6 @@ export function doHugePmdWp(k: Kernel, task: Task, vma: Vma, slot: number): numb
     f.flags[head] |= PG_ANON_EXCLUSIVE;
   }
   mm.pmd[slot] = (mm.pmd[slot] | PTE_A | PTE_D | PTE_W) >>> 0;
-  mm.pmdByte[slot] &= ~PTEB_UFFD_WP;
+  mm.pmdByte[slot] = (mm.pmdByte[slot] & ~PTEB_UFFD_WP) | PTEB_SOFT_DIRTY;
   return FAULT_DONE;
 }

@@ -41,7 +41,10 @@ export class ReferencedFlags {
 
 export const referencedFlags: ReferencedFlags = new ReferencedFlags();
 
-/** Number of entries whose accessed bit was set; clears the bits. Clears idle if any (HS-8). */
+/**
+ * In how many areas the folio was accessed since the last look; clears the accessed bits. Idle is
+ * cleared if there is any (HS-8).
+ */
 export function folioReferenced(k: Kernel, head: FrameId): number {
   const flags = referencedFlags;
   flags.locked = false;
@@ -58,15 +61,12 @@ export function folioReferenced(k: Kernel, head: FrameId): number {
       mlockFolio(k, head);
       break;
     }
+    const marked = (k.frames.flags[head] & PG_YOUNG) !== 0;
+    if (found === 0 && !marked) continue;
+    k.frames.flags[head] &= ~(PG_YOUNG | PG_IDLE);
     if (vma.has(VM_EXEC)) flags.exec = true;
-    young += found;
-  }
-  const f = k.frames;
-  if ((f.flags[head] & PG_YOUNG) !== 0) {
-    f.flags[head] &= ~PG_YOUNG;
     young++;
   }
-  if (young > 0) f.flags[head] &= ~PG_IDLE;
   return young;
 }
 
@@ -178,10 +178,12 @@ function unmapEntry(k: Kernel, vma: Vma, i: number, head: FrameId, page: FrameId
     if (k.folios.isFileLru(head)) mm.rssFile--;
     else mm.rssShmem--;
   } else if ((f.flags[head] & PG_SWAPBACKED) === 0) {
-    if (dirty || (f.flags[head] & PG_DIRTY) !== 0 || f.refcount[head] !== expectLazyfree(k, head)) {
+    // Stored to since MADV_FREE: an ordinary page again. With a reference too many: not now.
+    if (dirty || (f.flags[head] & PG_DIRTY) !== 0) {
       f.flags[head] |= PG_SWAPBACKED;
       return false;
     }
+    if (f.refcount[head] !== expectLazyfree(k, head)) return false;
     k.ptes.set(i, 0, 0);
     mm.rssAnon--;
   } else {
