@@ -38,6 +38,16 @@ export function peekPage(k: Kernel, task: Task, vpn: number): number {
   return pteKind(word) === PTE_KIND_SWAP ? peekSwap(k, payload) : NO_ENTRY;
 }
 
+/** Whether the entry of a page of a private file area stands for a copy of its own. */
+export function hasPrivateCopy(k: Kernel, task: Task, vpn: number): boolean {
+  const mm = task.mm!;
+  const i = mm.pteIndex(vpn);
+  const word = i < 0 ? 0 : k.ptes.words[i];
+  if (word === 0 || (k.ptes.bytes[i] & PTEB_SPECIAL) !== 0) return false;
+  if (!pteIsPresent(word) && pteKind(word) === PTE_KIND_SWAP) return true;
+  return k.folios.isAnon(k.frames.headOf(ptePayload(word)));
+}
+
 function peekSwap(k: Kernel, slot: number): number {
   const cached = k.swap.cachedFrame(slot);
   return cached >= 0 ? k.frames.content![cached] : k.swap.contentOf(slot);

@@ -32,6 +32,7 @@ import {
 import { Mismatch } from './mismatch.ts';
 import { ModelFile, type ModelPage, store, wordOf } from './model.ts';
 import type { Operation } from './operations.ts';
+import { hasPrivateCopy } from './peek.ts';
 import { playAdvice } from './playAdvice.ts';
 import { LAZY_SETTLED, settle } from './settle.ts';
 import type { Process, World } from './world.ts';
@@ -129,8 +130,7 @@ export function noteCopies(w: World, p: Process, start: number, end: number): vo
   for (let vpn = start; vpn < end; vpn++) {
     const page = p.space.pages.get(vpn);
     if (page === undefined || page.shared || page.file === null || page.word !== null) continue;
-    const frame = w.frameAt(p, vpn);
-    if (frame >= 0 && k.folios.isAnon(k.frames.headOf(frame))) page.word = wordOf(page);
+    if (hasPrivateCopy(k, p.task, vpn)) page.word = wordOf(page);
   }
 }
 
