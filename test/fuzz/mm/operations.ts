@@ -5,6 +5,7 @@
 import fc from 'fast-check';
 import {
   MADV_COLD,
+  MADV_COLLAPSE,
   MADV_DOFORK,
   MADV_DONTFORK,
   MADV_DONTNEED,
@@ -12,10 +13,12 @@ import {
   MADV_FREE,
   MADV_HUGEPAGE,
   MADV_KEEPONFORK,
+  MADV_MERGEABLE,
   MADV_NOHUGEPAGE,
   MADV_PAGEOUT,
   MADV_POPULATE_READ,
   MADV_POPULATE_WRITE,
+  MADV_UNMERGEABLE,
   MADV_WIPEONFORK,
   MR_COMPACTION,
   MR_LONGTERM_PIN,
@@ -77,11 +80,17 @@ export type Operation =
   | { op: 'demotion'; on: boolean }
   | { op: 'split'; proc: number; range: RangePick }
   | { op: 'get'; proc: number; range: RangePick; pin: boolean }
+  | { op: 'gup'; proc: number; range: RangePick; write: boolean; longterm: boolean }
   | { op: 'put'; which: number }
   | { op: 'dma'; which: number }
   | { op: 'truncate'; file: number; size: number }
   | { op: 'writeFile'; proc: number; file: number; at: number; pages: number }
   | { op: 'fsync'; file: number }
+  | { op: 'storeSame'; proc: number; range: RangePick; word: number }
+  | { op: 'ksm'; scans: number; across: boolean }
+  | { op: 'uffd'; proc: number; range: RangePick }
+  | { op: 'idle'; proc: number; range: RangePick }
+  | { op: 'proactive'; pages: number }
   | { op: 'drain' };
 
 const proc = fc.constantFrom(0, 0, 0, 1, 1, 2, 3, 4);
@@ -117,6 +126,11 @@ const ADVICE = [
   MADV_DOFORK,
   MADV_WIPEONFORK,
   MADV_KEEPONFORK,
+  MADV_COLLAPSE,
+  MADV_COLLAPSE,
+  MADV_MERGEABLE,
+  MADV_MERGEABLE,
+  MADV_UNMERGEABLE,
 ];
 
 const REASONS = [MR_SYSCALL, MR_MEMPOLICY_MBIND, MR_NUMA_MISPLACED, MR_LONGTERM_PIN, MR_COMPACTION];
@@ -293,4 +307,40 @@ export const operationArbitrary: fc.Arbitrary<Operation> = fc.oneof(
     arbitrary: fc.record({ op: fc.constant('fsync' as const), file: fc.nat({ max: 4 }) }),
   },
   { weight: 2, arbitrary: fc.record({ op: fc.constant('drain' as const) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      op: fc.constant('gup' as const),
+      proc,
+      range: smallRange,
+      write: fc.boolean(),
+      longterm: fc.boolean(),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      op: fc.constant('storeSame' as const),
+      proc,
+      range: smallRange,
+      word: fc.nat({ max: 2 }),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      op: fc.constant('ksm' as const),
+      scans: fc.integer({ min: 1, max: 3 }),
+      across: fc.boolean(),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ op: fc.constant('uffd' as const), proc, range }) },
+  { weight: 1, arbitrary: fc.record({ op: fc.constant('idle' as const), proc, range }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      op: fc.constant('proactive' as const),
+      pages: fc.integer({ min: 1, max: 300 }),
+    }),
+  },
 );

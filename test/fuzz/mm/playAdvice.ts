@@ -3,15 +3,18 @@ import {
   EINVAL,
   ENOMEM,
   MADV_COLD,
+  MADV_COLLAPSE,
   MADV_DOFORK,
   MADV_DONTFORK,
   MADV_DONTNEED,
   MADV_DONTNEED_LOCKED,
   MADV_FREE,
   MADV_KEEPONFORK,
+  MADV_MERGEABLE,
   MADV_PAGEOUT,
   MADV_POPULATE_READ,
   MADV_POPULATE_WRITE,
+  MADV_UNMERGEABLE,
   MADV_WIPEONFORK,
   madviseRange,
 } from './kernelDoor.ts';
@@ -21,6 +24,8 @@ import type { Operation } from './operations.ts';
 import { noteCopies } from './playSpace.ts';
 import type { World } from './world.ts';
 
+const UNCHECKED: ReadonlySet<number> = new Set([MADV_COLLAPSE, MADV_MERGEABLE, MADV_UNMERGEABLE]);
+
 export function playAdvice(w: World, o: Extract<Operation, { op: 'madvise' }>): void {
   const p = w.process(o.proc);
   const [start, end] = w.range(p, o.range);
@@ -29,6 +34,8 @@ export function playAdvice(w: World, o: Extract<Operation, { op: 'madvise' }>): 
     noteCopies(w, p, start, end);
     return;
   }
+  // Whether pages can be collapsed or merged is not a question of values.
+  if (UNCHECKED.has(o.advice)) return;
   let expected = 0;
   for (let vpn = start; vpn < end; vpn++) {
     const page = p.space.pages.get(vpn);

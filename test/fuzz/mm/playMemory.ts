@@ -1,28 +1,39 @@
 /** What happens to memory behind the programs' backs, and what drivers and files do. */
 import {
   __GFP_THISNODE,
+  FOLL_LONGTERM,
+  FOLL_WRITE,
   GFP_HIGHUSER_MOVABLE,
   isolateFolio,
+  isPageIdle,
   type KernelReclaim,
+  ksmScan,
   type MigrateMode,
   MigrationOp,
   MPOL_BIND,
   MPOL_F_NUMA_BALANCING,
   makePolicy,
+  memoryReclaim,
   mergeRange,
   PG_LOCKED,
+  pinUserPages,
+  setMergeAcrossNodes,
+  setPageIdle,
   splitAtEnds,
   splitFolio,
   syncFile,
   taskNumaWork,
   truncateFile,
+  userfaultProtect,
+  userfaultRegister,
   writeFilePages,
 } from './kernelDoor.ts';
+import { Mismatch } from './mismatch.ts';
 import { dropPrivateBehind } from './model.ts';
 import type { Operation } from './operations.ts';
 import { peekFile } from './peek.ts';
-import { ACCESSED, access } from './playSpace.ts';
-import type { World } from './world.ts';
+import { ACCESSED, access, noteCopies } from './playSpace.ts';
+import type { Process, World } from './world.ts';
 
 const HELD_MAX = 12;
 const UNDERWAY_MAX = 4;
@@ -62,6 +73,7 @@ export function playMemory(w: World, o: Operation): void {
       playSplit(w, o);
       break;
     case 'get':
+    case 'gup':
     case 'put':
     case 'dma':
       playDriver(w, o);
@@ -70,6 +82,29 @@ export function playMemory(w: World, o: Operation): void {
     case 'writeFile':
     case 'fsync':
       playFile(w, o);
+      break;
+    case 'ksm':
+      setMergeAcrossNodes(k, o.across);
+      for (let n = 0; n < o.scans; n++) ksmScan(k);
+      break;
+    case 'uffd': {
+      const p = w.process(o.proc);
+      const [start, end] = w.range(p, o.range);
+      userfaultRegister(k, p.task.mm!, start, end);
+      userfaultProtect(k, p.task.mm!, start, end);
+      break;
+    }
+    case 'idle': {
+      const p = w.process(o.proc);
+      const [start, end] = w.range(p, o.range);
+      for (let vpn = start; vpn < end; vpn++) {
+        const page = w.frameAt(p, vpn);
+        if (page >= 0 && !isPageIdle(k, page)) setPageIdle(k, page);
+      }
+      break;
+    }
+    case 'proactive':
+      memoryReclaim(k, w.process(0).task.cpuNid, o.pages, () => true, -1, 60);
       break;
     case 'drain':
       k.lru.drainAll();
@@ -139,7 +174,7 @@ function playSplit(w: World, o: Extract<Operation, { op: 'split' }>): void {
   k.putFolio(head);
 }
 
-function playDriver(w: World, o: Extract<Operation, { op: 'get' | 'put' | 'dma' }>): void {
+function playDriver(w: World, o: Extract<Operation, { op: 'get' | 'gup' | 'put' | 'dma' }>): void {
   const { k } = w;
   if (o.op === 'get') {
     const p = w.process(o.proc);
@@ -147,11 +182,13 @@ function playDriver(w: World, o: Extract<Operation, { op: 'get' | 'put' | 'dma' 
     if (w.held.length >= HELD_MAX || access(w, p, vpn, o.pin) !== ACCESSED) return;
     const page = w.frameAt(p, vpn);
     if (page < 0) return;
-    const model = p.space.pages.get(vpn)!;
     if (o.pin) k.folios.pin(k.frames.headOf(page), 1);
     else k.folios.get(k.frames.headOf(page));
-    const follow = o.pin && !model.shared && k.folios.isAnonExclusive(page);
-    w.held.push({ page, pinned: o.pin, mapped: follow ? { process: p, vpn, model } : null });
+    hold(w, p, vpn, page, o.pin, o.pin);
+    return;
+  }
+  if (o.op === 'gup') {
+    playGup(w, o);
     return;
   }
   if (w.held.length === 0) return;
@@ -159,11 +196,40 @@ function playDriver(w: World, o: Extract<Operation, { op: 'get' | 'put' | 'dma' 
   if (o.op === 'put') {
     w.held.splice(w.held.indexOf(held), 1);
     w.put(held);
-  } else if (w.isAttached(held)) {
+  } else if (held.stores && w.isAttached(held)) {
     const word = w.newWord();
     k.frames.content![held.page] = word;
     held.mapped!.model.word = word;
   }
+}
+
+/** A page is held; followed if it is a pinned page that this process has alone (PM-8). */
+function hold(
+  w: World,
+  p: Process,
+  vpn: number,
+  page: number,
+  pinned: boolean,
+  stores: boolean,
+): void {
+  const model = p.space.pages.get(vpn)!;
+  const follow = pinned && !model.shared && w.k.folios.isAnonExclusive(page);
+  const mapped = follow ? { process: p, vpn, model } : null;
+  w.held.push({ page, pinned, stores, mapped });
+}
+
+function playGup(w: World, o: Extract<Operation, { op: 'gup' }>): void {
+  if (w.held.length >= HELD_MAX) return;
+  const p = w.process(o.proc);
+  const [start, end] = w.range(p, o.range);
+  const flags = (o.write ? FOLL_WRITE : 0) | (o.longterm ? FOLL_LONGTERM : 0);
+  const pages: number[] = [];
+  const got = pinUserPages(w.k, p.task, start, Math.min(end - start, 8), flags, pages);
+  noteCopies(w, p, start, end);
+  if (got > 0 && got !== pages.length) throw new Mismatch(`pinned ${pages.length}, said ${got}`);
+  pages.forEach((page, i) => {
+    hold(w, p, start + i, page, true, o.write);
+  });
 }
 
 function playFile(

@@ -41,6 +41,8 @@ import type { Process, World } from './world.ts';
 const SLOT_BASE = 0x100000;
 const SLOT_PAGES = 1024;
 const PROCESSES_MAX = 8;
+/** Words that many pages hold, so that they can be merged. */
+const SAME_WORDS = 0x40000000;
 
 /** True if the operation is one of these. */
 export function playSpace(w: World, o: Operation): boolean {
@@ -91,6 +93,12 @@ export function playSpace(w: World, o: Operation): boolean {
       }
       return true;
     }
+    case 'storeSame': {
+      const p = w.process(o.proc);
+      const [start, end] = w.range(p, o.range);
+      for (let vpn = start; vpn < end; vpn++) access(w, p, vpn, true, SAME_WORDS + o.word);
+      return true;
+    }
     default:
       return false;
   }
@@ -101,7 +109,13 @@ export const SIGNALLED = 1;
 export const OUT_OF_MEMORY = 2;
 
 /** One access of a program, its outcome and its value checked. */
-export function access(w: World, p: Process, vpn: number, write: boolean): number {
+export function access(
+  w: World,
+  p: Process,
+  vpn: number,
+  write: boolean,
+  same: number | null = null,
+): number {
   const page = p.space.pages.get(vpn);
   const expected = expectedError(page, write);
   const outcome = accessPage(w.k, p.task, vpn, write);
@@ -115,7 +129,7 @@ export function access(w: World, p: Process, vpn: number, write: boolean): numbe
   if (write) {
     if (frame < 0) throw new Mismatch(`${what}: page is ${frame} after a write fault`);
     checkWord(page, content[frame], what);
-    const word = w.newWord();
+    const word = same ?? w.newWord();
     content[frame] = word;
     store(page, word);
   } else {

@@ -15,8 +15,8 @@ import {
   pageAt,
   putbackMovablePages,
   reapTask,
-  releaseFolio,
   type Task,
+  unpinUserPages,
 } from './kernelDoor.ts';
 import { bootKernel, FILES, type MachinePlan } from './machines.ts';
 import { ModelFile, type ModelPage, ModelSpace } from './model.ts';
@@ -37,6 +37,8 @@ export interface Underway {
 export interface Held {
   readonly page: FrameId;
   readonly pinned: boolean;
+  /** It was pinned for writing: a device may store. */
+  readonly stores: boolean;
   /** Where the page was mapped when it was taken; null = not to be followed. */
   readonly mapped: {
     readonly process: Process;
@@ -130,9 +132,8 @@ export class World {
   }
 
   put(held: Held): void {
-    const head = this.k.frames.headOf(held.page);
-    if (!held.pinned) this.k.putFolio(head);
-    else if (this.k.folios.unpin(head, 1)) releaseFolio(this.k, head);
+    if (held.pinned) unpinUserPages(this.k, [held.page]);
+    else this.k.putFolio(this.k.frames.headOf(held.page));
   }
 
   /** Whether a pin's page is still what its process has mapped there. */
@@ -164,7 +165,10 @@ export class World {
     }
     k.lru.drainAll();
     // An unmapped page whose swap-out a reference stopped stays in the swap cache until reclaim.
-    for (const node of k.pm.nodes) this.reclaim(node.nid);
+    k.sysctl.demotion_enabled = false;
+    for (let n = 0; n < 10 && k.swap.used > 0; n++) {
+      for (const node of k.pm.nodes) this.reclaim(node.nid);
+    }
     const left: string[] = [];
     if (k.swap.used !== 0) left.push(`OV-25: ${k.swap.used} swap slots never freed`);
     if (k.deferredSplit.size !== 0) left.push('MC-12: folios left on the deferred split queue');
