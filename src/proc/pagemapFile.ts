@@ -18,6 +18,7 @@ import {
   PTE_KIND_HWPOISON,
   PTE_KIND_MARKER,
   PTE_KIND_MIGRATION,
+  PTE_KIND_SWAP,
   PTEB_EXCLUSIVE,
   PTEB_WRITE,
   pagemapEntry,
@@ -87,6 +88,8 @@ export function pagemapWord(k: Kernel, mm: AddressSpace, vpn: Vpn, showsPfn: boo
 function swapField(k: Kernel, mm: AddressSpace, vpn: Vpn, payload: number): number {
   const { word, byte } = entryAt(k, mm, vpn);
   const type = swapType(word, byte);
+  // Page 0 of a swap area holds its header, so the model's slot 0 is Linux' slot 1.
+  if (pteKind(word) === PTE_KIND_SWAP) return (payload + 1) * SWP_TYPES + type;
   if (type !== SWP_PTE_MARKER) return payload * SWP_TYPES + type;
   return 2 ** ptePayload(word) * SWP_TYPES + type;
 }
