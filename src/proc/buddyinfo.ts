@@ -112,10 +112,13 @@ function freeRow(zone: PagetypeinfoZone, row: readonly [string, readonly number[
 
 /** Errors: UserError with the line that does not belong. */
 export function parsePagetypeinfo(text: string, file = '/proc/pagetypeinfo'): PagetypeinfoZone[] {
-  const zones = new Map<string, { free: Map<string, number[]>; pageblocks: Map<string, number> }>();
+  const zones = new Map<
+    string,
+    { lists: Map<string, number[]>; pageblocks: Map<string, number> }
+  >();
   const zoneAt = (nid: string, zone: string) => {
     const key = `${Number(nid)} ${zone}`;
-    const known = zones.get(key) ?? { free: new Map(), pageblocks: new Map() };
+    const known = zones.get(key) ?? { lists: new Map(), pageblocks: new Map() };
     zones.set(key, known);
     return known;
   };
@@ -123,7 +126,7 @@ export function parsePagetypeinfo(text: string, file = '/proc/pagetypeinfo'): Pa
   for (const [i, line] of text.split('\n').entries()) {
     const free = /^Node +(\d+), zone +(\S+), type +(\S+) +([>\d ]+)$/.exec(line);
     const blocks = /^Node (\d+), zone +(\S+) +([\d ]+)$/.exec(line);
-    if (free !== null) zoneAt(free[1], free[2]).free.set(free[3], numbers(free[4]));
+    if (free !== null) zoneAt(free[1], free[2]).lists.set(free[3], numbers(free[4]));
     else if (line.startsWith('Number of blocks type')) types = line.trim().split(/\s+/).slice(4);
     else if (blocks !== null) {
       const counts = numbers(blocks[3]);
@@ -134,9 +137,9 @@ export function parsePagetypeinfo(text: string, file = '/proc/pagetypeinfo'): Pa
       throw new UserError(`${file}:${i + 1}`, `"${line}" does not belong here`, 'remove it');
     }
   }
-  return [...zones].map(([key, rest]) => {
+  return [...zones].map(([key, { lists, pageblocks }]) => {
     const [nid, zone] = key.split(' ');
-    return { nid: Number(nid), zone, ...rest };
+    return { nid: Number(nid), zone, free: lists, pageblocks };
   });
 }
 

@@ -1,4 +1,4 @@
-/** Files of /proc and /sys in the kernel's own layout, and their parsers. The only door of proc/. */
+/** Files of /proc and /sys in the kernel's layout, and their parsers. The only door of proc/. */
 export * from './buddyinfo.ts';
 export * from './kpageFile.ts';
 export * from './maps.ts';

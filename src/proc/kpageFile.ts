@@ -2,8 +2,8 @@
  * /proc/kpageflags and /proc/kpagecount (fs/proc/page.c: kpage_read). HS-11..HS-16.
  *
  * One word a PFN up to the last PFN, rounded up to a section. Only root may open them.
- * How we model it: flags are mm's kernelPageFlags, to which this file adds what is derived of frames
- * whose rows boot never wrote: reserved ones, and the inside of free blocks.
+ * How we model it: flags are mm's kernelPageFlags, to which this file adds what is derived of
+ * frames whose rows boot never wrote: reserved ones, and the inside of free blocks.
  * Not modelled: kpagecgroup (no memory control groups).
  */
 import { type FrameId, PAGES_PER_SECTION, type Pfn } from '../base/units.ts';

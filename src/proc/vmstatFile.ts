@@ -1,6 +1,6 @@
 /**
- * Files of one `name value` pair a line: /proc/vmstat (mm/vmstat.c vmstat_show), a node's vmstat and
- * numastat (drivers/base/node.c). vmstatItems.ts says which items are printed as 0.
+ * Files of one `name value` pair a line: /proc/vmstat (mm/vmstat.c vmstat_show), a node's vmstat
+ * and numastat (drivers/base/node.c). vmstatItems.ts says which items are printed as 0.
  */
 import { UserError } from '../base/assert.ts';
 import type { Nid } from '../base/units.ts';

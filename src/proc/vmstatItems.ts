@@ -6,8 +6,8 @@
  * model lacks are printed as 0 and stand in ITEMS_NOT_MODELLED.
  * Not modelled: the orders of other kernel versions; which items exist follows one configuration
  * (no zswap, no IOMMU pages).
- * Deviates: reclaim's pgsteal_*, pgscan_*, pgrefill, pgrotated counts are of the whole machine, so a
- * node shows 0; numa_* are counts of a node, so its first zone of those with most use shows them.
+ * Deviates: reclaim's pgsteal_*, pgscan_*, pgrefill counts are of the whole machine, so a
+ * node shows 0; numa_* are counts of a node, so one zone of the node shows them all (zoneinfo.ts).
  */
 import { HPAGE_PMD_NR, HPAGE_PMD_ORDER, MAX_PAGE_ORDER, type Nid } from '../base/units.ts';
 import type { Kernel, Zone } from '../mm/index.ts';

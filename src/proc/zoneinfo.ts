@@ -215,7 +215,7 @@ interface OpenZone {
   readonly nodeItems: Map<string, number>;
   readonly items: Map<string, number>;
   readonly pagesets: OpenPageset[];
-  readonly tail: Map<string, number>;
+  readonly foot: Map<string, number>;
   protection: number[];
 }
 
@@ -227,7 +227,7 @@ function parseZone(lines: readonly string[], start: number, end: number, file: s
     nodeItems: new Map(),
     items: new Map(),
     pagesets: [],
-    tail: new Map(),
+    foot: new Map(),
     protection: [],
   };
   for (let i = start + 1; i < end; i++) {
@@ -257,19 +257,19 @@ function parseLine(open: OpenZone, line: string): boolean {
   else if (indent.length === 14) last.rows.set(name, value);
   else if (indent.length === 6) (open.rows.size > 0 ? open.items : open.nodeItems).set(name, value);
   else if (name === 'free' || indent.length === 8) open.rows.set(name, value);
-  else open.tail.set(name, value);
+  else open.foot.set(name, value);
   return true;
 }
 
 function closeZone(open: OpenZone, nid: Nid, zone: string): ZoneinfoZone {
-  const { rows, nodeItems, items, pagesets, tail, protection } = open;
+  const { rows, nodeItems, items, pagesets, foot, protection } = open;
   const populated = {
     items,
     pagesets,
-    nodeUnreclaimable: tail.get('node_unreclaimable') ?? 0,
-    startPfn: tail.get('start_pfn') ?? 0,
-    reservedHighatomic: tail.get('reserved_highatomic') ?? 0,
-    freeHighatomic: tail.get('free_highatomic') ?? 0,
+    nodeUnreclaimable: foot.get('node_unreclaimable') ?? 0,
+    startPfn: foot.get('start_pfn') ?? 0,
+    reservedHighatomic: foot.get('reserved_highatomic') ?? 0,
+    freeHighatomic: foot.get('free_highatomic') ?? 0,
   };
   return {
     nid,

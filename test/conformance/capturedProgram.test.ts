@@ -2,10 +2,11 @@
  * The program whose /proc/self files were captured on four-nodes-cma, acted out on the same machine
  * in the model: the same areas at the same addresses, read through the same files.
  *
- * Not compared: the program's own image, heap, stack and vDSO; hugetlb (not modelled); device and
- * inode numbers; REFERENCED of mlocked pages, which Linux' mlock touches; PFNs (the captured machine had other pages in use); the flag LRU of the area
- * "read-only", whose pages were still in a per-CPU batch; `Referenced` of the private file mapping,
- * where Linux counts pages that fault-around mapped and the model does not.
+ * Not compared: the program's own image, heap, stack and vDSO; hugetlb areas; device and inode
+ * numbers; PFNs (the captured machine had other pages in use); the flag LRU of the area
+ * "read-only", whose pages were still in a per-CPU batch. Two known differences of mm/ are left
+ * out: REFERENCED of mlocked pages, which Linux' mlock touches, and `Referenced` of the private file
+ * mapping, where Linux maps the pages of fault-around as accessed.
  */
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';

@@ -3,7 +3,7 @@
  * booted. Each file is read by one parser, written back byte by byte, and compared field by field:
  * the same zones and the same items in the same order, and equal values where a boot decides them.
  *
- * Not compared, because the captured machine had been running: free pages, blocks on the free lists,
+ * Not compared, because the captured machine had been running: free pages, blocks on free lists,
  * LRU, slab, page table and numa counts, `high` and counts of per-CPU lists (not modelled), MemFree
  * and what follows from it. The span of node 0's zone Device (the reach of a test driver that
  * the model does not have). Watermarks and `high_min` of zones whose marks the machine file fixes
