@@ -13,6 +13,7 @@ import {
   FAULT_SIGSEGV,
   handleFault,
 } from './fault.ts';
+import { syncFile } from './fileWrite.ts';
 import { PG_ANON_EXCLUSIVE, PG_DIRTY, PG_LRU, PG_SWAPBACKED, PG_UPTODATE } from './frameTable.ts';
 import { checkInvariants } from './invariants.ts';
 import { madviseRange } from './madvise.ts';
@@ -261,6 +262,22 @@ describe('files', () => {
     p.store(a, 3);
     expect([p.entry(a).word & PTE_W, p.has(a, PG_DIRTY)]).toEqual([PTE_W, true]);
     expect(vmstat(p.k, 'nr_dirty')).toBe(1);
+  });
+});
+
+describe('write-back (OV-21)', () => {
+  it('protects the mappings: the next store faults and makes the page dirty again', () => {
+    const p = boot();
+    const file = p.k.newFile('e', 'ext4', 1);
+    const a = p.mapWritten(1, { file, shared: true });
+    const b = p.map(1, { file, shared: true });
+    p.store(b, 5);
+    syncFile(p.k, file);
+    expect([p.entry(a).word & (PTE_W | PTE_D), p.entry(b).word & (PTE_W | PTE_D)]).toEqual([0, 0]);
+    expect([p.has(a, PG_DIRTY), vmstat(p.k, 'nr_dirty')]).toEqual([false, 0]);
+    p.store(a, 6);
+    expect([p.has(a, PG_DIRTY), vmstat(p.k, 'nr_dirty'), p.load(b)]).toEqual([true, 1, 6]);
+    checkInvariants(p.k);
   });
 });
 

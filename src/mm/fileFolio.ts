@@ -25,6 +25,7 @@ import {
 } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
 import type { MappedFile } from './mappedFile.ts';
+import { folioMkclean } from './mkclean.ts';
 
 const PGPGOUT = vmEvent('pgpgout');
 
@@ -111,6 +112,7 @@ export function clearFolioDirty(k: Kernel, head: FrameId): void {
 /** Writes a dirty folio to its backing store, at once (fsync, reclaim of dirty file pages). */
 export function writeBack(k: Kernel, head: FrameId): void {
   const file = k.files[k.folios.mappingId(head)]!;
+  if (k.folios.mapcount(head) > 0 && folioMkclean(k, head)) setFolioDirty(k, head);
   clearFolioDirty(k, head);
   const nr = k.folios.nrPages(head);
   storeContent(k, file, head);

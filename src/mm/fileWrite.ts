@@ -57,7 +57,7 @@ function folioForWrite(
   index: number,
   end: number,
 ): FrameId {
-  const cached = file.frameAt(index);
+  const cached = lockedPage(k, file, index);
   if (cached >= 0) return k.frames.headOf(cached);
   if (file.swapSlotAt(index) >= 0) {
     const read = cacheRead(k, task, file, index);
@@ -78,6 +78,16 @@ function folioForWrite(
   return head;
 }
 
+/** The cached page of an index once nobody migrates it any more (folio_lock, MC-90), or -1. */
+function lockedPage(k: Kernel, file: MappedFile, index: number): FrameId {
+  const page = file.frameAt(index);
+  if (page < 0) return -1;
+  const holder = k.inFlight.get(k.frames.headOf(page));
+  if (holder === undefined) return page;
+  holder.finish();
+  return file.frameAt(index);
+}
+
 /** OV-24a: naturally aligned, no larger than what is left of the write, nothing cached inside. */
 function largestOrder(k: Kernel, file: MappedFile, index: number, end: number): number {
   const old = k.spec.kernel === '6.12' || k.spec.kernel === '6.1';
@@ -96,7 +106,10 @@ function largestOrder(k: Kernel, file: MappedFile, index: number, end: number): 
 export function syncFile(k: Kernel, file: MappedFile): void {
   if (!file.traits.writeback) return;
   const seen = new Set<FrameId>();
-  for (const page of file.pages.values()) if (page >= 0) seen.add(k.frames.headOf(page));
+  for (const index of [...file.pages.keys()]) {
+    const page = lockedPage(k, file, index);
+    if (page >= 0) seen.add(k.frames.headOf(page));
+  }
   for (const head of seen) {
     if ((k.frames.flags[head] & PG_WRITEBACK) !== 0) k.waitOnWriteback(head);
     if ((k.frames.flags[head] & PG_DIRTY) !== 0) writeBack(k, head);

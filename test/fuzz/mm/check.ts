@@ -5,12 +5,17 @@
 import {
   findBrokenInvariants,
   PG_BUDDY,
+  PG_DIRTY,
   PG_LAZYFREE_BATCH,
   PG_LOCKED,
   PG_LRU,
   PG_LRU_BATCH,
   PG_RESERVED,
   PG_TAIL,
+  PTE_FAST,
+  PTE_W,
+  ptePayload,
+  wantsWriteNotify,
 } from './kernelDoor.ts';
 import { type ModelPage, wordOf } from './model.ts';
 import { NO_ENTRY, peekFile, peekPage } from './peek.ts';
@@ -25,6 +30,7 @@ export function findMismatches(w: World): string[] {
     if (seen.has(process.space)) continue;
     seen.add(process.space);
     compareSpace(w, process, wrong);
+    compareWriteNotify(w, process, wrong);
   }
   for (const { kernel, model } of w.files) {
     if (kernel.sizePages !== model.size) wrong.push(`file ${kernel.name}: size differs`);
@@ -60,6 +66,23 @@ function compareSpace(w: World, process: Process, wrong: string[]): void {
     if (got !== word) wrong.push(`page ${vpn} of mm ${mm.id} holds ${got}, not ${word}`);
   }
   if (locked !== mm.lockedVm) wrong.push(`mm ${mm.id} locks ${mm.lockedVm} pages, not ${locked}`);
+}
+
+/** OV-21: a writable shared mapping of a file that is written back means a dirty folio. */
+function compareWriteNotify(w: World, process: Process, wrong: string[]): void {
+  const { k } = w;
+  const mm = process.task.mm!;
+  for (const vma of mm.vmas) {
+    if (!wantsWriteNotify(vma)) continue;
+    for (let vpn = vma.start; vpn < vma.end; vpn++) {
+      const i = mm.pteIndex(vpn);
+      const word = i < 0 ? 0 : k.ptes.words[i];
+      if ((word & (PTE_FAST | PTE_W)) !== (PTE_FAST | PTE_W)) continue;
+      if (!k.frames.has(k.frames.headOf(ptePayload(word)), PG_DIRTY)) {
+        wrong.push(`OV-21: page ${vpn} of mm ${mm.id} is writable, its folio clean`);
+      }
+    }
+  }
 }
 
 /** The word a read would give, or NO_ENTRY where it would be a signal. */

@@ -10,6 +10,7 @@ export {
   FAULT_OOM,
   FAULT_SIGBUS,
   FAULT_SIGSEGV,
+  wantsWriteNotify,
 } from '../../../src/mm/fault.ts';
 export { syncFile, writeFilePages } from '../../../src/mm/fileWrite.ts';
 export { Folios } from '../../../src/mm/folio.ts';
