@@ -6,8 +6,8 @@
  * frames whose rows boot never wrote: reserved ones, and the inside of free blocks.
  * Not modelled: kpagecgroup (no memory control groups).
  */
-import { type FrameId, PAGES_PER_SECTION, type Pfn } from '../base/units.ts';
-import { type Kernel, kernelPageFlags, type Task } from '../mm/index.ts';
+import { type FrameId, PAGEBLOCK_ORDER, PAGES_PER_SECTION, type Pfn } from '../base/units.ts';
+import { type Kernel, kernelPageFlags, NO_ZONE, type Task } from '../mm/index.ts';
 import { EACCES } from '../uapi/errno.ts';
 import { KPF_BUDDY, KPF_NOPAGE, KPF_RESERVED } from '../uapi/kernelPageFlags.ts';
 import { readWords, type Words, wordOf, wordRange } from './wordFile.ts';
@@ -59,9 +59,16 @@ export function presentFrame(k: Kernel, pfn: Pfn): FrameId {
   return frame >= 0 && k.pm.isPresent(frame) ? frame : -1;
 }
 
+/** A hole inside a zone's pageblock has a struct page all the same (init_unavailable_range). */
+function hasMemmap(k: Kernel, pfn: Pfn): boolean {
+  const frame = k.frames.frameOfPfn(pfn);
+  return frame >= 0 && k.pm.blocks.zoneOfBlock[frame >>> PAGEBLOCK_ORDER] !== NO_ZONE;
+}
+
 /** Sum of 2 ** KPF_* of a PFN. HS-15: where no page is, 0, or NOPAGE on kernels up to 6.12. */
 export function kpageflagsOf(k: Kernel, pfn: Pfn): number {
   const frame = presentFrame(k, pfn);
+  if (frame < 0 && hasMemmap(k, pfn)) return 2 ** KPF_RESERVED;
   if (frame < 0) {
     return k.spec.kernel === '6.12' || k.spec.kernel === '6.1' ? 2 ** KPF_NOPAGE : 0;
   }

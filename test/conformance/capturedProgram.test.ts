@@ -5,8 +5,8 @@
  * Not compared: the program's own image, heap, stack and vDSO; hugetlb areas; device and inode
  * numbers; PFNs (the captured machine had other pages in use); the flag LRU of the area
  * "read-only", whose pages were still in a per-CPU batch. Two known differences of mm/ are left
- * out: REFERENCED of mlocked pages, which Linux' mlock touches, and `Referenced` of the private file
- * mapping, where Linux maps the pages of fault-around as accessed.
+ * out: REFERENCED of mlocked pages, which Linux' mlock touches, and `Referenced` of the private
+ * file mapping, where Linux maps the pages of fault-around as accessed.
  */
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -239,10 +239,11 @@ describe('HS-13 HS-16 HS-20 HS-22 pagemap, kpageflags, kpagecount of an area', (
     expect(ours).toEqual(theirs);
   });
 
-  it('HS-13 frames of a zone that nobody used are in free blocks', () => {
-    for (const line of captured('kpage-node3-Movable.txt').trim().split('\n')) {
+  it.each(['node0-DMA', 'node3-Movable'])('HS-13 HS-14 frames of unused %s', (zone) => {
+    for (const line of captured(`kpage-${zone}.txt`).trim().split('\n')) {
       const [pfn, flags] = line.split(' ');
-      expect(kpageflagsOf(k, Number.parseInt(pfn, 16)).toString(16)).toBe(flags);
+      const ours = kpageflagsOf(k, Number.parseInt(pfn, 16));
+      expect(`${pfn} ${ours.toString(16)}`).toBe(`${pfn} ${flags}`);
     }
   });
 });
