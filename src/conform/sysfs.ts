@@ -15,11 +15,12 @@ import { EINVAL, ENOENT } from '../uapi/errno.ts';
 import { buddyinfoLines } from './buddyinfo.ts';
 import type { Fields } from './caseFile.ts';
 import { parseReclaim } from './cgroups.ts';
+import { HUGETLB_FILES } from './hugetlbFiles.ts';
 import { NotModelled } from './inputs.ts';
 import { failure, SUCCESS } from './outcome.ts';
 import type { World } from './world.ts';
 
-interface SysfsFile {
+export interface SysfsFile {
   readonly pattern: RegExp;
   /** What cat prints, without the newline; a negative errno. Absent: write-only. */
   readonly read?: (world: World, match: RegExpExecArray) => string | number;
@@ -202,6 +203,7 @@ const FILES: readonly SysfsFile[] = [
       return nodeReclaim(world.k, Number(match[1]), request.pages, swappiness);
     },
   },
+  ...HUGETLB_FILES,
   {
     pattern: /^\/proc\/buddyinfo$/,
     read: (world) => buddyinfoLines(world.k).join('\n'),

@@ -36,6 +36,8 @@ export class AddressSpace {
   rssFile = 0;
   rssShmem = 0;
   swapEnts = 0;
+  /** Base pages of hugetlb mappings, which are not part of rss. */
+  hugetlbPages = 0;
   lockedVm = 0;
   /** Pages that drivers charged to this address space for pins (PM-24). */
   pinnedVm = 0;

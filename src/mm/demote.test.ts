@@ -69,7 +69,7 @@ describe('may a node demote? (TI-10)', () => {
 });
 
 describe('one pass over a list (TI-13, TI-14)', () => {
-  it('S-MC-26: pages go to the next tier, count as reclaimed and as demoted from their node', () => {
+  it('S-MC-26: pages go to the next tier, count as reclaimed and demoted', () => {
     const p = boot();
     const a = p.mapWritten(32);
     expect(shrink(p, a, 32, RECLAIM_DIRECT)).toBe(32);

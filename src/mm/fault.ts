@@ -14,6 +14,7 @@ import { doWpPage } from './faultCow.ts';
 import { doFileFault } from './faultFile.ts';
 import { doSwapPage } from './faultSwap.ts';
 import { PG_ANON_EXCLUSIVE, PG_SWAPBACKED } from './frameTable.ts';
+import { hugetlbFault } from './hugetlb.ts';
 import { type Kernel, PGFAULT } from './kernel.ts';
 import { mlockNewFolio } from './mlock.ts';
 import { doNumaPage } from './numaFault.ts';
@@ -42,7 +43,16 @@ import { anonVmaPrepare, pteAlloc } from './pteSetup.ts';
 import { addRmapPte } from './rmap.ts';
 import type { Task } from './task.ts';
 import { doHugePmdFault, doHugePmdWp, thpFaultOrder } from './thpFault.ts';
-import { VM_EXEC, VM_GROWSDOWN, VM_LOCKED, VM_READ, VM_SHARED, VM_WRITE, type Vma } from './vma.ts';
+import {
+  VM_EXEC,
+  VM_GROWSDOWN,
+  VM_HUGETLB,
+  VM_LOCKED,
+  VM_READ,
+  VM_SHARED,
+  VM_WRITE,
+  type Vma,
+} from './vma.ts';
 
 /** Outcome bits of a fault (enum vm_fault_reason, and what it cost). */
 export const FAULT_DONE = 0;
@@ -140,6 +150,7 @@ export function handleFault(k: Kernel, task: Task, vpn: Vpn, write: boolean): nu
   if (vma === null) return FAULT_SIGSEGV;
   const need = write ? VM_WRITE : VM_READ | VM_WRITE | VM_EXEC;
   if ((vma.flags & need) === 0) return FAULT_SIGSEGV;
+  if (vma.has(VM_HUGETLB)) return hugetlbFault(k, task, vma, vpn, write);
   const slot = mm.ensureSlot(vpn);
   const pmd = mm.pmd[slot];
   if (pmd !== 0) {

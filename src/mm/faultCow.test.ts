@@ -110,7 +110,7 @@ describe('a store to a page that fork made read-only', () => {
 });
 
 describe('copies under memory pressure', () => {
-  it('reclaim for the copy may take the page itself: the access starts over, no word is lost', () => {
+  it('reclaim for the copy may take the page itself: no word is lost', () => {
     const p = boot({ pages: 1024, swapPages: 2048 });
     const a = p.mapWritten(200);
     const child = p.fork();
@@ -140,7 +140,7 @@ describe('what a copy leaves behind', () => {
     checkInvariants(p.k);
   });
 
-  it('a page of the swap cache whose last user copies it leaves the cache (free_swap_cache)', () => {
+  it('a page of the swap cache whose last user copies it leaves the cache', () => {
     const p = boot();
     const a = p.mapWritten(1);
     const child = p.fork();

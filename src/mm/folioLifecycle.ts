@@ -9,6 +9,7 @@ import { NR_MLOCK, vmEvent } from '../uapi/vmstat.ts';
 import {
   PG_DEFERRED_SPLIT,
   PG_HEAD,
+  PG_HUGETLB,
   PG_HWPOISON,
   PG_LRU,
   PG_MLOCKED,
@@ -44,6 +45,10 @@ export function allocFolio(
 export function releaseFolio(k: Kernel, head: FrameId): void {
   const f = k.frames;
   let flags = f.flags[head];
+  if ((flags & PG_HUGETLB) !== 0) {
+    k.hugetlb.free(head);
+    return;
+  }
   assert((flags & PG_SWAPCACHE) === 0, 'folio freed while in the swap cache', head);
   if ((flags & PG_LRU) !== 0) k.lru.remove(head);
   const nr = k.folios.nrPages(head);

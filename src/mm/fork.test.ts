@@ -11,6 +11,7 @@ import { ZONE_NORMAL } from '../uapi/zone.ts';
 import { cloneThread, exitTask, forkTask } from './fork.ts';
 import { checkInvariants } from './invariants.ts';
 import { madviseRange } from './madvise.ts';
+import { mprotectRange } from './mprotect.ts';
 import {
   PTE_A,
   PTE_D,
@@ -177,6 +178,18 @@ describe('fork of pinned pages', () => {
     expect(p.k.folios.mapcount(p.head(a))).toBe(512);
     for (const i of [0, 5, 511]) expect(child.frame(a + i)).not.toBe(p.frame(a + i));
     expect(child.load(a + 511)).toBe(512);
+    checkInvariants(p.k);
+  });
+
+  it('the copy of a page in an inaccessible area is inaccessible too', () => {
+    const p = boot();
+    const a = p.mapWritten(1);
+    p.k.folios.pin(p.head(a), 1);
+    mprotectRange(p.k, p.task.mm!, a, a + 1, 0);
+    const child = p.fork();
+    expect([child.frame(a) === p.frame(a), child.load(a)]).toEqual([false, -1]);
+    mprotectRange(p.k, child.task.mm!, a, a + 1, PROT_READ);
+    expect(child.load(a)).toBe(1);
     checkInvariants(p.k);
   });
 

@@ -8,6 +8,7 @@ import { GFP_HIGHUSER_MOVABLE } from '../uapi/gfp.ts';
 import type { AddressSpace } from './addressSpace.ts';
 import { addToLruVma } from './fault.ts';
 import { PG_ANON_EXCLUSIVE, PG_SWAPBACKED } from './frameTable.ts';
+import { copyHugetlb } from './hugetlb.ts';
 import type { Kernel } from './kernel.ts';
 import { exitMmap } from './mmap.ts';
 import {
@@ -16,8 +17,10 @@ import {
   PTE_FAST,
   PTE_KIND_MARKER,
   PTE_KIND_MIGRATION,
+  PTE_KIND_PROTNONE,
   PTE_KIND_SWAP,
   PTE_W,
+  PTEB_DIRTY,
   PTEB_EXCLUSIVE,
   PTEB_SOFT_DIRTY,
   PTEB_SPECIAL,
@@ -27,6 +30,7 @@ import {
   pteFast,
   pteIsPresent,
   pteKind,
+  pteOther,
   ptePayload,
 } from './pageTable.ts';
 import { allocVmaFolio } from './policyNode.ts';
@@ -36,6 +40,7 @@ import type { Task } from './task.ts';
 import {
   anonVmaLink,
   VM_DONTCOPY,
+  VM_HUGETLB,
   VM_LOCKED,
   VM_LOCKONFAULT,
   VM_MIXEDMAP,
@@ -112,6 +117,7 @@ function copyAddressSpace(
 }
 
 function copyRange(k: Kernel, parent: Task, child: Task, vma: Vma, copy: Vma): boolean {
+  if (vma.has(VM_HUGETLB)) return copyHugetlb(k, child, vma, copy);
   const mm = vma.mm;
   for (let vpn = vma.start; vpn < vma.end; ) {
     const next = Math.min(vma.end, (Math.floor(vpn / HPAGE_PMD_NR) + 1) * HPAGE_PMD_NR);
@@ -262,8 +268,12 @@ function copyPinned(
   f.setIndex(fresh, copy.indexOf(vpn));
   addRmapPte(k, fresh, copy.mm);
   copy.mm.rssAnon++;
-  const writable = copy.has(VM_WRITE) ? PTE_W : 0;
-  k.ptes.set(to, pteFast(fresh, PTE_D | writable), PTEB_SOFT_DIRTY);
+  if (copy.isAccessible()) {
+    const writable = copy.has(VM_WRITE) ? PTE_W : 0;
+    k.ptes.set(to, pteFast(fresh, PTE_D | writable), PTEB_SOFT_DIRTY);
+  } else {
+    k.ptes.set(to, pteOther(PTE_KIND_PROTNONE, fresh), PTEB_SOFT_DIRTY | PTEB_DIRTY);
+  }
   addToLruVma(k, child, copy, fresh);
   return true;
 }

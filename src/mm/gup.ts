@@ -5,7 +5,7 @@
  * Order of a long-term pin: fault and pin all; if some may not stay where they are, unpin all,
  * migrate those, start again (PM-17).
  * Deviates: where no page can be isolated the call gives up with -ENOMEM; Linux tries on (PM-18).
- * Not modelled: FOLL_FORCE, hugetlb folios, fs-dax, device-coherent pages (-EBUSY of PM-17), guard
+ * Not modelled: FOLL_FORCE, fs-dax, device-coherent pages (-EBUSY of PM-17), guard
  * regions with their own errno.
  */
 import type { FrameId, Vpn } from '../base/units.ts';
@@ -39,6 +39,7 @@ import { canReuseAnon, copyToAnon } from './faultCow.ts';
 import { setFolioDirty } from './fileFolio.ts';
 import { releaseFolio } from './folioLifecycle.ts';
 import { PG_REFERENCED } from './frameTable.ts';
+import { hugetlbWp } from './hugetlb.ts';
 import { isolateFolio, putbackMovablePages } from './isolateFolio.ts';
 import type { Kernel } from './kernel.ts';
 import { migratePages } from './migrate.ts';
@@ -46,7 +47,16 @@ import { PTE_D, PTE_FAST, PTE_W, PTEB_SPECIAL, ptePayload } from './pageTable.ts
 import { PAGE_SPECIAL, PAGE_ZERO, presentPage } from './pageWalk.ts';
 import { splitPmd } from './pteSetup.ts';
 import type { Task } from './task.ts';
-import { VM_DAX, VM_IO, VM_PFNMAP, VM_READ, VM_SHARED, VM_WRITE, type Vma } from './vma.ts';
+import {
+  VM_DAX,
+  VM_HUGETLB,
+  VM_IO,
+  VM_PFNMAP,
+  VM_READ,
+  VM_SHARED,
+  VM_WRITE,
+  type Vma,
+} from './vma.ts';
 
 /** followPage: nothing usable there yet; a read-only pin must have a copy of its own first. */
 const NEED_FAULT = -1001;
@@ -310,6 +320,7 @@ function mustUnshare(
 function unshare(k: Kernel, task: Task, vma: Vma, vpn: Vpn): number {
   const mm = vma.mm;
   const slot = mm.slotOf(vpn);
+  if (vma.has(VM_HUGETLB)) return hugetlbWp(k, task, vma, slot, true);
   if (mm.pmd[slot] !== 0) splitPmd(k, mm, slot);
   const i = mm.pteIndex(vpn);
   const page = presentPage(k, k.ptes.words[i], k.ptes.bytes[i]);

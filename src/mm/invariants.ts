@@ -26,6 +26,7 @@ import {
   PG_ANON_EXCLUSIVE,
   PG_BUDDY,
   PG_HEAD,
+  PG_HUGETLB,
   PG_LRU,
   PG_LRU_BATCH,
   PG_MLOCKED,
@@ -49,7 +50,7 @@ import {
   pteKind,
   ptePayload,
 } from './pageTable.ts';
-import { VM_LOCKED, VM_SHARED } from './vma.ts';
+import { VM_HUGETLB, VM_LOCKED, VM_SHARED } from './vma.ts';
 
 /** Throws InvariantError with every broken invariant (at most 20 lines). */
 export function checkInvariants(k: Kernel): void {
@@ -67,6 +68,15 @@ export function findBrokenInvariants(k: Kernel): string[] {
   census.compareGauges();
   census.compareSwap();
   return census.broken;
+}
+
+/** Pages of one address space by kind. */
+interface RssCount {
+  anon: number;
+  file: number;
+  shmem: number;
+  swap: number;
+  hugetlb: number;
 }
 
 /** What the recount found, by frame. */
@@ -94,15 +104,18 @@ class Census {
   }
 
   countSpace(mm: AddressSpace): void {
-    const rss = { anon: 0, file: 0, shmem: 0, swap: 0 };
+    const rss = { anon: 0, file: 0, shmem: 0, swap: 0, hugetlb: 0 };
     for (let i = 1; i < mm.vmas.length; i++) {
       if (mm.vmas[i - 1].end > mm.vmas[i].start) this.#say('OV-28', `VMAs of mm ${mm.id} overlap`);
     }
     for (let slot = 0; slot < mm.nrSlots; slot++) {
       if (mm.pmd[slot] !== 0) {
         if (mm.leaf[slot] >= 0) this.#say('OV-32', `mm ${mm.id} slot ${slot}: leaf and PMD`);
-        if (mm.deposit[slot] < 0) this.#say('OV-32', `mm ${mm.id} slot ${slot}: no deposit`);
-        this.#tables++;
+        const hugetlb = mm.findVma(mm.slotVpn[slot])?.has(VM_HUGETLB) === true;
+        if (mm.deposit[slot] < 0 !== hugetlb) {
+          this.#say('OV-32', `mm ${mm.id} slot ${slot}: no deposit`);
+        }
+        if (!hugetlb) this.#tables++;
         this.#countEntry(mm, mm.slotVpn[slot], mm.pmd[slot], mm.pmdByte[slot], true, rss);
       } else if (mm.deposit[slot] >= 0) {
         this.#say('OV-32', `mm ${mm.id} slot ${slot}: deposit without PMD leaf`);
@@ -117,6 +130,7 @@ class Census {
         this.#countEntry(mm, mm.slotVpn[slot] + j, word, byte, false, rss);
       }
     }
+    this.#equal('OV-55', `hugetlb pages of mm ${mm.id}`, rss.hugetlb, mm.hugetlbPages);
     const seen = `anon ${rss.anon} file ${rss.file} shmem ${rss.shmem} swap ${rss.swap}`;
     const kept = `anon ${mm.rssAnon} file ${mm.rssFile} shmem ${mm.rssShmem} swap ${mm.swapEnts}`;
     if (seen !== kept) this.#say('OV-55', `mm ${mm.id} rss: counted ${seen}, kept ${kept}`);
@@ -128,7 +142,7 @@ class Census {
     word: number,
     byte: number,
     huge: boolean,
-    rss: { anon: number; file: number; shmem: number; swap: number },
+    rss: RssCount,
   ): void {
     const vma = mm.findVma(vpn);
     if (vma === null) {
@@ -186,7 +200,7 @@ class Census {
     vpn: number,
     word: number,
     huge: boolean,
-    rss: { anon: number; file: number; shmem: number; swap: number },
+    rss: RssCount,
   ): void {
     const payload = ptePayload(word);
     switch (pteKind(word)) {
@@ -211,9 +225,10 @@ class Census {
     }
   }
 
-  #addRss(rss: { anon: number; file: number; shmem: number }, frame: FrameId, n: number): void {
+  #addRss(rss: RssCount, frame: FrameId, n: number): void {
     const head = this.#k.frames.headOf(frame);
-    if (this.#k.folios.isAnon(head)) rss.anon += n;
+    if (this.#k.folios.isHugetlb(head)) rss.hugetlb += n;
+    else if (this.#k.folios.isAnon(head)) rss.anon += n;
     else if (this.#k.folios.isFileLru(head)) rss.file += n;
     else rss.shmem += n;
   }
@@ -288,6 +303,7 @@ class Census {
     const k = this.#k;
     const f = k.frames;
     const mlocked = new Float64Array(k.pm.zones.length);
+    const hugetlb = new Int32Array(k.hugetlb.nrHuge.length);
     for (const zone of k.pm.zones) {
       for (const range of zone.presentRanges) {
         for (let frame = Math.max(range.start, zone.managedStart); frame < range.end; frame++) {
@@ -296,6 +312,7 @@ class Census {
             continue;
           }
           const flags = f.flags[frame];
+          if ((flags & PG_HUGETLB) !== 0) hugetlb[k.pm.nidOf(frame)]++;
           if ((flags & PG_TAIL) !== 0) {
             this.#compareTail(frame);
             continue;
@@ -312,6 +329,9 @@ class Census {
       }
       const kept = k.vmstat.zoneItem(zone.id, NR_MLOCK);
       this.#equal('OV-44', `nr_mlock of zone ${zone.id}`, mlocked[zone.id], kept);
+    }
+    for (const { nid } of k.pm.nodes) {
+      this.#equal('MP-111', `hugetlb pages of node ${nid}`, hugetlb[nid], k.hugetlb.nrHuge[nid]);
     }
   }
 
@@ -364,7 +384,9 @@ class Census {
     }
   }
 
-  /** Small pages of locked areas are mlocked; what is mlocked, or of such a file, is unevictable. */
+  /**
+   * Small pages of locked areas are mlocked; what is mlocked, or of such a file, is unevictable.
+   */
   #compareLocks(head: FrameId): void {
     const k = this.#k;
     const flags = k.frames.flags[head];
@@ -395,11 +417,13 @@ class Census {
     }
     for (const page of mapped) {
       const head = k.frames.headOf(page);
+      if (k.folios.isHugetlb(head)) continue;
       const row = perNode[k.pm.nidOf(page)];
       if (k.folios.isAnon(head)) row.anon++;
       else row.file++;
     }
     for (const [head, n] of this.#cacheRefs) {
+      if (k.folios.isHugetlb(head)) continue;
       const row = perNode[k.pm.nidOf(head)];
       row.cache += n;
       if (k.frames.has(head, PG_SWAPBACKED)) row.shmem += n;

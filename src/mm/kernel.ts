@@ -29,6 +29,8 @@ import {
   PG_WRITEBACK,
   PGTY_TABLE,
 } from './frameTable.ts';
+import { dropHugetlbCache } from './hugetlb.ts';
+import { HugetlbPool } from './hugetlbPool.ts';
 import { KernelReclaim } from './kernelReclaim.ts';
 import { Ksm } from './ksm.ts';
 import { Lru } from './lru.ts';
@@ -72,6 +74,7 @@ export class Kernel {
   readonly sysctl: Sysctl;
   /** Merged pages (OV-31h). */
   readonly ksm: Ksm = new Ksm();
+  readonly hugetlb: HugetlbPool = new HugetlbPool(this);
   readonly rmap: RmapScratch = new RmapScratch();
   readonly failures: FailureLog = new FailureLog();
   readonly random: RandomStream;
@@ -231,7 +234,8 @@ export class Kernel {
 
   /** The last user of a nameless file is gone: its pages and swap slots are freed. */
   dropFile(file: MappedFile): void {
-    truncateFile(this, file, 0);
+    if (file.kind === 'hugetlb') dropHugetlbCache(this, file);
+    else truncateFile(this, file, 0);
     this.files[file.id] = null;
   }
 

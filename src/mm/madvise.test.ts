@@ -278,7 +278,7 @@ describe('mlock', () => {
     checkInvariants(p.k);
   });
 
-  it('munlock, munmap and exit of a sharer: unevictable while any locked area maps the page', () => {
+  it('munlock, munmap and exit of a sharer: unevictable while locked anywhere', () => {
     const p = boot();
     const file = p.k.newFile('t', 'tmpfs', 1);
     const a = p.mapWritten(1, { file, shared: true });

@@ -3,7 +3,7 @@
  *
  * Not modelled: WILLNEED and RANDOM/SEQUENTIAL (no readahead), REMOVE on files other than shmem.
  */
-import type { Vpn } from '../base/units.ts';
+import { HPAGE_PMD_NR, type Vpn } from '../base/units.ts';
 import { EINVAL, ENOMEM } from '../uapi/errno.ts';
 import {
   MADV_COLD,
@@ -29,6 +29,7 @@ import {
   MADV_WIPEONFORK,
 } from '../uapi/mman.ts';
 import { accessPage, FAULT_ERROR } from './fault.ts';
+import { checkHugetlbCuts } from './hugetlb.ts';
 import type { Kernel } from './kernel.ts';
 import { coldOrPageout } from './madviseCold.ts';
 import { freeLazily } from './madviseFree.ts';
@@ -54,7 +55,11 @@ export function madviseRange(k: Kernel, task: Task, start: Vpn, end: Vpn, advice
   if (advice === MADV_POPULATE_READ || advice === MADV_POPULATE_WRITE) {
     return populate(k, task, start, end, advice === MADV_POPULATE_WRITE);
   }
-  if (changesFlags(advice)) splitAtEnds(k, mm, start, end);
+  if (changesFlags(advice)) {
+    const cut = checkHugetlbCuts(mm, start, end);
+    if (cut !== 0) return cut;
+    splitAtEnds(k, mm, start, end);
+  }
   let result = 0;
   let vpn = start;
   while (vpn < end) {
@@ -100,7 +105,8 @@ function adviseVma(k: Kernel, cpu: number, vma: Vma, start: Vpn, end: Vpn, advic
     case MADV_DONTNEED:
     case MADV_DONTNEED_LOCKED:
       if (vma.has(VM_PFNMAP) || (advice === MADV_DONTNEED && vma.has(VM_LOCKED))) return -EINVAL;
-      zapRange(k, vma, start, end);
+      if (!vma.has(VM_HUGETLB)) zapRange(k, vma, start, end);
+      else return dropHugetlb(k, vma, start, end);
       return 0;
     case MADV_FREE:
       if (!vma.isAnonymous() || vma.has(VM_LOCKED | VM_PFNMAP | VM_HUGETLB)) return -EINVAL;
@@ -116,9 +122,17 @@ function adviseVma(k: Kernel, cpu: number, vma: Vma, start: Vpn, end: Vpn, advic
   }
 }
 
+/** madvise_dontneed_free_valid_vma: from a huge page's start on, whole huge pages only. */
+function dropHugetlb(k: Kernel, vma: Vma, start: Vpn, end: Vpn): number {
+  if (start % HPAGE_PMD_NR !== 0) return -EINVAL;
+  zapRange(k, vma, start, end - (end % HPAGE_PMD_NR));
+  return 0;
+}
+
 function adviseFlags(vma: Vma, advice: number): number {
   switch (advice) {
     case MADV_HUGEPAGE:
+      if (vma.has(VM_HUGETLB)) return -EINVAL;
       vma.flags = (vma.flags & ~VM_NOHUGEPAGE) | VM_HUGEPAGE;
       return 0;
     case MADV_NOHUGEPAGE:

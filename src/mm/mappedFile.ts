@@ -7,10 +7,19 @@
  */
 import type { FrameId } from '../base/units.ts';
 import { ZONE_MOVABLE, ZONE_NORMAL, type ZoneType } from '../uapi/zone.ts';
+import type { AddressSpace } from './addressSpace.ts';
 import type { Mempolicy } from './mempolicy.ts';
 import type { Vma } from './vma.ts';
 
-export type FileKind = 'shmem' | 'tmpfs' | 'ext4' | 'ramfs' | 'secretmem' | 'devmem' | 'vdso';
+export type FileKind =
+  | 'shmem'
+  | 'tmpfs'
+  | 'ext4'
+  | 'ramfs'
+  | 'secretmem'
+  | 'devmem'
+  | 'vdso'
+  | 'hugetlb';
 
 interface FileKindTraits {
   /** Pages are swapbacked: LRU anon lists, swapped out under pressure. */
@@ -82,6 +91,15 @@ const FILE_KINDS: Readonly<Record<FileKind, FileKindTraits>> = {
     gfpZone: ZONE_NORMAL,
     unevictable: false,
   },
+  hugetlb: {
+    swapbacked: false,
+    private_: false,
+    writeback: false,
+    migratable: true,
+    largeFolios: false,
+    gfpZone: ZONE_MOVABLE,
+    unevictable: false,
+  },
   devmem: {
     swapbacked: false,
     private_: false,
@@ -117,6 +135,9 @@ export class MappedFile {
   /** Every VMA that maps the file (OV-36). */
   readonly vmas: Vma[] = [];
   sharedPolicy: SharedPolicyRange[] = [];
+  /** hugetlb: whose private mapping this is (null: shared), and the huge pages still promised. */
+  hugetlbOwner: AddressSpace | null = null;
+  readonly hugetlbPromised: Set<number> = new Set();
   /** Open descriptors and names; the cache goes when this and `vmas` are empty. */
   openCount = 1;
 

@@ -1,4 +1,6 @@
-/** MC-1..MC-62: what one migrate_pages call does with its folios, and what it returns and counts. */
+/**
+ * MC-1..MC-62: what one migrate_pages call does with its folios, and what it returns and counts.
+ */
 import { describe, expect, it } from 'vitest';
 import {
   MIGRATE_ASYNC,
@@ -142,7 +144,7 @@ describe('one folio that cannot move', () => {
     checkInvariants(p.k);
   });
 
-  it('MC-16: SYNC_LIGHT does not wait for a page that is not up to date; reclaim never waits', () => {
+  it('MC-16: SYNC_LIGHT does not wait for a page not up to date; reclaim never', () => {
     const p = boot();
     const a = p.mapWritten(2);
     const list = isolate(p, a, 1);
@@ -212,7 +214,7 @@ describe('one folio that cannot move', () => {
 });
 
 describe('the call as a whole', () => {
-  it('S-MC-01, MC-14: a folio freed after isolation counts as success, no destination is used', () => {
+  it('S-MC-01, MC-14: a folio freed after isolation counts as success', () => {
     const p = boot();
     const a = p.mapWritten(2);
     const list = isolate(p, a, 2);
@@ -253,7 +255,7 @@ describe('the call as a whole', () => {
     expect(counters(p)).toEqual({ pgmigrate_success: 2, pgmigrate_fail: 2 });
   });
 
-  it('MC-52: a failure of the first, asynchronous step is not counted when the second succeeds', () => {
+  it('MC-52: a failure of the first, asynchronous step is not counted', () => {
     const p = boot();
     const a = p.mapWritten(1);
     p.k.lru.drainAll();
@@ -365,7 +367,7 @@ describe('large folios without room (MC-12, MC-49, MC-50, MC-88)', () => {
     expect(p.k.folios.nrPages(p.head(a))).toBe(512);
   });
 
-  it('S-MC-12: a THP of which half was unmapped is split first, its lost half counts as moved', () => {
+  it('S-MC-12: a THP of which half was unmapped is split first', () => {
     const p = boot(true);
     const a = p.mapWritten(512);
     munmapRange(p.k, p.task.mm!, a, a + 256);

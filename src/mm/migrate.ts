@@ -42,6 +42,7 @@ import {
   PG_WRITEBACK,
 } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
+import { migrateHugetlbs } from './migrateHugetlb.ts';
 import { allocMigrationTarget, type Destination } from './migrateTarget.ts';
 import { countMigration, type MigrationCounts, zeroCounts } from './migrationCounts.ts';
 import { removeMigrationPtes, tryToMigrate, UNMAP_DONE } from './migrationEntries.ts';
@@ -148,9 +149,10 @@ export class MigrationOp {
   *#run(): Generator<void, number> {
     const from = this.#list.splice(0);
     const left: FrameId[] = [];
-    let gathered = 0;
+    const hugetlb = this.#hugetlb(from, left);
+    let gathered = hugetlb;
     let position = 0;
-    while (position < from.length) {
+    while (gathered >= 0 && position < from.length) {
       const batch: FrameId[] = [];
       let pages = 0;
       while (position < from.length && pages < BATCH_PAGES) {
@@ -175,6 +177,12 @@ export class MigrationOp {
     this.#list.push(...left);
     countMigration(this.#k.vmstat, this.#total);
     return left.length === 0 ? 0 : gathered;
+  }
+
+  /** MC-54: hugetlb pages leave `from` first; those that stay go to `left`. */
+  #hugetlb(from: FrameId[], left: FrameId[]): number {
+    const total = this.#total;
+    return migrateHugetlbs(this.#k, from, this.#destination, this.#mode, this.#reason, total, left);
   }
 
   /** MC-50: one ASYNC pass over the children of split folios; failures are not returned. */

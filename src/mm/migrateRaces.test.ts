@@ -123,7 +123,7 @@ describe('fork, munmap, mprotect, mremap, exit during the migration (MC-35, MC-9
     expect(vmstat(r.p.k, 'nr_anon_pages')).toBe(1);
   });
 
-  it('munmap of a part of a huge page splits its entry; the rest is mapped by small entries', () => {
+  it('munmap of a part of a huge page splits its entry; the rest is small', () => {
     const r = race(512, true);
     munmapRange(r.p.k, r.p.task.mm!, r.a, r.a + 100);
     expect(r.p.task.mm!.rssAnon).toBe(412);

@@ -69,7 +69,9 @@ function boot(
 const WRITE = PTEB_WRITE | PTEB_EXCLUSIVE;
 
 describe('kinds of entries (MC-26, MC-31, MC-36)', () => {
-  /** Entry bits before -> migration entry -> entry bits after. A, D, W are PTE bits of fast words. */
+  /**
+   * Entry bits before -> migration entry -> entry bits after. A, D, W are PTE bits of fast words.
+   */
   const rows: readonly {
     what: string;
     adw: number;

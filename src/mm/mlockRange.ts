@@ -13,6 +13,7 @@ import { PTEB_SPECIAL, pteIsPresent, ptePayload } from './pageTable.ts';
 import { folioPteBatch } from './pageWalk.ts';
 import type { Task } from './task.ts';
 import {
+  VM_HUGETLB,
   VM_IO,
   VM_LOCKED,
   VM_LOCKONFAULT,
@@ -51,6 +52,7 @@ export function applyLockFlags(
 }
 
 function lockVma(k: Kernel, vma: Vma, flags: number): void {
+  if (vma.has(VM_HUGETLB)) return;
   const was = vma.has(VM_LOCKED);
   const now = (flags & VM_LOCKED) !== 0;
   vma.flags = (vma.flags & ~(VM_LOCKED | VM_LOCKONFAULT)) | flags;

@@ -15,12 +15,15 @@ import {
   PROT_WRITE,
 } from '../uapi/mman.ts';
 import { type AddressSpace, TASK_SIZE_PAGES } from './addressSpace.ts';
+import { closeHugetlb } from './hugetlb.ts';
 import type { Kernel } from './kernel.ts';
 import type { MappedFile } from './mappedFile.ts';
 import {
   VM_EXEC,
+  VM_HUGETLB,
   VM_IO,
   VM_LOCKED,
+  VM_LOCKONFAULT,
   VM_NOHUGEPAGE,
   VM_PFNMAP,
   VM_READ,
@@ -69,7 +72,7 @@ export function mmapRegion(k: Kernel, mm: AddressSpace, request: MmapRequest): n
   } else {
     const hinted = start >= MMAP_MIN_PAGE && start + pages <= TASK_SIZE_PAGES;
     if (!hinted || !rangeIsFree(mm, start, pages)) {
-      start = findUnmappedArea(mm, pages, request.file === null);
+      start = findUnmappedArea(mm, pages, request.file === null || request.file.kind === 'hugetlb');
     }
     if (start < 0) return -ENOMEM;
   }
@@ -87,6 +90,8 @@ function vmFlagsOf(mm: AddressSpace, request: MmapRequest): number {
   if ((request.flags & MAP_LOCKED) !== 0) vm |= VM_LOCKED;
   if ((request.flags & MAP_STACK) !== 0) vm |= VM_NOHUGEPAGE;
   if (request.file?.kind === 'devmem') vm |= VM_PFNMAP | VM_IO;
+  // Huge pages of the pool are never swapped: there is nothing to lock.
+  if (request.file?.kind === 'hugetlb') vm = (vm & ~(VM_LOCKED | VM_LOCKONFAULT)) | VM_HUGETLB;
   return vm;
 }
 
@@ -133,6 +138,7 @@ export function munmapRange(k: Kernel, mm: AddressSpace, start: Vpn, end: Vpn): 
     zapRange(k, vma, vma.start, vma.end);
     if (vma.has(VM_LOCKED)) mm.lockedVm -= vma.nrPages;
     removeVma(k, vma);
+    if (vma.has(VM_HUGETLB)) closeHugetlb(k, vma);
     dropUnusedFile(k, vma.file);
     any = true;
     i = mm.indexAtOrAfter(start);
@@ -152,6 +158,7 @@ export function exitMmap(k: Kernel, mm: AddressSpace): void {
     const vma = mm.vmas[mm.vmas.length - 1];
     zapRange(k, vma, vma.start, vma.end);
     removeVma(k, vma);
+    if (vma.has(VM_HUGETLB)) closeHugetlb(k, vma);
     dropUnusedFile(k, vma.file);
   }
   mm.lockedVm = 0;

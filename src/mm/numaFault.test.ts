@@ -339,7 +339,7 @@ describe('hint faults (TI-21, TI-22)', () => {
 });
 
 describe('the entry after a hint fault', () => {
-  it('migrated: accessible but read-only, so a store takes a second fault and reuses the page', () => {
+  it('migrated: accessible but read-only, so a store faults again', () => {
     const p = boot();
     const a = pagesOn(p, 1, 1);
     scan(p);

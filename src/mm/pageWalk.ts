@@ -3,7 +3,7 @@
  * (mm/pagewalk.c: folio_walk_start, walk_page_range). Everything that looks at the entries of a
  * range goes through here.
  *
- * Not modelled: walks of hugetlb page tables (hugetlb is a later chapter), page table locks.
+ * Not modelled: page table locks. Hugetlb entries are PMD leaves like those of THPs.
  * Order: testVma of each VMA before its entries; ascending addresses.
  */
 import { type FrameId, HPAGE_PMD_NR, type Vpn } from '../base/units.ts';

@@ -3,7 +3,7 @@
  * (mm/mempolicy.c: queue_pages_range and below). Shared by mbind, migrate_pages and cpusets.
  * MP-66, MP-76, MP-80, MP-81, MP-85..MP-89.
  *
- * Not modelled: hugetlb ranges (MP-89), ZONE_DEVICE folios.
+ * Not modelled: ZONE_DEVICE folios.
  */
 import type { FrameId, Vpn } from '../base/units.ts';
 import { EFAULT, EIO } from '../uapi/errno.ts';

@@ -113,7 +113,9 @@ function activateLeftover(k: Kernel, head: FrameId): void {
   k.vmstat.count(PGACTIVATE, k.folios.nrPages(head));
 }
 
-/** reclaimFolio's answer for a folio that was split: its pieces, itself included, are in `queue`. */
+/**
+ * reclaimFolio's answer for a folio that was split: its pieces, itself included, are in `queue`.
+ */
 const REQUEUED = -1;
 
 /** Frees one folio: its pages, 0 if it must stay, or REQUEUED. */

@@ -145,6 +145,7 @@ export function addRmapPmd(k: Kernel, head: FrameId, mm: AddressSpace): void {
   const mappedBefore = k.folios.nrPagesMapped(head);
   k.frames.private_[head + 1]++;
   k.frames.refcount[head + 1]++;
+  if (k.folios.isHugetlb(head)) return;
   k.folios.addMmMappings(head, mm.id, 1);
   const nid = k.pm.nidOf(head);
   k.vmstat.modNode(nid, mappedItem(k, head), nr - mappedBefore);
@@ -161,6 +162,7 @@ export function removeRmapPmd(
   assert(k.frames.private_[head + 1] > 0, 'folio PMD-unmapped more often than mapped', head);
   k.frames.private_[head + 1]--;
   k.frames.refcount[head + 1]--;
+  if (k.folios.isHugetlb(head)) return;
   k.folios.removeMmMappings(head, mm.id, 1);
   const nid = k.pm.nidOf(head);
   if (k.frames.private_[head + 1] > 0) return;

@@ -82,7 +82,7 @@ describe('preconditions (MC-85)', () => {
     expect(splitFolio(p.k, p.k.hugeZeroHead, null)).toBe(-EINVAL);
   });
 
-  it('private data of a dirty file folio cannot be released: -EBUSY; of a clean one it goes', () => {
+  it('private data of a dirty file folio cannot be released: -EBUSY', () => {
     const p = boot();
     const file = p.k.newFile('e', 'ext4', 0);
     writeFilePages(p.k, p.task, file, 0, new Uint32Array(16).fill(3));
@@ -231,7 +231,7 @@ describe('pages of zeros (MC-87)', () => {
     checkInvariants(p.k);
   });
 
-  it('S-MC-16: a split for migration: zero pages count as moved, nothing is copied for them', () => {
+  it('S-MC-16: a split for migration: zero pages count as moved', () => {
     const { p, a } = withZeros();
     munmapRange(p.k, p.task.mm!, a, a + 2); // partly mapped: split first
     expect(migrate(p, a + 2, 1, 1)).toBe(0);

@@ -8,6 +8,7 @@ import { type FrameId, HPAGE_PMD_NR, type Vpn } from '../base/units.ts';
 import type { AddressSpace } from './addressSpace.ts';
 import { cacheAccessed, setFolioDirty } from './fileFolio.ts';
 import { PG_MLOCKED } from './frameTable.ts';
+import { zapHugetlb } from './hugetlb.ts';
 import type { Kernel } from './kernel.ts';
 import { munlockFolio } from './mlock.ts';
 import {
@@ -25,10 +26,14 @@ import {
 import { splitPmd } from './pteSetup.ts';
 import { removeRmapPmd, removeRmapPtes } from './rmap.ts';
 import { freeUnmappedSwapCache } from './swapCache.ts';
-import { VM_LOCKED, type Vma } from './vma.ts';
+import { VM_HUGETLB, VM_LOCKED, type Vma } from './vma.ts';
 
 /** Empties all entries of [start, end), which lies in one VMA. Page tables stay. */
 export function zapRange(k: Kernel, vma: Vma, start: Vpn, end: Vpn): void {
+  if (vma.has(VM_HUGETLB)) {
+    zapHugetlb(k, vma, start, end);
+    return;
+  }
   const mm = vma.mm;
   let vpn = start;
   while (vpn < end) {

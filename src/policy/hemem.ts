@@ -3,7 +3,8 @@
  * fixed thresholds, cooling by halving, FIFO lists, a policy thread every 10 ms. TI-40..TI-46;
  * defaults are the paper's.
  *
- * Decides on: PEBS samples (or idle bits), page tables. Order: outcomes, walk, samples, cooling, then the policy
+ * Decides on: PEBS samples (or idle bits), page tables. Order: outcomes, walk, samples, cooling,
+ * then the policy
  * thread's round: keep the reserve free, then promote hot pages, each after a cold one made room.
  *
  * Deviates: pages are learnt from walks over the page tables, the original intercepts mmap and

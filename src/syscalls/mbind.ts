@@ -3,14 +3,15 @@
  * (mm/mempolicy.c: kernel_mbind, do_mbind). MP-70..MP-92, table C.2.
  *
  * Order: scan and isolate, then set the policy, then migrate by the policy set.
- * Not modelled: hugetlb destinations from the pool (MP-91).
  */
 import type { FrameId, Vpn } from '../base/units.ts';
 import {
   type AddressSpace,
   allocFolioPolicy,
   CAP_SYS_NICE,
+  checkHugetlbCuts,
   folioVpnIn,
+  hugetlbByPolicy,
   interleaveIndex,
   type Kernel,
   type Mempolicy,
@@ -94,8 +95,9 @@ function doMbind(
   const walk = flags | MPOL_MF_INVERT | holes;
   let failed = queuePagesRange(k, mm, start, end, nodes, walk, MR_MEMPOLICY_MBIND, list);
   let error = 0;
-  if (failed < 0) {
-    error = failed;
+  const cut = checkHugetlbCuts(mm, start, end);
+  if (failed < 0 || cut !== 0) {
+    error = failed < 0 ? failed : cut;
     failed = 0;
   } else {
     mbindRange(k, mm, start, end, policy);
@@ -129,6 +131,7 @@ function migrateByPolicy(
     const order = k.folios.isLarge(src) ? k.frames.orderOf(src) : 0;
     const gfp = order > 0 ? GFP_TRANSHUGE : GFP_HIGHUSER_MOVABLE | __GFP_RETRY_MAYFAIL | __GFP_COMP;
     const ilx = base + Math.floor(k.frames.indexOf(src) / (1 << order));
+    if (k.folios.isHugetlb(src)) return hugetlbByPolicy(k, caller, policy, ilx);
     return allocFolioPolicy(k, caller, policy, ilx, order, gfp);
   };
   const destination = { nid: caller.cpuNid, mask: -1, gfp: GFP_HIGHUSER_MOVABLE, allocate };

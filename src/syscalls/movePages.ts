@@ -5,7 +5,7 @@
  * Consecutive pages for one node form a batch. A batch ends when the node changes, right after any
  * page that was not queued, at the end, and on a fatal error (MP-34).
  *
- * Not modelled: LSM hooks, hugetlb folios (MP-27, MP-110), ZONE_DEVICE folios (MP-24).
+ * Not modelled: LSM hooks, ZONE_DEVICE folios (MP-24).
  */
 import { type FrameId, type Nid, PAGE_SIZE } from '../base/units.ts';
 import {

@@ -3,7 +3,7 @@
  * Not modelled: PROT_GROWSDOWN and PROT_GROWSUP, protection keys, open modes of files (-EACCES).
  */
 
-import { type Kernel, mprotectRange, type Task } from '../mm/index.ts';
+import { checkHugetlbCuts, type Kernel, mprotectRange, type Task } from '../mm/index.ts';
 import { EINVAL, ENOMEM } from '../uapi/errno.ts';
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
 import { isPageAligned, pageOf, pagesOf, wrapsAround } from './addressRange.ts';
@@ -15,5 +15,7 @@ export function mprotect(k: Kernel, caller: Task, addr: number, len: number, pro
   if (wrapsAround(addr, len)) return -ENOMEM;
   if ((prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC)) !== 0) return -EINVAL;
   const start = pageOf(addr);
+  const cut = checkHugetlbCuts(caller.mm!, start, start + pagesOf(len));
+  if (cut !== 0) return cut;
   return mprotectRange(k, caller.mm!, start, start + pagesOf(len), prot);
 }

@@ -2,13 +2,28 @@
  * mremap(2) (mm/mremap.c: check_mremap_params, do_mremap).
  * Not modelled: old length 0, which duplicates a shared mapping: -EINVAL here.
  */
-import { PAGE_SIZE } from '../base/units.ts';
-import { type Kernel, mremapRange, type Task, unmergeRange, VM_MERGEABLE } from '../mm/index.ts';
+import { HPAGE_PMD_NR, PAGE_SIZE, type Vpn } from '../base/units.ts';
+import {
+  type AddressSpace,
+  type Kernel,
+  mremapRange,
+  type Task,
+  unmergeRange,
+  VM_HUGETLB,
+  VM_MERGEABLE,
+} from '../mm/index.ts';
 import { EINVAL } from '../uapi/errno.ts';
 import { MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from '../uapi/mman.ts';
 import { isPageAligned, pageOf, pagesOf, TASK_SIZE } from './addressRange.ts';
 
 const MREMAP_VALID = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
+
+/** check_mremap_params: hugetlb areas move by whole huge pages and do not grow. */
+function checkHugetlb(mm: AddressSpace, from: Vpn, old: number, now: number, to: Vpn): number {
+  if (!mm.findVma(from)?.has(VM_HUGETLB)) return 0;
+  const isWhole = [from, old, now, to].every((pages) => pages % HPAGE_PMD_NR === 0);
+  return isWhole && now <= old ? 0 : -EINVAL;
+}
 
 /** Returns the address in bytes, or -EINVAL, -EFAULT, -ENOMEM. */
 export function mremap(
@@ -30,6 +45,8 @@ export function mremap(
   const mm = caller.mm!;
   const target = pageOf(newAddr);
   const from = pageOf(addr);
+  const refused = checkHugetlb(mm, from, oldPages, newPages, target);
+  if (refused !== 0) return refused;
   // Merged pages are found by their addresses: they may not move.
   if (mm.findVma(from)?.has(VM_MERGEABLE)) unmergeRange(k, caller, mm, from, from + oldPages);
   const start = mremapRange(k, mm, from, oldPages, newPages, flags, target);

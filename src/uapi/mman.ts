@@ -17,6 +17,8 @@ export const MAP_NORESERVE = 0x4000;
 export const MAP_POPULATE = 0x8000;
 export const MAP_STACK = 0x20000;
 export const MAP_HUGETLB = 0x40000;
+export const MAP_HUGE_SHIFT = 26;
+export const MAP_HUGE_MASK = 0x3f;
 export const MAP_FIXED_NOREPLACE = 0x100000;
 
 export const MREMAP_MAYMOVE = 1;

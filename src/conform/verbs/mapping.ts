@@ -69,7 +69,6 @@ const MLOCK: Readonly<Record<string, number>> = { ONFAULT: mman.MLOCK_ONFAULT };
 
 function doMmap(world: World, process: Process, inputs: Inputs): Fields {
   const flags = inputs.flags('flags', MAP);
-  if ((flags & mman.MAP_HUGETLB) !== 0) throw new NotModelled('mmap HUGETLB');
   const pages = inputs.integer('pages');
   const at = inputs.address('at');
   const prot = inputs.flags('prot', PROT);

@@ -1,5 +1,6 @@
 /**
- * What programs may rely on, as plain maps: which pages a process has mapped, with which rights, and
+ * What programs may rely on, as plain maps: which pages a process has mapped, with which rights,
+ * and
  * which word each holds; what every file contains. It knows nothing of frames, folios, nodes, swap
  * or migration, so whatever the kernel does underneath must not change what is said here.
  *

@@ -1,5 +1,6 @@
 /**
- * What the fuzzer can do, as plain records: they print as they are and shrink by themselves. Numbers
+ * What the fuzzer can do, as plain records: they print as they are and shrink by themselves.
+ * Numbers
  * that pick something (process, area, file) are taken modulo what exists when the record is played.
  */
 import fc from 'fast-check';
