@@ -222,7 +222,8 @@ function mapHuge(k: Kernel, vma: Vma, slot: number, head: FrameId, adw: number):
 }
 
 /**
- * hugetlb_wp: reuse of a page that nobody else maps, else a copy. `isUnshare`: the entry gets a page
+ * hugetlb_wp: reuse of a page that nobody else maps, else a copy. `isUnshare`: the entry gets a
+ * page
  * of its own and stays read-only (FAULT_FLAG_UNSHARE).
  */
 export function hugetlbWp(
