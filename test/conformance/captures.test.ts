@@ -6,7 +6,7 @@
  * Not compared, because the captured machine had been running: free pages, blocks on free lists,
  * LRU, slab, page table and numa counts, `high` and counts of per-CPU lists (not modelled), MemFree
  * and what follows from it. The span of node 0's zone Device (the reach of a test driver that
- * the model does not have). Watermarks and `high_min` of zones whose marks the machine file fixes
+ * the model does not have). Watermarks of zones whose marks the machine file fixes
  * are compared; the file gives min, low and high, the rest is the model's.
  */
 import { readFileSync } from 'node:fs';
