@@ -42,6 +42,7 @@ import {
   PG_WRITEBACK,
 } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
+import { type Batch, CHILDREN, FIRST, newBatch, SINGLE, WHOLE } from './migrateBatch.ts';
 import { migrateHugetlbs } from './migrateHugetlb.ts';
 import { allocMigrationTarget, type Destination } from './migrateTarget.ts';
 import { countMigration, type MigrationCounts, zeroCounts } from './migrationCounts.ts';
@@ -82,13 +83,25 @@ export class MigrationOp {
   readonly #destination: Destination;
   readonly #mode: MigrateMode;
   readonly #reason: MigrateReason;
-  readonly #steps: Generator<void, number>;
+  /** Folios that no batch has taken yet: from `position` on. */
+  #waiting: FrameId[] = [];
+  #position = 0;
+  /** The batch between unmap and move. */
+  #batch: Batch | null = null;
   /** Folios between unmap and move, and their destinations. */
   readonly #unmapped: FrameId[] = [];
   readonly #dst: FrameId[] = [];
   readonly #wasMapped: boolean[] = [];
+  /** Permanent failures of the batch in progress. */
   #failed: FrameId[] = [];
   readonly #split: FrameId[] = [];
+  /** Leftovers of a batch of the SYNC modes: to be tried alone, tried in vain, counted. */
+  #singles: FrameId[] = [];
+  #kept: FrameId[] = [];
+  #singlesFailed = 0;
+  /** Folios that stay, and what the call returns if any do. */
+  readonly #left: FrameId[] = [];
+  #gathered = 0;
   readonly #total: MigrationCounts = zeroCounts();
   #cause = 0;
   #done = false;
@@ -108,7 +121,6 @@ export class MigrationOp {
     this.#destination = destination;
     this.#mode = mode;
     this.#reason = reason;
-    this.#steps = this.#run();
   }
 
   get isDone(): boolean {
@@ -128,12 +140,22 @@ export class MigrationOp {
   /** Runs to the next point where others may come in between; true when the call is over. */
   step(): boolean {
     if (this.#done) return true;
-    const next = this.#steps.next();
-    if (next.done === true) {
-      this.#done = true;
-      this.result = next.value;
+    let batch = this.#batch;
+    if (batch === null) batch = this.#begin();
+    else {
+      this.#movePasses(batch);
+      batch = this.#after(batch);
     }
-    return this.#done;
+    while (batch !== null) {
+      this.#unmapPasses(batch);
+      if (this.#unmapped.length > 0) {
+        this.#batch = batch;
+        return false;
+      }
+      batch = this.#after(batch);
+    }
+    this.#end();
+    return true;
   }
 
   finish(): void {
@@ -146,122 +168,121 @@ export class MigrationOp {
     this.finish();
   }
 
-  *#run(): Generator<void, number> {
+  /** The hugetlb pages at once (MC-54), then the first batch of the rest. */
+  #begin(): Batch | null {
     const from = this.#list.splice(0);
-    const left: FrameId[] = [];
-    const hugetlb = this.#hugetlb(from, left);
-    let gathered = hugetlb;
-    let position = 0;
-    while (gathered >= 0 && position < from.length) {
-      const batch: FrameId[] = [];
-      let pages = 0;
-      while (position < from.length && pages < BATCH_PAGES) {
-        pages += this.#k.folios.nrPages(from[position]);
-        batch.push(from[position++]);
-      }
-      const result: number =
-        this.#mode === MIGRATE_ASYNC
-          ? yield* this.#batch(batch, MIGRATE_ASYNC, PASSES_ASYNC, this.#total, true)
-          : yield* this.#sync(batch);
-      left.push(...this.#failed, ...batch);
-      this.#failed.length = 0;
-      if (result < 0) {
-        left.push(...this.#split);
-        gathered = result;
-        break;
-      }
-      gathered += result;
-      if (this.#split.length > 0) yield* this.#children(left);
+    const args = [this.#destination, this.#mode, this.#reason, this.#total, this.#left] as const;
+    this.#gathered = migrateHugetlbs(this.#k, from, ...args);
+    this.#waiting = from;
+    return this.#gathered < 0 ? null : this.#nextWaiting();
+  }
+
+  /** Up to BATCH_PAGES of those that still wait; null when none does. */
+  #nextWaiting(): Batch | null {
+    const folios: FrameId[] = [];
+    let pages = 0;
+    while (this.#position < this.#waiting.length && pages < BATCH_PAGES) {
+      const head = this.#waiting[this.#position++];
+      pages += this.#k.folios.nrPages(head);
+      folios.push(head);
     }
-    for (; position < from.length; position++) left.push(from[position]);
+    if (folios.length === 0) return null;
+    if (this.#mode === MIGRATE_ASYNC) {
+      return newBatch(WHOLE, folios, MIGRATE_ASYNC, PASSES_ASYNC, this.#total);
+    }
+    return newBatch(FIRST, folios, MIGRATE_ASYNC, PASSES_ASYNC_FIRST, zeroCounts());
+  }
+
+  /** What comes after a finished batch; null: nothing. */
+  #after(batch: Batch): Batch | null {
+    const result = batch.error !== 0 ? batch.error : batch.nrFailed;
+    switch (batch.part) {
+      case WHOLE:
+        return this.#gather(batch.folios, result);
+      case FIRST:
+        return this.#afterFirst(batch, result);
+      case SINGLE:
+        return this.#afterSingle(batch, result);
+      default:
+        // MC-50: failures of children are not returned.
+        this.#left.push(...this.#failed, ...batch.folios);
+        this.#failed = [];
+        return this.#nextWaiting();
+    }
+  }
+
+  /** Those of a batch that stay are left; children of split folios get one ASYNC pass (MC-50). */
+  #gather(folios: readonly FrameId[], result: number): Batch | null {
+    this.#left.push(...this.#failed, ...folios);
+    this.#failed = [];
+    if (result < 0) {
+      this.#left.push(...this.#split);
+      this.#gathered = result;
+      return null;
+    }
+    this.#gathered += result;
+    if (this.#split.length === 0) return this.#nextWaiting();
+    return newBatch(CHILDREN, this.#split.splice(0), MIGRATE_ASYNC, 1, this.#total);
+  }
+
+  /** MC-52 (migrate_pages_sync): after the ASYNC batch every leftover alone in the real mode. */
+  #afterFirst({ counts, folios }: Batch, result: number): Batch | null {
+    const total = this.#total;
+    total.succeededPages += counts.succeededPages;
+    total.thpSucceeded += counts.thpSucceeded;
+    total.thpSplit += counts.thpSplit;
+    total.split += counts.split;
+    if (result < 0) {
+      total.failedPages += counts.failedPages;
+      total.thpFailed += counts.thpFailed;
+      return this.#gather(folios, result);
+    }
+    total.thpFailed += counts.thpSplit;
+    this.#singlesFailed = counts.split;
+    this.#singles = [...this.#failed, ...folios];
+    this.#failed = [];
+    return this.#nextSingle();
+  }
+
+  #nextSingle(): Batch | null {
+    const head = this.#singles.shift();
+    if (head !== undefined) {
+      return newBatch(SINGLE, [head], this.#mode, PASSES_SYNC, this.#total);
+    }
+    this.#failed = this.#kept;
+    this.#kept = [];
+    return this.#gather([], this.#singlesFailed);
+  }
+
+  #afterSingle({ folios }: Batch, result: number): Batch | null {
+    this.#kept.push(...this.#failed, ...folios);
+    this.#failed = [];
+    if (result >= 0) {
+      this.#singlesFailed += result;
+      return this.#nextSingle();
+    }
+    this.#failed = [...this.#kept, ...this.#singles.splice(0)];
+    this.#kept = [];
+    return this.#gather([], result);
+  }
+
+  /** The folios left go back to the caller's list; the result is their number or -ENOMEM. */
+  #end(): void {
+    const left = this.#left;
+    left.push(...this.#waiting.slice(this.#position));
     this.#list.push(...left);
     countMigration(this.#k.vmstat, this.#total);
-    return left.length === 0 ? 0 : gathered;
-  }
-
-  /** MC-54: hugetlb pages leave `from` first; those that stay go to `left`. */
-  #hugetlb(from: FrameId[], left: FrameId[]): number {
-    const total = this.#total;
-    return migrateHugetlbs(this.#k, from, this.#destination, this.#mode, this.#reason, total, left);
-  }
-
-  /** MC-50: one ASYNC pass over the children of split folios; failures are not returned. */
-  *#children(left: FrameId[]): Generator<void, void> {
-    const children = this.#split.splice(0);
-    yield* this.#batch(children, MIGRATE_ASYNC, 1, this.#total, false);
-    left.push(...this.#failed, ...children);
-    this.#failed.length = 0;
-  }
-
-  /** MC-52 (migrate_pages_sync): the batch ASYNC, then every leftover alone in the real mode. */
-  *#sync(batch: FrameId[]): Generator<void, number> {
-    const first = zeroCounts();
-    const asyncResult: number = yield* this.#batch(
-      batch,
-      MIGRATE_ASYNC,
-      PASSES_ASYNC_FIRST,
-      first,
-      true,
-    );
-    const total = this.#total;
-    total.succeededPages += first.succeededPages;
-    total.thpSucceeded += first.thpSucceeded;
-    total.thpSplit += first.thpSplit;
-    total.split += first.split;
-    if (asyncResult < 0) {
-      total.failedPages += first.failedPages;
-      total.thpFailed += first.thpFailed;
-      return asyncResult;
-    }
-    total.thpFailed += first.thpSplit;
-    let failed = first.split;
-    const again = [...this.#failed, ...batch.splice(0)];
-    const kept: FrameId[] = [];
-    this.#failed = [];
-    for (let n = 0; n < again.length; n++) {
-      const single = [again[n]];
-      const result: number = yield* this.#batch(single, this.#mode, PASSES_SYNC, total, true);
-      kept.push(...this.#failed, ...single);
-      this.#failed.length = 0;
-      if (result < 0) {
-        this.#failed = [...kept, ...again.slice(n + 1)];
-        return result;
-      }
-      failed += result;
-    }
-    this.#failed = kept;
-    return failed;
+    this.result = left.length === 0 ? 0 : this.#gathered;
+    this.#done = true;
   }
 
   /**
-   * migrate_pages_batch. Folios that are done leave `batch`; permanent failures go to #failed;
-   * those that kept saying -EAGAIN stay in `batch`. Returns failed folios or -ENOMEM.
+   * First half of migrate_pages_batch. Permanent failures go to #failed; those that kept saying
+   * -EAGAIN, or were not reached before -ENOMEM, stay in the batch.
    */
-  *#batch(
-    batch: FrameId[],
-    mode: MigrateMode,
-    passes: number,
-    counts: MigrationCounts,
-    maySplit: boolean,
-  ): Generator<void, number> {
-    const state = { failed: 0, saved: 0 };
-    this.#unmapPasses(batch, mode, passes, counts, maySplit, state);
-    if (this.#unmapped.length > 0) {
-      yield;
-      this.#movePasses(batch, mode, passes, counts, state);
-    }
-    return state.saved !== 0 ? state.saved : state.failed;
-  }
-
-  #unmapPasses(
-    batch: FrameId[],
-    mode: MigrateMode,
-    passes: number,
-    counts: MigrationCounts,
-    maySplit: boolean,
-    state: { failed: number; saved: number },
-  ): void {
-    let pending = batch.splice(0);
+  #unmapPasses(batch: Batch): void {
+    const { passes, counts } = batch;
+    let pending = batch.folios;
     let retryPages = 0;
     let retryThp = 0;
     for (let pass = 0; pass < passes && pending.length > 0; pass++) {
@@ -272,7 +293,7 @@ export class MigrationOp {
         const head = pending[n];
         const nr = this.#k.folios.nrPages(head);
         const thp = this.#k.folios.isThp(head) ? 1 : 0;
-        const result = this.#unmapOrSplit(head, mode, counts, maySplit, state);
+        const result = this.#unmapOrSplit(head, batch);
         if (result === -EAGAIN) {
           again.push(head);
           retryPages += nr;
@@ -280,11 +301,11 @@ export class MigrationOp {
         } else if (result === -ENOMEM) {
           counts.failedPages += nr + retryPages;
           counts.thpFailed += retryThp;
-          state.saved = -ENOMEM;
-          batch.push(...again, ...pending.slice(n));
+          batch.error = -ENOMEM;
+          batch.folios = [...again, ...pending.slice(n)];
           return;
         } else if (result < 0) {
-          state.failed++;
+          batch.nrFailed++;
           counts.thpFailed += thp;
           counts.failedPages += nr;
           this.#fail(head, nr);
@@ -293,29 +314,25 @@ export class MigrationOp {
       }
       pending = again;
     }
-    state.failed += pending.length;
+    batch.nrFailed += pending.length;
     counts.thpFailed += retryThp;
     counts.failedPages += retryPages;
     for (const head of pending) this.#fail(head, this.#k.folios.nrPages(head));
-    batch.push(...pending);
+    batch.folios = pending;
   }
 
   /** One folio's way through the unmap loop; 0 when it needs nothing more from that loop. */
-  #unmapOrSplit(
-    head: FrameId,
-    mode: MigrateMode,
-    counts: MigrationCounts,
-    maySplit: boolean,
-    state: { failed: number },
-  ): number {
+  #unmapOrSplit(head: FrameId, batch: Batch): number {
     const k = this.#k;
+    const { mode, counts } = batch;
+    const maySplit = batch.part !== CHILDREN;
     const thp = k.folios.isThp(head) ? 1 : 0;
     const large = k.folios.isLarge(head);
     // MC-12: 6.1 moved partially mapped folios whole.
     const mayBePartial = large && k.spec.kernel !== '6.1';
     const partial = mayBePartial && (k.frames.flags[head] & PG_PARTIALLY_MAPPED) !== 0;
     if (partial && maySplit && this.#trySplit(head, mode) === 0) {
-      this.#countSplit(counts, thp, state);
+      countSplit(batch, thp);
       return 0;
     }
     const nr = k.folios.nrPages(head);
@@ -330,23 +347,16 @@ export class MigrationOp {
     if (large && maySplit && this.#reason !== MR_NUMA_MISPLACED) {
       const split = this.#trySplit(head, mode);
       if (split === 0) {
-        this.#countSplit(counts, thp, state);
+        countSplit(batch, thp);
         return 0;
       }
       if (split === -EAGAIN && this.#reason === MR_LONGTERM_PIN) return -EAGAIN;
       this.#cause = CAUSE_SPLIT_FAILED;
     }
-    state.failed++;
+    batch.nrFailed++;
     counts.thpFailed += thp;
     this.#fail(head, nr);
     return -ENOMEM;
-  }
-
-  #countSplit(counts: MigrationCounts, thp: number, state: { failed: number }): void {
-    state.failed++;
-    counts.thpFailed += thp;
-    counts.thpSplit += thp;
-    counts.split++;
   }
 
   #trySplit(head: FrameId, mode: MigrateMode): number {
@@ -412,14 +422,9 @@ export class MigrationOp {
   }
 
   /** MC-37..MC-47 over everything unmapped; what cannot move is undone. */
-  #movePasses(
-    batch: FrameId[],
-    mode: MigrateMode,
-    passes: number,
-    counts: MigrationCounts,
-    state: { failed: number },
-  ): void {
+  #movePasses(batch: Batch): void {
     const k = this.#k;
+    const { mode, passes, counts } = batch;
     let count = this.#unmapped.length;
     for (let pass = 0; pass < passes && count > 0; pass++) {
       let kept = 0;
@@ -440,7 +445,7 @@ export class MigrationOp {
           this.#wasMapped[kept] = mapped;
           kept++;
         } else {
-          state.failed++;
+          batch.nrFailed++;
           counts.thpFailed += thp;
           counts.failedPages += nr;
           this.#undo(src, dst, mapped);
@@ -451,11 +456,11 @@ export class MigrationOp {
     }
     for (let n = 0; n < count; n++) {
       const src = this.#unmapped[n];
-      state.failed++;
+      batch.nrFailed++;
       counts.thpFailed += k.folios.isThp(src) ? 1 : 0;
       counts.failedPages += k.folios.nrPages(src);
       this.#undo(src, this.#dst[n], this.#wasMapped[n]);
-      batch.push(src);
+      batch.folios.push(src);
     }
     this.#unmapped.length = 0;
     this.#dst.length = 0;
@@ -476,4 +481,11 @@ export class MigrationOp {
   #fail(head: FrameId, nr: number): void {
     this.#k.failures.record(head, this.#cause, this.#reason, nr);
   }
+}
+
+function countSplit(batch: Batch, thp: number): void {
+  batch.nrFailed++;
+  batch.counts.thpFailed += thp;
+  batch.counts.thpSplit += thp;
+  batch.counts.split++;
 }
