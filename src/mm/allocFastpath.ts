@@ -79,8 +79,8 @@ export function preferredZoneId(pm: PhysicalMemory, list: Uint8Array, nodemask: 
 }
 
 /** gfp_to_alloc_flags_cma: only movable pages may use CMA areas. */
-export function allocFlagsCma(gfp: number): number {
-  return gfpMigratetype(gfp) === MIGRATE_MOVABLE ? ALLOC_CMA : 0;
+export function allocFlagsCma(pm: PhysicalMemory, gfp: number): number {
+  return gfpMigratetype(gfp) === MIGRATE_MOVABLE && !pm.hooks.memallocNocma ? ALLOC_CMA : 0;
 }
 
 /**

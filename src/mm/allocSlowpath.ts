@@ -104,7 +104,7 @@ export function allocSlowpath(
     isCostly: order > PAGE_ALLOC_COSTLY_ORDER,
     canCompact: (gfp & __GFP_DIRECT_RECLAIM) !== 0 && (gfp & __GFP_IO) !== 0,
     nodemask,
-    allocFlags: gfpToAllocFlags(gfp),
+    allocFlags: gfpToAllocFlags(pm, gfp),
     progress: 0,
     compactResult: COMPACT_SKIPPED,
     compactPriority: COMPACT_PRIO_SYNC_LIGHT,
@@ -157,8 +157,8 @@ function oneRound(a: SlowAlloc): FrameId {
 }
 
 /** gfp_to_alloc_flags: the min mark, and how far below it the request may go. */
-function gfpToAllocFlags(gfp: number): number {
-  let flags = WMARK_MIN | ALLOC_CPUSET | allocFlagsCma(gfp);
+function gfpToAllocFlags(pm: PhysicalMemory, gfp: number): number {
+  let flags = WMARK_MIN | ALLOC_CPUSET | allocFlagsCma(pm, gfp);
   if ((gfp & __GFP_HIGH) !== 0) flags |= ALLOC_MIN_RESERVE;
   if ((gfp & __GFP_KSWAPD_RECLAIM) !== 0) flags |= ALLOC_KSWAPD;
   if ((gfp & __GFP_DIRECT_RECLAIM) === 0) {
@@ -179,7 +179,7 @@ function reserveFlags(a: SlowAlloc): number {
 function useReserves(a: SlowAlloc): void {
   const reserve = reserveFlags(a);
   if (reserve !== 0) {
-    a.allocFlags = reserve | allocFlagsCma(a.gfp) | (a.allocFlags & ALLOC_KSWAPD);
+    a.allocFlags = reserve | allocFlagsCma(a.pm, a.gfp) | (a.allocFlags & ALLOC_KSWAPD);
   }
   if ((a.allocFlags & ALLOC_CPUSET) === 0) a.nodemask = -1;
 }

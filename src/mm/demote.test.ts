@@ -1,5 +1,6 @@
 /** TI-4, TI-10..TI-15, TI-18, S-MC-26: demotion in reclaim. */
 import { describe, expect, it } from 'vitest';
+import { GFP_HIGHUSER_MOVABLE } from '../uapi/gfp.ts';
 import { MPOL_BIND } from '../uapi/mempolicy.ts';
 import { MAP_LOCKED } from '../uapi/mman.ts';
 import { NR_WRITEBACK } from '../uapi/vmstat.ts';
@@ -216,6 +217,6 @@ describe('reclaim of whole nodes', () => {
 function reclaimNode(k: Kernel, nid: number): void {
   k.lru.drainAll();
   k.pm.hooks.inReclaim = true;
-  for (let n = 0; n < 8; n++) k.pm.hooks.directReclaim(0, 8 | (1 << 18), nid, 1 << nid);
+  for (let n = 0; n < 8; n++) k.pm.hooks.directReclaim(0, GFP_HIGHUSER_MOVABLE, nid, 1 << nid);
   k.pm.hooks.inReclaim = false;
 }

@@ -10,7 +10,7 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from '../uapi/mman.ts';
-import { ZONE_MOVABLE, ZONE_NORMAL } from '../uapi/zone.ts';
+import { MIGRATE_CMA, ZONE_MOVABLE, ZONE_NORMAL } from '../uapi/zone.ts';
 import { exitTask, forkTask } from './fork.ts';
 import {
   getUserPages,
@@ -191,6 +191,44 @@ describe('long-term pins leave ZONE_MOVABLE (PM-15..PM-22)', () => {
     s.k.pm.blocks.isolatedBlock[page >>> 9] = 1;
     expect(isLongtermPinnable(s.k, page)).toBe(false);
     s.k.pm.blocks.isolatedBlock[page >>> 9] = 0;
+  });
+});
+
+describe('before Linux 5.13', () => {
+  it('long-term pins stay in ZONE_MOVABLE, faulted in or present; CMA is left all the same', () => {
+    const s = new Setup(4);
+    s.k.pinsStayInMovable = true;
+    expect(s.pin(0, 8)).toBe(8);
+    expect(s.where()).toBe(Array.from({ length: 8 }, () => '0M').join(' '));
+    expect(s.event('pgmigrate_success')).toBe(0);
+    const cma = s.frame(0) >>> 9;
+    s.k.pm.blocks.migratetypeOfBlock[cma] = MIGRATE_CMA;
+    expect(isLongtermPinnable(s.k, s.frame(0))).toBe(false);
+    expect(s.k.pm.hooks.memallocNocma).toBe(false);
+  });
+
+  it('what does not migrate out of CMA is pinned in it', () => {
+    const zones = [{ zone: ZONE_NORMAL, pages: 8192, cma: [{ at: 4096, pages: 2048 }] } as const];
+    const k = new Kernel(plainMachine([{ cpus: [0], zones }]), { seed: 1, trackContent: false });
+    const task = k.spawn(null, 0);
+    const request = { prot: PROT_READ | PROT_WRITE, file: null, pgoff: 0 };
+    const flags = MAP_PRIVATE | MAP_ANONYMOUS;
+    const start = mmapRegion(k, task.mm!, { addr: 0, pages: 6000, flags, ...request });
+    for (let page = 0; page < 6000; page++) storeWord(k, task, start + page, 1);
+    const inCma = (vpn: number) => {
+      return k.pm.blocks.migratetypeOf(pageAt(k, task.mm!, vpn)) === MIGRATE_CMA;
+    };
+    let vpn = start;
+    while (!inCma(vpn)) vpn++;
+    const held: number[] = [];
+    getUserPages(k, task, vpn, 1, 0, held);
+    expect(pinUserPages(k, task, vpn, 1, LONG_WRITE, [])).toBe(-ENOMEM);
+    k.pinsStayInMovable = true;
+    expect(pinUserPages(k, task, vpn, 1, LONG_WRITE, [])).toBe(1);
+    expect(inCma(vpn)).toBe(true);
+    putUserPages(k, held);
+    expect(pinUserPages(k, task, vpn + 1, 1, LONG_WRITE, [])).toBe(1);
+    expect(inCma(vpn + 1)).toBe(false);
   });
 });
 

@@ -11,7 +11,7 @@
 import type { FrameId, Vpn } from '../base/units.ts';
 import { HPAGE_PMD_NR } from '../base/units.ts';
 import { EAGAIN, EFAULT, EINVAL, ENOMEM, EOPNOTSUPP } from '../uapi/errno.ts';
-import { __GFP_NOWARN, GFP_USER } from '../uapi/gfp.ts';
+import { __GFP_MOVABLE, __GFP_NOWARN, GFP_USER } from '../uapi/gfp.ts';
 import {
   FOLL_ANON,
   FOLL_GET,
@@ -22,7 +22,7 @@ import {
   FOLL_TOUCH,
   FOLL_WRITE,
 } from '../uapi/gup.ts';
-import { MIGRATE_SYNC, MR_LONGTERM_PIN } from '../uapi/migrate.ts';
+import { MIGRATE_SYNC, MR_CONTIG_RANGE, MR_LONGTERM_PIN } from '../uapi/migrate.ts';
 import { NR_FOLL_PIN_ACQUIRED, NR_FOLL_PIN_RELEASED } from '../uapi/vmstat.ts';
 import { MIGRATE_CMA, ZONE_MOVABLE } from '../uapi/zone.ts';
 import {
@@ -164,10 +164,14 @@ export function isLongtermPinnable(k: Kernel, page: FrameId): boolean {
   if (blocks.isIsolated(page) || blocks.migratetypeBelowIsolation(page) === MIGRATE_CMA) {
     return false;
   }
-  return page === k.zeroFrame || k.pm.zoneOf(page).type !== ZONE_MOVABLE;
+  if (page === k.zeroFrame || k.pinsStayInMovable) return true;
+  return k.pm.zoneOf(page).type !== ZONE_MOVABLE;
 }
 
-/** __gup_longterm_locked: the loop of PM-17 under memalloc_pin (PM-16). */
+/**
+ * __gup_longterm_locked: the loop of PM-17 under memalloc_pin (PM-16). Before 5.13 only CMA was
+ * left behind, under memalloc_nocma, and what did not migrate was pinned where it was.
+ */
 function longtermLocked(
   k: Kernel,
   task: Task,
@@ -177,18 +181,27 @@ function longtermLocked(
   out: FrameId[],
 ): number {
   if ((flags & FOLL_LONGTERM) === 0) return getPages(k, task, start, nr, flags, out);
-  const scope = k.pm.hooks.memallocPin;
-  k.pm.hooks.memallocPin = true;
+  const { hooks } = k.pm;
+  const { memallocPin, memallocNocma } = hooks;
+  if (k.pinsStayInMovable) hooks.memallocNocma = true;
+  else hooks.memallocPin = true;
+  let mayMigrate = true;
   let result = -EAGAIN;
   while (result === -EAGAIN) {
     const pinned: FrameId[] = [];
     const got = getPages(k, task, start, nr, flags, pinned);
-    result = got <= 0 ? got : migrateUnpinnable(k, task, pinned);
+    if (got <= 0) result = got;
+    else result = mayMigrate ? migrateUnpinnable(k, task, pinned) : 0;
+    if (result === -ENOMEM && got > 0 && k.pinsStayInMovable) {
+      mayMigrate = false;
+      result = -EAGAIN;
+    }
     if (result !== 0 || got <= 0) continue;
     for (const page of pinned) out.push(page);
     result = got;
   }
-  k.pm.hooks.memallocPin = scope;
+  hooks.memallocPin = memallocPin;
+  hooks.memallocNocma = memallocNocma;
   return result;
 }
 
@@ -215,8 +228,11 @@ function migrateUnpinnable(k: Kernel, task: Task, pinned: readonly FrameId[]): n
   if (unpinnable === 0) return 0;
   unpinUserPages(k, pinned);
   if (list.length === 0) return -ENOMEM;
-  const destination = { nid: -1, mask: task.memsAllowed, gfp: GFP_USER | __GFP_NOWARN };
-  const left = migratePages(k, list, destination, MIGRATE_SYNC, MR_LONGTERM_PIN);
+  const movable = k.pinsStayInMovable ? __GFP_MOVABLE : 0;
+  const gfp = GFP_USER | __GFP_NOWARN | movable;
+  const reason = k.pinsStayInMovable ? MR_CONTIG_RANGE : MR_LONGTERM_PIN;
+  const destination = { nid: -1, mask: task.memsAllowed, gfp };
+  const left = migratePages(k, list, destination, MIGRATE_SYNC, reason);
   putbackMovablePages(k, list);
   return left === 0 ? -EAGAIN : -ENOMEM;
 }

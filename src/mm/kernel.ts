@@ -100,6 +100,11 @@ export class Kernel {
    * where it came from is the caller's to account. Nobody listens by default.
    */
   onMigrated: (src: FrameId, dst: FrameId, nrPages: number, reason: number) => void = () => {};
+  /**
+   * Long-term pins stay in ZONE_MOVABLE, as before Linux 5.13 ("prohibit pinning pages in
+   * ZONE_MOVABLE"). Off in every kernel profile: the old behaviour is there to compare with.
+   */
+  pinsStayInMovable = false;
   nowNs: Nanoseconds = 0;
   /** Nodes whose kswapd was woken and has not yet finished. */
   kswapdWoken = 0;

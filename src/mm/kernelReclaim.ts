@@ -6,9 +6,10 @@
  * Not modelled: the OOM killer (an allocation fails instead, PM-25 `oom = fail`), compaction.
  */
 import type { Nid } from '../base/units.ts';
-import { __GFP_MOVABLE, __GFP_THISNODE } from '../uapi/gfp.ts';
+import { __GFP_THISNODE } from '../uapi/gfp.ts';
 import { vmEvent } from '../uapi/vmstat.ts';
 import { MAX_NR_ZONES, type ZoneType } from '../uapi/zone.ts';
+import { gfpZone } from './allocFastpath.ts';
 import type { Kernel } from './kernel.ts';
 import { NUMA_BALANCING_MEMORY_TIERING } from './numaFault.ts';
 import { COMPACT_SKIPPED, type CompactResult, type ReclaimHooks } from './physicalMemory.ts';
@@ -17,44 +18,55 @@ import { canReclaimAnon, SWAP_CLUSTER_MAX, shrinkNode } from './shrinkNode.ts';
 import { wmarkPages, zoneWatermarkOk } from './watermark.ts';
 import { WMARK_HIGH, WMARK_PROMO } from './zone.ts';
 
-const ALLOCSTALL_NORMAL = vmEvent('allocstall_normal');
-const ALLOCSTALL_MOVABLE = vmEvent('allocstall_movable');
+const ALLOCSTALL_BASE = vmEvent('allocstall_dma');
 const PAGEOUTRUN = vmEvent('pageoutrun');
 
 /** Passes without progress after which kswapd gives a node up (MAX_RECLAIM_RETRIES). */
 const KSWAPD_FAILURES_MAX = 16;
+const HIGHEST_ZONE = (MAX_NR_ZONES - 1) as ZoneType;
 
 export class KernelReclaim implements ReclaimHooks {
   inReclaim = false;
   memallocPin = false;
+  memallocNocma = false;
   readonly #k: Kernel;
   readonly #priority: Int32Array = new Int32Array(32).fill(DEF_PRIORITY);
   readonly #failures: Int32Array = new Int32Array(32);
+  /** kswapd_highest_zoneidx: the highest zone that an allocation which woke kswapd can use. */
+  readonly #highest: Int8Array = new Int8Array(32).fill(-1);
 
   constructor(k: Kernel) {
     this.#k = k;
   }
 
-  wakeKswapd(nid: Nid, _order: number, _highestZoneType: ZoneType): void {
+  wakeKswapd(nid: Nid, _order: number, highestZoneType: ZoneType): void {
     if (this.#failures[nid] >= KSWAPD_FAILURES_MAX) return;
     const bit = 1 << nid;
-    if ((this.#k.kswapdWoken & bit) !== 0) return;
-    if (this.isBalanced(nid)) return;
+    const isAwake = (this.#k.kswapdWoken & bit) !== 0;
+    if (!isAwake && this.isBalanced(nid, highestZoneType)) return;
+    this.#highest[nid] = Math.max(this.#highest[nid], highestZoneType);
+    if (isAwake) return;
     this.#k.kswapdWoken |= bit;
     this.#priority[nid] = DEF_PRIORITY;
     this.#k.vmstat.count(PAGEOUTRUN, 1);
   }
 
-  /** pgdat_balanced at the high mark, or the promo mark in tiering mode (TI-17). */
-  isBalanced(nid: Nid): boolean {
+  /**
+   * pgdat_balanced at the high mark, or the promo mark in tiering mode (TI-17): one zone that an
+   * allocation up to `highest` can use has enough. Without such a zone there is nothing to do.
+   */
+  isBalanced(nid: Nid, highest: ZoneType = HIGHEST_ZONE): boolean {
     const k = this.#k;
     const tiering = (k.sysctl.numa_balancing & NUMA_BALANCING_MEMORY_TIERING) !== 0;
     const mark = tiering ? WMARK_PROMO : WMARK_HIGH;
+    let isUsable = false;
     for (const zone of k.pm.nodes[nid].zones) {
+      if (zone.type > highest) continue;
+      isUsable = true;
       const pages = wmarkPages(zone, mark);
-      if (zoneWatermarkOk(k.pm, zone, 0, pages, (MAX_NR_ZONES - 1) as ZoneType, 0)) return true;
+      if (zoneWatermarkOk(k.pm, zone, 0, pages, highest, 0)) return true;
     }
-    return false;
+    return !isUsable;
   }
 
   /**
@@ -63,9 +75,12 @@ export class KernelReclaim implements ReclaimHooks {
    */
   kswapdStep(nid: Nid): boolean {
     const k = this.#k;
-    if (this.isBalanced(nid)) return this.#sleep(nid);
-    const sc = new ScanControl(RECLAIM_KSWAPD, this.#kswapdGoal(nid), k.sysctl.swappiness);
+    const highest = this.#highest[nid] < 0 ? HIGHEST_ZONE : (this.#highest[nid] as ZoneType);
+    if (this.isBalanced(nid, highest)) return this.#sleep(nid);
+    const goal = this.#kswapdGoal(nid, highest);
+    const sc = new ScanControl(RECLAIM_KSWAPD, goal, k.sysctl.swappiness);
     sc.priority = this.#priority[nid];
+    sc.highestZoneType = highest;
     this.inReclaim = true;
     shrinkNode(k, nid, sc);
     this.inReclaim = false;
@@ -87,13 +102,15 @@ export class KernelReclaim implements ReclaimHooks {
   #sleep(nid: Nid): boolean {
     for (const zone of this.#k.pm.nodes[nid].zones) zone.watermarkBoost = 0;
     this.#k.kswapdWoken &= ~(1 << nid);
+    this.#highest[nid] = -1;
     return false;
   }
 
   /** kswapd_shrink_node: the sum of max(high mark, SWAP_CLUSTER_MAX), in steps of a cluster. */
-  #kswapdGoal(nid: Nid): number {
+  #kswapdGoal(nid: Nid, highest: ZoneType): number {
     let goal = 0;
     for (const zone of this.#k.pm.nodes[nid].zones) {
+      if (zone.type > highest) continue;
       goal += Math.max(wmarkPages(zone, WMARK_HIGH), SWAP_CLUSTER_MAX);
     }
     return Math.min(goal, 8 * SWAP_CLUSTER_MAX);
@@ -101,13 +118,15 @@ export class KernelReclaim implements ReclaimHooks {
 
   directReclaim(_order: number, gfp: number, preferredNid: Nid, nodemask: number): number {
     const k = this.#k;
-    k.vmstat.count((gfp & __GFP_MOVABLE) !== 0 ? ALLOCSTALL_MOVABLE : ALLOCSTALL_NORMAL, 1);
+    k.vmstat.count(ALLOCSTALL_BASE + gfpZone(gfp), 1);
     const sc = new ScanControl(RECLAIM_DIRECT, SWAP_CLUSTER_MAX, k.sysctl.swappiness);
+    sc.highestZoneType = gfpZone(gfp);
     const order = k.pm.nodes[preferredNid].fallbackOrder;
     for (sc.priority = DEF_PRIORITY; sc.priority >= 0; sc.priority--) {
       for (let i = 0; i < order.length; i++) {
         if ((nodemask & (1 << order[i])) === 0) continue;
         if ((gfp & __GFP_THISNODE) !== 0 && order[i] !== preferredNid) continue;
+        if (k.pm.nodes[order[i]].zones[0].type > sc.highestZoneType) continue;
         shrinkNode(k, order[i], sc);
       }
       if (sc.nrReclaimed >= sc.nrToReclaim) break;

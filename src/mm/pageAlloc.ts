@@ -69,7 +69,7 @@ export function allocPages(
   }
   const preferred = preferredZoneId(pm, list, nodemask);
   if (preferred < 0) return -1;
-  let allocFlags = WMARK_LOW | allocFlagsCma(flags);
+  let allocFlags = WMARK_LOW | allocFlagsCma(pm, flags);
   if ((flags & __GFP_KSWAPD_RECLAIM) !== 0) allocFlags |= ALLOC_KSWAPD;
   if (pm.nofragmentZone[preferred] !== 0) allocFlags |= ALLOC_NOFRAGMENT;
   const frame = getPageFromFreelist(pm, order, flags, list, nodemask, preferred, allocFlags);

@@ -69,6 +69,8 @@ export interface ReclaimHooks {
   inReclaim: boolean;
   /** PF_MEMALLOC_PIN (PM-16): allocations lose __GFP_MOVABLE, so no ZONE_MOVABLE and no CMA. */
   memallocPin: boolean;
+  /** PF_MEMALLOC_NOCMA, of kernels before 5.13: movable allocations do not use CMA. */
+  memallocNocma: boolean;
   /** Once per node of the zonelist in turn, when the low watermark failed everywhere. */
   wakeKswapd(nid: Nid, order: Order, highestZoneType: ZoneType): void;
   /** Returns the number of pages reclaimed. */
@@ -90,6 +92,7 @@ export interface ReclaimHooks {
 export class NoReclaim implements ReclaimHooks {
   inReclaim = false;
   memallocPin = false;
+  memallocNocma = false;
 
   wakeKswapd(): void {}
 

@@ -1,8 +1,9 @@
 /** TI-11, TI-12, TI-16, TI-17: what reclaim takes, what it leaves, and when kswapd stops. */
 import { describe, expect, it } from 'vitest';
+import { GFP_KERNEL } from '../uapi/gfp.ts';
 import { PROT_EXEC, PROT_READ } from '../uapi/mman.ts';
 import { NR_ISOLATED_ANON, NR_ISOLATED_FILE, NR_WRITEBACK } from '../uapi/vmstat.ts';
-import { ZONE_NORMAL } from '../uapi/zone.ts';
+import { ZONE_MOVABLE, ZONE_NORMAL } from '../uapi/zone.ts';
 import {
   PG_ACTIVE,
   PG_DIRTY,
@@ -15,6 +16,7 @@ import { checkInvariants } from './invariants.ts';
 import type { KernelReclaim } from './kernelReclaim.ts';
 import { applyLockFlags } from './mlockRange.ts';
 import { munmapRange } from './mmap.ts';
+import { allocPages } from './pageAlloc.ts';
 import { PTE_A } from './pageTable.ts';
 import { shrinkFolioList } from './reclaimFolios.ts';
 import { RECLAIM_DIRECT, ScanControl } from './scanControl.ts';
@@ -231,5 +233,64 @@ describe('kswapd (TI-17)', () => {
     expect(p.k.kswapdWoken).toBe(0);
     hooks.wakeKswapd(0, 0, ZONE_NORMAL);
     expect(p.k.kswapdWoken).toBe(0);
+  });
+});
+
+describe('reclaim for a low zone while the high one has room', () => {
+  /** NORMAL full of a program's pages that overflowed into it, MOVABLE half empty. */
+  function lopsided(): TestProgram {
+    const zones = [
+      { zone: ZONE_NORMAL, pages: 4096 },
+      { zone: ZONE_MOVABLE, pages: 4096 },
+    ];
+    const k = bootNodes([{ cpus: [0], zones }], { swapPages: 8192 });
+    const p = new TestProgram(k);
+    const first = p.map(4000);
+    for (let i = 0; i < 4000; i++) p.store(first + i, 1);
+    const second = p.map(3000);
+    for (let i = 0; i < 3000; i++) p.store(second + i, 1);
+    munmapRange(k, p.task.mm!, first, first + 2048);
+    k.lru.drainAll();
+    return p;
+  }
+
+  it('kswapd is not content with free memory that the allocation cannot use (PM-32)', () => {
+    const { k } = lopsided();
+    const [normal, movable] = k.pm.zones;
+    const hooks = k.pm.hooks as KernelReclaim;
+    k.kswapdWoken = 0;
+    while (freeCount(k.pm, normal) > wmarkPages(normal, WMARK_LOW)) {
+      if (allocPages(k.pm, 0, GFP_KERNEL, 0, -1) < 0) break;
+    }
+    expect(hooks.isBalanced(0, ZONE_MOVABLE)).toBe(true);
+    expect(hooks.isBalanced(0, ZONE_NORMAL)).toBe(false);
+    const roomy = freeCount(k.pm, movable);
+    k.kswapdWoken = 0;
+    hooks.wakeKswapd(0, 0, ZONE_MOVABLE);
+    expect(k.kswapdWoken).toBe(0);
+    hooks.wakeKswapd(0, 0, ZONE_NORMAL);
+    expect(k.kswapdWoken).toBe(1);
+    while (hooks.kswapdStep(0));
+    expect(freeCount(k.pm, normal)).toBeGreaterThan(wmarkPages(normal, WMARK_HIGH));
+    expect(vmstat(k, 'pgskip_movable')).toBeGreaterThan(0);
+    expect(freeCount(k.pm, movable)).toBe(roomy);
+    checkInvariants(k);
+  });
+
+  it('direct reclaim for the kernel takes from the zones that the kernel can use', () => {
+    const { k } = lopsided();
+    const [normal, movable] = k.pm.zones;
+    const roomy = freeCount(k.pm, movable);
+    const before = vmstat(k, 'pgsteal_direct');
+    let got = 0;
+    while (got < 2048 && allocPages(k.pm, 0, GFP_KERNEL, 0, -1) >= 0) got++;
+    expect(got).toBe(2048);
+    expect(vmstat(k, 'pgsteal_direct')).toBeGreaterThan(before);
+    expect([vmstat(k, 'allocstall_normal') > 0, vmstat(k, 'allocstall_movable')]).toEqual([
+      true,
+      0,
+    ]);
+    expect(freeCount(k.pm, movable)).toBe(roomy);
+    expect(freeCount(k.pm, normal)).toBeGreaterThan(0);
   });
 });

@@ -6,7 +6,7 @@
  * multi-generation LRU.
  */
 import type { FrameId, Nid } from '../base/units.ts';
-import { NR_ISOLATED_ANON, NR_ISOLATED_FILE, vmEvent } from '../uapi/vmstat.ts';
+import { NR_ISOLATED_ANON, NR_ISOLATED_FILE, NR_ZONE_LRU_BASE, vmEvent } from '../uapi/vmstat.ts';
 import { deferredSplitScan } from './deferredSplit.ts';
 import { canDemote } from './demote.ts';
 import { PG_ACTIVE, PG_WORKINGSET } from './frameTable.ts';
@@ -31,6 +31,10 @@ const PGSCAN_ANON = vmEvent('pgscan_anon');
 const PGSCAN_FILE = vmEvent('pgscan_file');
 const PGSTEAL_ANON = vmEvent('pgsteal_anon');
 const PGSTEAL_FILE = vmEvent('pgsteal_file');
+const PGSKIP_BASE = vmEvent('pgskip_dma');
+
+/** Folios of too high a zone that one isolation passes over before it takes what it finds. */
+const SWAP_CLUSTER_MAX_SKIPPED = 32 << 10;
 
 const toScan = new Float64Array(4);
 
@@ -83,10 +87,17 @@ function getScanCount(k: Kernel, nid: Nid, sc: ScanControl): void {
   }
 }
 
-/** Base pages on a list that this reclaim is about: all, or those of its cgroup. */
+/** Base pages on a list that this reclaim is about: of its zones, or those of its cgroup. */
 function lruSize(k: Kernel, nid: Nid, list: number, sc: ScanControl): number {
   const { filter } = sc;
-  if (filter === null) return k.lru.size(nid, list);
+  if (filter === null) {
+    let pages = 0;
+    for (const zone of k.pm.nodes[nid].zones) {
+      if (zone.type > sc.highestZoneType) continue;
+      pages += k.vmstat.zoneItem(zone.id, NR_ZONE_LRU_BASE + list);
+    }
+    return pages;
+  }
   let pages = 0;
   let head = k.lru.head[nid * NR_LRU_LISTS + list];
   for (; head >= 0; head = k.frames.lruNext[head]) {
@@ -104,7 +115,11 @@ function inactiveIsLow(k: Kernel, nid: Nid, inactiveList: number): boolean {
   return inactive * ratio < active;
 }
 
-/** Takes up to `nr` folios from the cold end of a list. NR_ISOLATED is raised. */
+/**
+ * isolate_lru_folios: takes up to `nr` folios from the cold end of a list. NR_ISOLATED is raised.
+ * Folios of zones above the reclaim's go to the warm end, so that the next one need not pass them
+ * again; after many of them in a row such a folio is taken all the same.
+ */
 function isolateLruFolios(
   k: Kernel,
   nid: Nid,
@@ -115,12 +130,21 @@ function isolateLruFolios(
 ): number {
   const f = k.frames;
   let scanned = 0;
+  const skipped: FrameId[] = [];
   let head = k.lru.tail[nid * NR_LRU_LISTS + list];
   while (head >= 0 && scanned < nr) {
     const previous = f.lruPrev[head];
     const pages = k.folios.nrPages(head);
-    const wanted = sc.filter === null || sc.filter(head);
-    if (wanted && k.pm.zoneOf(head).type <= sc.highestZoneType) {
+    const type = k.pm.zoneOf(head).type;
+    if (sc.filter !== null && !sc.filter(head)) {
+      head = previous;
+      continue;
+    }
+    if (type > sc.highestZoneType && skipped.length < SWAP_CLUSTER_MAX_SKIPPED) {
+      k.vmstat.count(PGSKIP_BASE + type, pages);
+      k.lru.remove(head);
+      skipped.push(head);
+    } else {
       scanned += pages;
       k.lru.isolate(head);
       k.lru.countIsolated(head, 1);
@@ -128,6 +152,8 @@ function isolateLruFolios(
     }
     head = previous;
   }
+  // The coldest of them stays the coldest.
+  for (const passed of skipped) k.lru.add(passed);
   return scanned;
 }
 
