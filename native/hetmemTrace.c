@@ -5,11 +5,10 @@
  * Here: each access goes through the thread's modelled caches (cacheFilter.h); what misses goes
  * into the thread's buffer and, a few thousand at a time, to the recorder (rawStream.h), together
  * with the system calls that change memory (syscalls.c). The clock of a thread is the number of
- * instructions it has executed, counted block by block.
- *
- * Two modes: serial (one thread: translated code adds to its clock inline, no locks) and, from the
- * first clone on, parallel. QEMU throws translated code away at that moment, so no block of the
- * one mode runs in the other.
+ * instructions it has executed, counted block by block with a callback: an inline add has one
+ * address for all threads, and under QEMU 7.2 some blocks translated before the first clone were
+ * seen to run on in the threads made by it (sort --parallel=4), so that one thread counted what
+ * another ran. Until the first clone no buffer is locked.
  *
  * Not modelled: instruction fetches, but for the first execution of each block, which is recorded
  * as a read of its lines, so that the text's pages are touched.
@@ -185,13 +184,8 @@ static void onTranslate(qemu_plugin_id_t id, struct qemu_plugin_tb *block) {
     threadIntroduce(threadTable[0]);
     initialMapSend((uint64_t)(uintptr_t)qemu_plugin_insn_haddr(first) - start);
   }
-  if (recordingParallel) {
-    qemu_plugin_register_vcpu_tb_exec_cb(block, onBlockExecuted, QEMU_PLUGIN_CB_NO_REGS,
-                                         (void *)(uintptr_t)count);
-  } else {
-    qemu_plugin_register_vcpu_tb_exec_inline(block, QEMU_PLUGIN_INLINE_ADD_U64,
-                                             &threadTable[0]->clock, count);
-  }
+  qemu_plugin_register_vcpu_tb_exec_cb(block, onBlockExecuted, QEMU_PLUGIN_CB_NO_REGS,
+                                       (void *)(uintptr_t)count);
   for (size_t i = 0; i < count; i++) {
     struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(block, i);
     /* One callback for both: QEMU 7.2 confuses loads and stores when asked for one of them. */

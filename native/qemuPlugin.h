@@ -36,7 +36,6 @@ typedef struct {
 
 enum qemu_plugin_cb_flags { QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_CB_R_REGS, QEMU_PLUGIN_CB_RW_REGS };
 enum qemu_plugin_mem_rw { QEMU_PLUGIN_MEM_R = 1, QEMU_PLUGIN_MEM_W, QEMU_PLUGIN_MEM_RW };
-enum qemu_plugin_op { QEMU_PLUGIN_INLINE_ADD_U64 };
 
 typedef void (*plugin_vcpu_cb)(qemu_plugin_id_t, unsigned vcpu);
 typedef void (*plugin_exec_cb)(unsigned vcpu, void *userdata);
@@ -64,8 +63,6 @@ size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *);
 
 void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *, plugin_exec_cb,
                                           enum qemu_plugin_cb_flags, void *userdata);
-void qemu_plugin_register_vcpu_tb_exec_inline(struct qemu_plugin_tb *, enum qemu_plugin_op,
-                                              void *counter, uint64_t immediate);
 void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *, plugin_mem_cb,
                                       enum qemu_plugin_cb_flags, enum qemu_plugin_mem_rw,
                                       void *userdata);

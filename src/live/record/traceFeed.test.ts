@@ -196,14 +196,6 @@ describe('joined streams', () => {
     }
   });
 
-  it('a slice whose clock went backwards took no time', () => {
-    const { lines, output } = collector();
-    feedOf(output)
-      .stream()
-      .push(Buffer.concat([START, access(100, 9, 7, [[4096, 1]])]));
-    expect(lines.at(-1)).toBe('slice 0/0 [9, 9) 1.0w');
-  });
-
   it('an exec counts only if the stream ends after it', () => {
     const exec = Buffer.concat([START, block(EXEC, 100, [9], '/bin/ls')]);
     const failed = collector();

@@ -173,10 +173,7 @@ export class TraceFeed {
   ): void {
     const room = this.limits.accessesMax - this.accesses;
     const kept = Math.min(count, room);
-    // Two host threads that run blocks at once may lose an update of the plugin's clock, which then
-    // reads earlier at the end of a slice than at its start: such a slice took no counted time.
-    const elapsed = Math.max(0, insnEnd - insnStart);
-    const part = Math.round(insnStart + (elapsed * kept) / count);
+    const part = Math.round(insnStart + ((insnEnd - insnStart) * kept) / count);
     if (kept > 0) {
       this.output.slice(pid, tid, insnStart, part, kept, vpn, lineWrite);
       this.#countTouched(pid, kept, vpn);
