@@ -11,6 +11,7 @@ import { describe as compare } from './compare.ts';
 import { describe as conform } from './conform.ts';
 import { describe as machine } from './machine.ts';
 import { describe as policies } from './policies.ts';
+import { describe as proc } from './proc.ts';
 import { describe as record } from './record.ts';
 import { describe as report } from './report.ts';
 import { describe as run } from './run.ts';
@@ -26,5 +27,5 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
   { heading: 'Try an argument:', describe: [start, compare, run, report] },
   { heading: 'Traces of real programs:', describe: [record, trace] },
   { heading: 'Machines and policies:', describe: [machine, policies] },
-  { heading: 'The kernel model:', describe: [conform] },
+  { heading: 'The kernel model:', describe: [conform, proc] },
 ];

@@ -16,9 +16,9 @@ import {
   type Task,
   writeCpusetMems,
 } from '../mm/index.ts';
+import { nodeList } from '../proc/index.ts';
 import { EINVAL } from '../uapi/errno.ts';
 import { NotModelled } from './inputs.ts';
-import { nodeList } from './sysfs.ts';
 
 export class Cgroups {
   readonly #k: Kernel;

@@ -1,41 +1,10 @@
-/** Files of the hugetlb pool below /sys and /proc: rows of sysfs.ts. */
-import type { HugetlbPool } from '../mm/index.ts';
-import { EINVAL, ENOENT } from '../uapi/errno.ts';
+/** Writes to files of the hugetlb pool below /sys and /proc: rows of sysfs.ts. */
+import { EINVAL } from '../uapi/errno.ts';
 import type { SysfsFile } from './sysfs.ts';
 import type { World } from './world.ts';
 
 const NODE = /^\/sys\/devices\/system\/node\/node(\d+)\/hugepages\/hugepages-2048kB\/(\w+)$/;
 const ALL = /^\/sys\/kernel\/mm\/hugepages\/hugepages-2048kB\/(\w+)$/;
-
-function readNode(pool: HugetlbPool, nid: number, name: string): string | number {
-  switch (name) {
-    case 'nr_hugepages':
-      return String(pool.nrHuge[nid]);
-    case 'free_hugepages':
-      return String(pool.freeOf(nid));
-    case 'surplus_hugepages':
-      return String(pool.surplus[nid]);
-    default:
-      return -ENOENT;
-  }
-}
-
-function readAll(pool: HugetlbPool, name: string): string | number {
-  switch (name) {
-    case 'nr_hugepages':
-      return String(pool.total);
-    case 'free_hugepages':
-      return String(pool.totalFree);
-    case 'resv_hugepages':
-      return String(pool.reserved);
-    case 'surplus_hugepages':
-      return String(pool.totalSurplus);
-    case 'nr_overcommit_hugepages':
-      return String(pool.overcommit);
-    default:
-      return -ENOENT;
-  }
-}
 
 /** A number of pages for one node, or for all (-1). */
 function resize(world: World, value: string, nid: number): number {
@@ -54,18 +23,15 @@ function writeAll(world: World, value: string, name: string): number {
 export const HUGETLB_FILES: readonly SysfsFile[] = [
   {
     pattern: NODE,
-    read: (world, match) => readNode(world.k.hugetlb, Number(match[1]), match[2]),
     write: (world, value, match) =>
       match[2] === 'nr_hugepages' ? resize(world, value, Number(match[1])) : -EINVAL,
   },
   {
     pattern: ALL,
-    read: (world, match) => readAll(world.k.hugetlb, match[1]),
     write: (world, value, match) => writeAll(world, value, match[1]),
   },
   {
     pattern: /^\/proc\/sys\/vm\/(nr_(?:overcommit_)?hugepages)$/,
-    read: (world, match) => readAll(world.k.hugetlb, match[1]),
     write: (world, value, match) => writeAll(world, value, match[1]),
   },
 ];

@@ -2,7 +2,7 @@
  * Runs one conformance case on a fresh kernel and compares, step by step, what the model answers
  * with what Linux answered.
  */
-import { InvariantError } from '../base/assert.ts';
+import { InvariantError, UserError } from '../base/assert.ts';
 import { FAILURE_CAUSES, type Kernel } from '../mm/index.ts';
 import type { ConformanceCase, Fields, Json, Step } from './caseFile.ts';
 import { compareStep, type Difference } from './compare.ts';
@@ -57,6 +57,33 @@ export function runCase(
     if (!(error instanceof NotModelled)) throw describe(error, one);
     return { ...base, status: 'skipped', reason: `not modelled yet: ${error.message}` };
   }
+}
+
+/**
+ * The kernel after step `last` of a case (counted from 0), whatever the steps answered. Errors:
+ * UserError for a step that the case or the model does not have.
+ */
+export function kernelAfterStep(
+  one: ConformanceCase,
+  machines: CaseMachines,
+  last: number,
+): Kernel {
+  if (last >= one.steps.length) {
+    const problem = `the case has ${one.steps.length} steps`;
+    throw new UserError(`${one.id} step ${last}`, problem, `0 to ${one.steps.length - 1}`);
+  }
+  const world = new World(machines, one.machine, one.kernel);
+  for (let i = 0; i <= last; i++) {
+    try {
+      runStep(one, world, one.steps[i], i);
+    } catch (error) {
+      if (!(error instanceof NotModelled)) throw describe(error, one);
+      const problem = `the model does not have it: ${error.message}`;
+      throw new UserError(`${one.id} step ${i}`, problem, `--step ${i - 1}`);
+    }
+    world.endStep();
+  }
+  return world.k;
 }
 
 /** A broken invariant says in which case. */

@@ -74,6 +74,7 @@ export * from './swap.ts';
 export * from './swapCache.ts';
 export * from './task.ts';
 export * from './thpFault.ts';
+export * from './thpSettings.ts';
 export * from './truncate.ts';
 export * from './unmapFolio.ts';
 export * from './userCopy.ts';

@@ -44,6 +44,7 @@ import { PhysicalMemory } from './physicalMemory.ts';
 import { RmapScratch } from './rmap.ts';
 import { SwapArea } from './swap.ts';
 import { Task } from './task.ts';
+import { bootThpSettings, type ThpEnabled, type ThpSetting } from './thpSettings.ts';
 import { truncateFile } from './truncate.ts';
 import { AnonVma, type Vma } from './vma.ts';
 import type { VmStat } from './vmstat.ts';
@@ -59,6 +60,9 @@ export type Sysctl = { -readonly [K in keyof SysctlSpec]: SysctlSpec[K] } & {
   /** mTHP orders enabled as always and as madvise, bit per order (OV-31b). */
   mthpAlways: number;
   mthpMadvise: number;
+  /** What the sizes follow that inherit, and the setting of each order (thpSettings.ts). */
+  thpForAll: ThpEnabled;
+  readonly thpOfOrder: ThpSetting[];
 };
 
 export class Kernel {
@@ -130,7 +134,14 @@ export class Kernel {
     this.ptes = new PteTables(Math.ceil((this.frames.nrFrames / 512) * 1.25) + 1024);
     this.swap = new SwapArea(spec.swap.pages, options.trackContent);
     this.random = new RandomStream(options.seed, 'mm');
-    this.sysctl = { ...SYSCTL_DEFAULTS, ...spec.sysctl, mthpAlways: 0, mthpMadvise: 0 };
+    const settings = { ...SYSCTL_DEFAULTS, ...spec.sysctl };
+    this.sysctl = {
+      ...settings,
+      mthpAlways: 0,
+      mthpMadvise: 0,
+      thpForAll: settings.thp_enabled,
+      thpOfOrder: bootThpSettings(),
+    };
     let nrCpus = 1;
     for (const node of spec.nodes) for (const cpu of node.cpus) nrCpus = Math.max(nrCpus, cpu + 1);
     this.lru = new Lru(this.pm, this.folios, nrCpus);

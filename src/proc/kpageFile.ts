@@ -49,7 +49,7 @@ export function maxPfn(k: Kernel): Pfn {
 }
 
 /** get_max_dump_pfn: the memmap of the last section is whole. */
-function maxDumpPfn(k: Kernel): Pfn {
+export function maxDumpPfn(k: Kernel): Pfn {
   return Math.ceil(maxPfn(k) / PAGES_PER_SECTION) * PAGES_PER_SECTION;
 }
 

@@ -28,6 +28,7 @@ import {
   MPOL_F_STATIC_NODES,
   MPOL_MODE_FLAGS,
 } from '../uapi/mempolicy.ts';
+import { nodeList } from './bitmapText.ts';
 import { isHeap } from './maps.ts';
 import { walkVmaEntries } from './vmaEntries.ts';
 
@@ -63,18 +64,6 @@ export function policyText(policy: Mempolicy | null): string {
   const flags = (policy.flags & MPOL_MODE_FLAGS) !== 0 ? `=${names.join('|')}` : '';
   const nodes = policy.nodes === 0 ? '' : `:${nodeList(policy.nodes)}`;
   return `${MODE_NAMES[policy.mode]}${flags}${nodes}`;
-}
-
-/** A node mask as ranges: 0-2,5. */
-function nodeList(mask: number): string {
-  const parts: string[] = [];
-  for (let nid = 0; nid < 32; nid++) {
-    if (((mask >>> nid) & 1) === 0) continue;
-    const first = nid;
-    while (nid < 31 && ((mask >>> (nid + 1)) & 1) !== 0) nid++;
-    parts.push(first === nid ? `${nid}` : `${first}-${nid}`);
-  }
-  return parts.join(',');
 }
 
 /** The lines of a process, one an area. Preconditions: the task has an address space. */

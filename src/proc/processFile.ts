@@ -1,6 +1,6 @@
 /**
- * The text files of a process: /proc/PID/maps, smaps, smaps_rollup, numa_maps, statm, and who may
- * read them (fs/proc/base.c, fs/proc/task_mmu.c proc_mem_open; task_statm). HS-21, HS-26.
+ * The text files of a process: /proc/PID/maps, smaps, smaps_rollup, numa_maps, statm, status, and
+ * who may read them (fs/proc/base.c, fs/proc/task_mmu.c proc_mem_open; task_statm). HS-21, HS-26.
  *
  * Not modelled: code and its size in statm (text, lib, dt: 0), hidepid.
  */
@@ -17,8 +17,18 @@ import { EACCES, ESRCH } from '../uapi/errno.ts';
 import { formatMapsArea, mapsAreaOf } from './maps.ts';
 import { formatNumaMaps, numaMapsOf } from './numaMaps.ts';
 import { formatSmaps, smapsAreaOf, smapsRollupOf } from './smaps.ts';
+import { formatStatus, statusOf } from './statusFile.ts';
 
-export type ProcessFileName = 'maps' | 'smaps' | 'smaps_rollup' | 'numa_maps' | 'statm';
+/** In the order of a listing. */
+export const PROCESS_FILES = [
+  'maps',
+  'numa_maps',
+  'smaps',
+  'smaps_rollup',
+  'statm',
+  'status',
+] as const;
+export type ProcessFileName = (typeof PROCESS_FILES)[number];
 
 /** Columns of statm, in pages. */
 export interface Statm {
@@ -33,7 +43,8 @@ export interface Statm {
 
 /**
  * The text of a file of `target`, as `reader` gets it. Errors: -EACCES without ptrace-read access
- * (statm is open to all), -ESRCH for a task without an address space; its statm is all 0.
+ * (statm and status are open to all), -ESRCH for a task without an address space; its statm is
+ * all 0.
  */
 export function readProcessFile(
   k: Kernel,
@@ -43,6 +54,7 @@ export function readProcessFile(
 ): string | number {
   const mm = target.mm;
   if (name === 'statm') return formatStatm(statmOf(mm));
+  if (name === 'status') return formatStatus(statusOf(k, target));
   if (mm === null) return -ESRCH;
   if (!ptraceMayRead(reader, target)) return -EACCES;
   switch (name) {

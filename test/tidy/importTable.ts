@@ -51,7 +51,7 @@ export const IMPORT_TABLE: Readonly<Record<string, ImportRow>> = {
   syscalls: pure(['base', 'uapi', 'mm']),
   proc: pure(['base', 'uapi', 'hw', 'mm']),
   // Acts out what real kernels were seen to do; machines come from hw.
-  conform: pure(['base', 'uapi', 'hw', 'mm', 'syscalls']),
+  conform: pure(['base', 'uapi', 'hw', 'mm', 'syscalls', 'proc']),
   drivers: pure(['base', 'uapi', 'mm']),
   heat: pure(['base', 'uapi']),
   // Never mm, hw, sim or live: a policy that could look would not run on a real kernel.

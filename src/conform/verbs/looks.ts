@@ -1,8 +1,8 @@
 /** Looks: what the case sees of memory without (or, for data and read, by) touching it. */
 import { PAGE_SIZE } from '../../base/units.ts';
 import { LOAD_FAILED, loadWord, pageAt } from '../../mm/index.ts';
+import { buddyinfoOf, formatBuddyinfo } from '../../proc/index.ts';
 import { NR_ANON_MAPPED } from '../../uapi/vmstat.ts';
-import { buddyinfoLines } from '../buddyinfo.ts';
 import type { Fields, Json } from '../caseFile.ts';
 import { byteOf, SAME_WORD, wordOfPage } from '../content.ts';
 import type { Inputs } from '../inputs.ts';
@@ -90,15 +90,18 @@ function lookFrameSame(world: World, process: Process, inputs: Inputs): Fields {
   return { same: toRuns(now.map((frame, i) => frame >= 0 && frame === kept[i])) };
 }
 
+function lookBuddyinfo(world: World, _process: Process, inputs: Inputs): Fields {
+  const zones = buddyinfoOf(world.k).filter(({ nid }) => nid === inputs.integer('node'));
+  return { line: formatBuddyinfo(zones).replace(/\n$/, '') };
+}
+
 export const LOOKS: VerbTable = {
   where: lookWhere,
   count: lookCount,
   data: lookContent,
   read: lookRead,
   node: lookNode,
-  buddyinfo: (world, _process, inputs) => ({
-    line: buddyinfoLines(world.k, inputs.integer('node')).join('\n'),
-  }),
+  buddyinfo: lookBuddyinfo,
   find: lookFind,
   'frame.keep': lookFrameKeep,
   'frame.same': lookFrameSame,
