@@ -129,7 +129,7 @@ describe('the tree of files', () => {
     expect([...new Set(paths)].sort()).toEqual(paths);
   });
 
-  it('TI-82 -ENOENT for files that a kernel version or a machine lacks, null for unknown ones', () => {
+  it('TI-82 -ENOENT for files of other kernels and machines, null for unknown ones', () => {
     const spec = observedMachine(machines, 'four-nodes-cma', '6.12');
     const k = new Kernel(spec, { seed: 1, trackContent: false });
     const auto = '/sys/kernel/mm/mempolicy/weighted_interleave/auto';
