@@ -1,13 +1,21 @@
 /** Conformance case files on disk, and the machines they run on. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { UserError } from '../base/assert.ts';
+import { closestWord } from '../base/closestWord.ts';
 import { type CaseMachines, type ConformanceCase, parseCases } from '../conform/index.ts';
 import { packageRoot } from './packageRoot.ts';
 
 interface CaseOnMachines {
   readonly one: ConformanceCase;
   readonly machines: CaseMachines;
+}
+
+/** A case of hetmem's own that differs from Linux, and what it would take to change that. */
+export interface Deviation {
+  readonly id: string;
+  readonly reason: string;
+  readonly remedy: string;
 }
 
 /** hetmem's own cases, machines and index of rules. */
@@ -24,9 +32,10 @@ export async function readCaseFiles(files: readonly string[]): Promise<CaseOnMac
   return paths.flatMap((path) => {
     const machines = machinesOf(path);
     const known = new Set(machines.machines.map((machine) => machine.name));
-    return parseCases(readText(path), basename(path)).map((one) => {
+    return parseCases(readText(path), path).map((one) => {
       if (known.has(one.machine)) return { one, machines };
-      throw new UserError(`${path} (${one.id})`, `no machine ${one.machine} in machines.json`);
+      const problem = `no machine ${one.machine} in machines.json`;
+      throw new UserError(one.place, problem, nearestOf(one.machine, [...known]));
     });
   });
 }
@@ -34,7 +43,7 @@ export async function readCaseFiles(files: readonly string[]): Promise<CaseOnMac
 function ownCases(): string[] {
   const folder = join(ownFolder(), 'cases');
   const names = readdirSync(folder).filter((name) => name.endsWith('.jsonl'));
-  return names.sort().map((name) => join(folder, name));
+  return names.sort().map((name) => relative(process.cwd(), join(folder, name)));
 }
 
 function machinesOf(path: string): CaseMachines {
@@ -54,6 +63,18 @@ function machinesOf(path: string): CaseMachines {
 /** Rule ids of docs/model by case, as far as the index knows the case. */
 export function readRules(): Readonly<Record<string, string>> {
   return JSON.parse(readText(join(ownFolder(), 'rules.json')));
+}
+
+/** Cases that are known to differ, by id. */
+export function readDeviations(): ReadonlyMap<string, Deviation> {
+  const path = join(ownFolder(), 'deviations.json');
+  const deviations = JSON.parse(readText(path)) as Deviation[];
+  return new Map(deviations.map((deviation) => [deviation.id, deviation]));
+}
+
+function nearestOf(name: string, known: readonly string[]): string {
+  const near = closestWord(name, known);
+  return near === undefined ? `it has ${known.join(', ')}` : `did you mean ${near}?`;
 }
 
 function readText(path: string): string {

@@ -4,6 +4,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { UserError } from '../base/assert.ts';
+import { closestWord } from '../base/closestWord.ts';
 import type { MachineSpec } from '../hw/index.ts';
 import { packageRoot } from './packageRoot.ts';
 
@@ -25,7 +26,7 @@ export function machineNames(): string[] {
  * Errors: UserError for an unknown name, an unreadable file, a wrong machine.
  */
 export async function readMachine(nameOrPath: string): Promise<MachineSpec> {
-  const { closestWord, parseMachine } = await (await import('../hw/index.ts')).machineFileReader();
+  const { parseMachine } = await (await import('../hw/index.ts')).machineFileReader();
   const isPath = /[/\\]|\.ya?ml$/.test(nameOrPath);
   const shipped = join(machineFolder(), `${nameOrPath}.yaml`);
   if (!isPath && existsSync(shipped)) return parseMachine(readText(shipped), shipped);

@@ -4,6 +4,7 @@
  */
 import type { Command } from 'commander';
 import { UserError } from '../base/assert.ts';
+import { closestWord } from '../base/closestWord.ts';
 import type { KnownGenerator, KnownPolicy } from '../experiment/index.ts';
 import type { Knob } from '../policy/index.ts';
 import { paint } from './paint.ts';
@@ -47,7 +48,6 @@ async function policies(name: string | undefined, flags: Flags): Promise<void> {
 async function entryOf(name: string, entries: readonly Entry[]): Promise<Entry> {
   const entry = entries.find((candidate) => candidate.name === name);
   if (entry !== undefined) return entry;
-  const { closestWord } = await (await import('../hw/index.ts')).machineFileReader();
   const near = closestWord(
     name,
     entries.map((candidate) => candidate.name),

@@ -3,6 +3,8 @@
  * kernel answered to each (test/conformance/README.md has the format). One JSON object per line.
  */
 import { UserError } from '../base/assert.ts';
+import { KERNELS } from './caseWords.ts';
+import { checkStep, suggestion } from './checkStep.ts';
 
 export type Json = null | boolean | number | string | Json[] | { [field: string]: Json };
 export type Fields = { readonly [field: string]: Json };
@@ -26,6 +28,8 @@ export interface Step {
 
 export interface ConformanceCase {
   readonly id: string;
+  /** "file:line (id)": what errors begin with. */
+  readonly place: string;
   readonly group: string;
   readonly about: string;
   readonly machine: string;
@@ -38,6 +42,8 @@ export interface ConformanceCase {
   /** Every region written as a whole keeps its content. */
   readonly isIntact: boolean;
   readonly killedBy: string | null;
+  /** The process did not end: a step waits for something that never comes. */
+  readonly timesOut: boolean;
   /** Versions on which every compared value was the same. */
   readonly sameOn: readonly string[];
   /** Versions with other answers. */
@@ -64,24 +70,72 @@ function parseCase(line: string, place: string): ConformanceCase {
   const fields = object(raw, place, 'the case');
   const id = text(fields.id, place, 'id');
   const inCase = `${place} (${id})`;
+  onlyKnown(fields, CASE_FIELDS, inCase, 'field');
   const expect = object(fields.expect ?? {}, inCase, 'expect');
+  onlyKnown(expect, ['vmstat', 'data', 'killed_by', 'timeout'], inCase, 'field in expect:');
   const steps = array(fields.steps, inCase, 'steps').map((step, i) =>
     parseStep(object(step, inCase, `steps[${i}]`), `${inCase} step ${i}`),
   );
+  const differs = object(fields.differs ?? {}, inCase, 'differs');
+  const sameOn = array(fields.same_on ?? [], inCase, 'same_on').map(String);
+  const kernel = text(fields.kernel ?? '7.3', inCase, 'kernel');
+  for (const version of [kernel, ...sameOn, ...Object.keys(differs)]) {
+    if (KERNELS.includes(version)) continue;
+    throw new UserError(inCase, `unknown kernel ${version}`, `known: ${KERNELS.join(', ')}`);
+  }
   return {
     id,
+    place: inCase,
     group: text(fields.group, inCase, 'group'),
     about: text(fields.about ?? '', inCase, 'about'),
     machine: text(fields.machine, inCase, 'machine'),
-    kernel: text(fields.kernel ?? '7.3', inCase, 'kernel'),
+    kernel,
     strength: strengthOf(fields.strength, inCase),
     steps,
     vmstat: counters(expect.vmstat ?? {}, inCase),
     isIntact: expect.data === 'intact',
     killedBy: typeof expect.killed_by === 'string' ? expect.killed_by : null,
-    sameOn: array(fields.same_on ?? [], inCase, 'same_on').map(String),
-    differs: object(fields.differs ?? {}, inCase, 'differs'),
+    timesOut: expect.timeout !== undefined && expect.timeout !== false,
+    sameOn,
+    differs: checkedDiffers(differs, steps.length, inCase),
   };
+}
+
+const CASE_FIELDS: readonly string[] = [
+  ...['id', 'group', 'about', 'machine', 'kernel', 'run', 'strength', 'why', 'observed'],
+  ...['replayed', 'steps', 'expect', 'same_on', 'differs'],
+];
+
+function onlyKnown(fields: Fields, known: readonly string[], place: string, what: string): void {
+  for (const field of Object.keys(fields)) {
+    if (known.includes(field)) continue;
+    throw new UserError(place, `unknown ${what} ${field}`, suggestion(field, known));
+  }
+}
+
+/** Every version's changes name steps that exist; a course of its own is a list of steps. */
+function checkedDiffers(differs: Fields, nrSteps: number, inCase: string): Fields {
+  for (const [kernel, changes] of Object.entries(differs)) {
+    const place = `${inCase} differs.${kernel}`;
+    for (const [key, change] of Object.entries(object(changes, place, 'it'))) {
+      if (key === 'from') courseFrom(object(change, place, 'from'), nrSteps, place);
+      else if (!/^\d+$/.test(key) || Number(key) >= nrSteps) {
+        throw new UserError(place, `no step ${key}`, `steps are 0 to ${nrSteps - 1}, or "from"`);
+      }
+    }
+  }
+  return differs;
+}
+
+/** The steps of another course, and the step they begin at. */
+function courseFrom(from: Fields, nrSteps: number, place: string): readonly Step[] {
+  const first = from.step;
+  if (typeof first !== 'number' || !Number.isInteger(first) || first < 0 || first > nrSteps) {
+    throw new UserError(place, `from.step is ${JSON.stringify(first)}`, `0 to ${nrSteps}`);
+  }
+  return array(from.steps, place, 'from.steps').map((step, i) =>
+    parseStep(object(step, place, `from.steps[${i}]`), `${place} from.steps[${i}]`),
+  );
 }
 
 export function parseStep(fields: Fields, place: string): Step {
@@ -90,7 +144,7 @@ export function parseStep(fields: Fields, place: string): Step {
     throw new UserError(place, 'needs exactly one of "do" and "look"');
   }
   const { do: verb, look, by, expect, approx, ...inputs } = fields;
-  return {
+  const step: Step = {
     kind: isDo ? 'do' : 'look',
     name: String(isDo ? verb : look),
     by: by === undefined ? 'main' : text(by, place, 'by'),
@@ -98,6 +152,8 @@ export function parseStep(fields: Fields, place: string): Step {
     expect: expect === undefined ? null : object(expect, place, 'expect'),
     approx: array(approx ?? [], place, 'approx').map(String),
   };
+  checkStep(step, place);
+  return step;
 }
 
 function strengthOf(value: Json | undefined, place: string): Strength {
@@ -139,7 +195,7 @@ export function caseOnKernel(one: ConformanceCase, kernel: string): ConformanceC
   if (kernel === one.kernel) return one;
   const changes = one.differs[kernel];
   if (changes === undefined) return one.sameOn.includes(kernel) ? { ...one, kernel } : null;
-  const place = `${one.id}: differs.${kernel}`;
+  const place = `${one.place} differs.${kernel}`;
   const bySteps = object(changes, place, 'differs');
   let steps = one.steps.map((step, i) => {
     const change = bySteps[String(i)];
@@ -147,9 +203,7 @@ export function caseOnKernel(one: ConformanceCase, kernel: string): ConformanceC
   });
   if (bySteps.from !== undefined) {
     const from = object(bySteps.from, place, 'from');
-    const rest = array(from.steps, place, 'from.steps').map((step, i) =>
-      parseStep(object(step, place, `from.steps[${i}]`), `${place} from.steps[${i}]`),
-    );
+    const rest = courseFrom(from, one.steps.length, place);
     steps = [...steps.slice(0, Number(from.step)), ...rest];
   }
   // Which counters differ on that version was not written down.

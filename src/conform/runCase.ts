@@ -3,10 +3,12 @@
  * with what Linux answered.
  */
 import { InvariantError, UserError } from '../base/assert.ts';
-import { FAILURE_CAUSES, type Kernel } from '../mm/index.ts';
+import type { Kernel } from '../mm/index.ts';
+import { accountOf, causesSince } from './account.ts';
 import type { ConformanceCase, Fields, Json, Step } from './caseFile.ts';
 import { compareStep, type Difference } from './compare.ts';
 import { Inputs, NotModelled } from './inputs.ts';
+import { rulesOfStep } from './ruleIds.ts';
 import { LOOKS, VERBS } from './verbs/registry.ts';
 import type { Verb } from './verbTypes.ts';
 import { type CaseMachines, World } from './world.ts';
@@ -21,14 +23,24 @@ export interface CaseDifference {
   readonly field: string;
   readonly expected: Json;
   readonly got: Json;
-  /** Why pages did not move during this step, by the model's own records. */
+  /** Rules about the step that differs, '' without any. */
+  readonly rules: string;
+  /** What the model itself has to say: why pages did not move, where the pages are. */
   readonly account: readonly string[];
+}
+
+/** Why a case could not be acted out: its input is wrong, or the model has a bug. */
+export interface CaseError {
+  readonly kind: 'input' | 'bug';
+  readonly message: string;
 }
 
 export interface CaseResult {
   readonly id: string;
   readonly group: string;
   readonly status: Status;
+  /** A case with an error has failed; others are run all the same. */
+  readonly error: CaseError | null;
   /** Why it was skipped; otherwise ''. */
   readonly reason: string;
   readonly difference: CaseDifference | null;
@@ -45,7 +57,14 @@ export function runCase(
   machines: CaseMachines,
   after: AfterCase = () => {},
 ): CaseResult {
-  const base = { id: one.id, group: one.group, reason: '', difference: null, other: null };
+  const base = {
+    id: one.id,
+    group: one.group,
+    reason: '',
+    error: null,
+    difference: null,
+    other: null,
+  };
   try {
     const world = new World(machines, one.machine, one.kernel);
     const difference = runSteps(one, world);
@@ -54,8 +73,10 @@ export function runCase(
     if (one.strength === 'racy') return { ...base, status: 'passed', other: difference };
     return { ...base, status: 'failed', difference };
   } catch (error) {
-    if (!(error instanceof NotModelled)) throw describe(error, one);
-    return { ...base, status: 'skipped', reason: `not modelled yet: ${error.message}` };
+    if (error instanceof NotModelled) {
+      return { ...base, status: 'skipped', reason: `not modelled yet: ${error.message}` };
+    }
+    return { ...base, status: 'failed', error: describe(error, one) };
   }
 }
 
@@ -70,28 +91,28 @@ export function kernelAfterStep(
 ): Kernel {
   if (last >= one.steps.length) {
     const problem = `the case has ${one.steps.length} steps`;
-    throw new UserError(`${one.id} step ${last}`, problem, `0 to ${one.steps.length - 1}`);
+    throw new UserError(`${one.place} step ${last}`, problem, `0 to ${one.steps.length - 1}`);
   }
   const world = new World(machines, one.machine, one.kernel);
   for (let i = 0; i <= last; i++) {
     try {
       runStep(one, world, one.steps[i], i);
     } catch (error) {
-      if (!(error instanceof NotModelled)) throw describe(error, one);
+      if (!(error instanceof NotModelled)) throw error;
       const problem = `the model does not have it: ${error.message}`;
-      throw new UserError(`${one.id} step ${i}`, problem, `--step ${i - 1}`);
+      throw new UserError(`${one.place} step ${i}`, problem, `--step ${i - 1}`);
     }
     world.endStep();
   }
   return world.k;
 }
 
-/** A broken invariant says in which case. */
-function describe(error: unknown, one: ConformanceCase): unknown {
-  if (!(error instanceof InvariantError)) return error;
-  const told = new InvariantError(`case ${one.id}: ${error.message}`);
-  told.stack = error.stack;
-  return told;
+/** Wrong input has its place already; a bug says in which case it showed. */
+function describe(error: unknown, one: ConformanceCase): CaseError {
+  const message = error instanceof Error ? error.message : String(error);
+  if (error instanceof UserError) return { kind: 'input', message };
+  const what = error instanceof InvariantError ? 'broken invariant' : 'unexpected error';
+  return { kind: 'bug', message: `${one.place}: ${what}: ${message}` };
 }
 
 function runSteps(one: ConformanceCase, world: World): CaseDifference | null {
@@ -103,17 +124,25 @@ function runSteps(one: ConformanceCase, world: World): CaseDifference | null {
     if (typeof got.signal === 'string' && got.signal === one.killedBy) return first;
     const difference = compareStep(step, got, one.strength);
     if (difference !== null) {
-      first ??= located(world.k, step, i, difference, records);
+      first ??= located(world, step, i, difference, records);
       // A racy case is acted out to its end all the same.
       if (one.strength !== 'racy') return first;
     }
     world.endStep();
   }
+  if (one.killedBy !== null) return first ?? survived(one.killedBy);
   return one.strength === 'exact' ? compareCounters(one, world.k, before) : first;
 }
 
+/** The process was to end by a signal. */
+function survived(killedBy: string): CaseDifference {
+  const what = 'expect.killed_by';
+  const rest = { expected: killedBy, got: null, rules: 'MC-82a', account: [] };
+  return { step: -1, what, field: 'signal', ...rest };
+}
+
 function runStep(one: ConformanceCase, world: World, step: Step, i: number): Fields {
-  const place = `${one.id} step ${i}`;
+  const place = `${one.place} step ${i}`;
   const process = world.process(step.by, place);
   return verbOf(step)(world, process, new Inputs(step, place));
 }
@@ -125,13 +154,14 @@ function verbOf(step: Step): Verb {
 }
 
 function located(
-  k: Kernel,
+  world: World,
   step: Step,
   i: number,
   difference: Difference,
   records: number,
 ): CaseDifference {
-  return { step: i, what: summary(step), ...difference, account: accountSince(k, records) };
+  const account = accountOf(world, step, records);
+  return { step: i, what: summary(step), ...difference, rules: rulesOfStep(step), account };
 }
 
 /** "move_pages by child A": enough to find the step. */
@@ -139,18 +169,6 @@ function summary(step: Step): string {
   const by = step.by === 'main' ? '' : ` by ${step.by}`;
   const region = typeof step.fields.region === 'string' ? ` ${step.fields.region}` : '';
   return `${step.kind === 'look' ? 'look ' : ''}${step.name}${by}${region}`;
-}
-
-/** Pages that did not move, counted by cause, since record number `since`. */
-function accountSince(k: Kernel, since: number): string[] {
-  const log = k.failures;
-  const ring = log.cause.length;
-  const counts = new Map<string, number>();
-  for (let n = Math.max(since, log.written - ring); n < log.written; n++) {
-    const cause = FAILURE_CAUSES[log.cause[n % ring]];
-    counts.set(cause, (counts.get(cause) ?? 0) + 1);
-  }
-  return [...counts].map(([cause, n]) => `${cause} × ${n}`);
 }
 
 /** expect.vmstat: changes over the whole case. */
@@ -164,8 +182,9 @@ function compareCounters(
     const start = before.get(name);
     const got = start === undefined ? 'not counted' : (now.get(name) ?? 0) - start;
     if (got === expected) continue;
-    const account = accountSince(k, 0);
-    return { step: -1, what: 'expect.vmstat', field: name, expected, got, account };
+    const account = causesSince(k, 0);
+    const rules = 'OV-44..47; MC-60,61';
+    return { step: -1, what: 'expect.vmstat', field: name, expected, got, rules, account };
   }
   return null;
 }

@@ -2,11 +2,12 @@
  * Whether the names of an experiment mean something: policies, knobs, generators, machines, traces.
  * Used for files and for command lines alike; who calls says where a field stands.
  */
+import { closestWord } from '../base/closestWord.ts';
 import { type Knob, type KnobValue, resolveKnobs } from '../policy/index.ts';
 import { type Catalogue, isMachinePath, isTracePath } from './catalogue.ts';
 import type { Experiment } from './experiment.ts';
 import type { PolicyChoice, WorkloadSpec } from './runTypes.ts';
-import { closestWord, type FieldPath } from './yamlFile.ts';
+import type { FieldPath } from './yamlFile.ts';
 
 /** Takes a problem of the field at `path`. */
 export type ReportProblem = (path: FieldPath, message: string, remedy: string) => void;

@@ -4,8 +4,7 @@
  */
 import { machineFileReader } from '../hw/index.ts';
 
-export const { closedObject, closestWord, throwProblems, withRemedy, YamlFile } =
-  await machineFileReader();
+export const { closedObject, throwProblems, withRemedy, YamlFile } = await machineFileReader();
 
 /** Where a field stands: keys and indices from the top of the file. */
 export type FieldPath = readonly (string | number)[];

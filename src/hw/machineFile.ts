@@ -11,7 +11,7 @@ import type { MachineSpec } from './machineSpec.ts';
 import { type FieldPath, type FileProblem, throwProblems, YamlFile } from './yamlReader.ts';
 
 export { MACHINE_FORMAT, machineJsonSchema } from './machineSchema.ts';
-export { closedObject, closestWord, throwProblems, withRemedy, YamlFile } from './yamlReader.ts';
+export { closedObject, throwProblems, withRemedy, YamlFile } from './yamlReader.ts';
 
 /**
  * The machine that `text` describes. Pure; `fileName` is only used in messages.

@@ -17,6 +17,7 @@ import {
 } from 'yaml';
 import { z } from 'zod';
 import { UserError } from '../base/assert.ts';
+import { closestWord } from '../base/closestWord.ts';
 
 /** Aliases a file may expand to: a guard against "billion laughs" files. */
 const ALIASES_MAX = 100;
@@ -200,32 +201,4 @@ function fittingIssue(issue: z.core.$ZodIssue): z.core.$ZodIssue | null {
   }
   const isAboutType = ['invalid_type', 'invalid_value', 'invalid_union'].includes(issue.code);
   return isAboutType && issue.path.length === 0 ? null : issue;
-}
-
-/** The word of `known` that `word` was probably meant to be, or undefined. */
-export function closestWord(word: string, known: readonly string[]): string | undefined {
-  const wordLower = word.toLowerCase();
-  let best: string | undefined;
-  let bestDistance = Math.max(1, Math.floor(word.length / 3)) + 1;
-  for (const candidate of known) {
-    const distance = editDistance(wordLower, candidate.toLowerCase());
-    if (distance >= bestDistance) continue;
-    best = candidate;
-    bestDistance = distance;
-  }
-  return best;
-}
-
-/** Levenshtein distance. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(replaced, row[j]! + 1, next[j - 1]! + 1));
-    }
-    row = next;
-  }
-  return row[b.length]!;
 }

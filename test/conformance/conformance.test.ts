@@ -32,6 +32,7 @@ const results: CaseResult[] = [];
 
 function run(one: ConformanceCase): CaseResult {
   const result = runCase(one, machines, checkInvariants);
+  if (result.error !== null) throw new Error(result.error.message);
   results.push(result);
   return result;
 }

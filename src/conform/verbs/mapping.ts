@@ -11,61 +11,13 @@ import {
   munlock,
   munmap,
 } from '../../syscalls/index.ts';
-import * as mman from '../../uapi/mman.ts';
 import type { Fields } from '../caseFile.ts';
+import { ADVICE, MAP, MLOCK, MREMAP, PROT } from '../caseWords.ts';
 import { type Inputs, NotModelled } from '../inputs.ts';
 import { returned, returnedAddress } from '../outcome.ts';
 import type { Process } from '../process.ts';
 import type { VerbTable } from '../verbTypes.ts';
 import type { World } from '../world.ts';
-
-const PROT: Readonly<Record<string, number>> = {
-  NONE: mman.PROT_NONE,
-  READ: mman.PROT_READ,
-  WRITE: mman.PROT_WRITE,
-  EXEC: mman.PROT_EXEC,
-};
-
-const MAP: Readonly<Record<string, number>> = {
-  SHARED: mman.MAP_SHARED,
-  PRIVATE: mman.MAP_PRIVATE,
-  ANONYMOUS: mman.MAP_ANONYMOUS,
-  HUGETLB: mman.MAP_HUGETLB,
-  FIXED: mman.MAP_FIXED,
-  LOCKED: mman.MAP_LOCKED,
-  POPULATE: mman.MAP_POPULATE,
-  NORESERVE: mman.MAP_NORESERVE,
-};
-
-const MREMAP: Readonly<Record<string, number>> = {
-  MAYMOVE: mman.MREMAP_MAYMOVE,
-  FIXED: mman.MREMAP_FIXED,
-  DONTUNMAP: mman.MREMAP_DONTUNMAP,
-};
-
-const ADVICE: Readonly<Record<string, number>> = {
-  NORMAL: mman.MADV_NORMAL,
-  RANDOM: mman.MADV_RANDOM,
-  SEQUENTIAL: mman.MADV_SEQUENTIAL,
-  WILLNEED: mman.MADV_WILLNEED,
-  DONTNEED: mman.MADV_DONTNEED,
-  DONTNEED_LOCKED: mman.MADV_DONTNEED_LOCKED,
-  FREE: mman.MADV_FREE,
-  REMOVE: mman.MADV_REMOVE,
-  DONTFORK: mman.MADV_DONTFORK,
-  DOFORK: mman.MADV_DOFORK,
-  MERGEABLE: mman.MADV_MERGEABLE,
-  UNMERGEABLE: mman.MADV_UNMERGEABLE,
-  HUGEPAGE: mman.MADV_HUGEPAGE,
-  NOHUGEPAGE: mman.MADV_NOHUGEPAGE,
-  COLD: mman.MADV_COLD,
-  PAGEOUT: mman.MADV_PAGEOUT,
-  POPULATE_READ: mman.MADV_POPULATE_READ,
-  POPULATE_WRITE: mman.MADV_POPULATE_WRITE,
-  COLLAPSE: mman.MADV_COLLAPSE,
-};
-
-const MLOCK: Readonly<Record<string, number>> = { ONFAULT: mman.MLOCK_ONFAULT };
 
 function doMmap(world: World, process: Process, inputs: Inputs): Fields {
   const flags = inputs.flags('flags', MAP);
@@ -115,8 +67,8 @@ function onRange(call: (world: World, task: Task, address: number, len: number) 
 /** One call for the range, or with `step` one call per page. */
 function doMadvise(world: World, process: Process, inputs: Inputs): Fields {
   const name = inputs.string('advice');
+  if (name === 'HWPOISON' || name === 'SOFT_OFFLINE') throw new NotModelled(`madvise ${name}`);
   const advice = ADVICE[name];
-  if (advice === undefined) throw new NotModelled(`madvise ${name}`);
   const { k } = world;
   const n = world.count(inputs.get('n'), inputs.place);
   const address = process.address(inputs);

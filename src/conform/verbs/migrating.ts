@@ -11,20 +11,14 @@ import {
   type UserNodeMask,
 } from '../../syscalls/index.ts';
 import { errnoName } from '../../uapi/errno.ts';
-import { MPOL_MF_MOVE, MPOL_MF_MOVE_ALL, MPOL_MF_STRICT } from '../../uapi/mempolicy.ts';
 import type { Fields, Json } from '../caseFile.ts';
+import { MPOL_MF } from '../caseWords.ts';
 import type { Inputs } from '../inputs.ts';
 import { returned } from '../outcome.ts';
 import type { Process } from '../process.ts';
 import { fromRuns, isRuns, toRuns } from '../runs.ts';
 import type { VerbTable } from '../verbTypes.ts';
 import type { World } from '../world.ts';
-
-export const MPOL_MF: Readonly<Record<string, number>> = {
-  STRICT: MPOL_MF_STRICT,
-  MOVE: MPOL_MF_MOVE,
-  MOVE_ALL: MPOL_MF_MOVE_ALL,
-};
 
 /** What the status array holds before the call. */
 const UNWRITTEN = -987654;

@@ -8,34 +8,19 @@ import {
   setMempolicyHomeNode,
 } from '../../syscalls/index.ts';
 import {
-  MPOL_F_ADDR,
   MPOL_F_MEMS_ALLOWED,
   MPOL_F_NODE,
-  MPOL_F_NUMA_BALANCING,
-  MPOL_F_RELATIVE_NODES,
-  MPOL_F_STATIC_NODES,
   MPOL_MODE_FLAGS,
   MPOL_MODE_NAMES,
 } from '../../uapi/mempolicy.ts';
 import type { Fields, Json } from '../caseFile.ts';
+import { GET_FLAGS, MODE_FLAGS, MPOL_MF } from '../caseWords.ts';
 import type { Inputs } from '../inputs.ts';
 import { failure, returned } from '../outcome.ts';
 import type { Process } from '../process.ts';
 import type { VerbTable } from '../verbTypes.ts';
 import type { World } from '../world.ts';
-import { MPOL_MF, maskOf } from './migrating.ts';
-
-const MODE_FLAGS: Readonly<Record<string, number>> = {
-  STATIC_NODES: MPOL_F_STATIC_NODES,
-  RELATIVE_NODES: MPOL_F_RELATIVE_NODES,
-  NUMA_BALANCING: MPOL_F_NUMA_BALANCING,
-};
-
-const GET_FLAGS: Readonly<Record<string, number>> = {
-  NODE: MPOL_F_NODE,
-  ADDR: MPOL_F_ADDR,
-  MEMS_ALLOWED: MPOL_F_MEMS_ALLOWED,
-};
+import { maskOf } from './migrating.ts';
 
 /** Mode number with its flags; "99" and the like stand for themselves. */
 function modeOf(inputs: Inputs): number {

@@ -1,32 +1,17 @@
 /** Verbs of processes: fork exit wait setuid dropcap prctl setrlimit sigaction process_vm_readv. */
 
 import { type FrameId, PAGE_SIZE } from '../../base/units.ts';
-import {
-  CAP_IPC_LOCK,
-  CAP_SYS_ADMIN,
-  CAP_SYS_NICE,
-  CAP_SYS_PTRACE,
-  forkTask,
-  pinUserPages,
-  ptraceMayRead,
-  unpinUserPages,
-} from '../../mm/index.ts';
+import { forkTask, pinUserPages, ptraceMayRead, unpinUserPages } from '../../mm/index.ts';
 import { exit, waitpid } from '../../syscalls/index.ts';
 import { ENOMEM, EPERM } from '../../uapi/errno.ts';
 import type { Fields } from '../caseFile.ts';
+import { CAPS } from '../caseWords.ts';
 import { SAME_WORD, wordOfPage } from '../content.ts';
 import type { Inputs } from '../inputs.ts';
 import { failure, SUCCESS } from '../outcome.ts';
 import { Process } from '../process.ts';
 import type { VerbTable } from '../verbTypes.ts';
 import type { World } from '../world.ts';
-
-const CAPS: Readonly<Record<string, number>> = {
-  CAP_SYS_PTRACE,
-  CAP_SYS_NICE,
-  CAP_SYS_ADMIN,
-  CAP_IPC_LOCK,
-};
 
 function doFork(world: World, process: Process, inputs: Inputs): Fields {
   const task = forkTask(world.k, process.task);
@@ -66,8 +51,7 @@ function doSetuid(_world: World, process: Process, inputs: Inputs): Fields {
 }
 
 function doDropcap(_world: World, process: Process, inputs: Inputs): Fields {
-  // Capabilities that the model does not ask for are as good as dropped.
-  process.task.caps &= ~(CAPS[inputs.string('cap')] ?? 0);
+  process.task.caps &= ~CAPS[inputs.string('cap')];
   return {};
 }
 

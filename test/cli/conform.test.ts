@@ -1,0 +1,106 @@
+/** `hetmem conform` as a process: exit codes, wrong input, known deviations. Runs dist/. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { packageRoot } from '../../src/cli/packageRoot.ts';
+
+const BIN = join(packageRoot(), 'bin/hetmem');
+const env = { ...process.env, HETMEM_BUILD: 'never', NO_COLOR: '1' };
+const DEVIATION = 'dem_on_reclaim_mbind0.noswap';
+
+const MMAP = {
+  do: 'mmap',
+  region: 'A',
+  pages: 2,
+  prot: ['READ', 'WRITE'],
+  flags: ['PRIVATE', 'ANONYMOUS'],
+  at: '0x700000000000',
+};
+const TOUCH = { do: 'touch', mode: 'write', region: 'A', from: 0, n: 2 };
+
+describe('hetmem conform', () => {
+  let folder = '';
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'hetmem-conform-'));
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  function conform(steps: object[], ...args: string[]) {
+    const one = { group: 'g', machine: 'four-nodes-cma', strength: 'exact', expect: {} };
+    const file = join(folder, 'mine.jsonl');
+    writeFileSync(file, `${JSON.stringify({ id: 'mine', ...one, steps })}\n`);
+    return run(file, ...args);
+  }
+
+  function run(...args: string[]) {
+    const done = spawnSync(process.execPath, [BIN, 'conform', ...args], { encoding: 'utf8', env });
+    return { code: done.status, out: done.stdout, err: done.stderr };
+  }
+
+  const where = (label: string) => ({
+    look: 'where',
+    region: 'A',
+    from: 0,
+    n: 2,
+    expect: { pages: [[label, 2]] },
+  });
+
+  it('passes with 0, and ends with the totals', () => {
+    const done = conform([MMAP, TOUCH, where('n0/Movable+anon')]);
+    expect(done).toMatchObject({ code: 0, err: '' });
+    expect(done.out.trimEnd().split('\n').at(-1)).toBe('1 passed, 0 failed, 0 skipped');
+  });
+
+  it('fails with 1 and tells step, expected, got, rules and where the pages are', () => {
+    const done = conform([MMAP, TOUCH, where('n1/Normal+anon')]);
+    expect(done.code).toBe(1);
+    expect(done.out).toContain('FAILED  mine\n  step 2, look where A: pages\n');
+    expect(done.out).toContain('expected [["n1/Normal+anon",2]]');
+    expect(done.out).toContain('got      [["n0/Movable+anon",2]]');
+    expect(done.out).toContain('model    pages of A now: n0/Movable+anon × 2');
+  });
+
+  it('names rules by verb for a case that no index knows', () => {
+    const step = { do: 'migrate_pages', pid: 'self', old: [0], new: [1], expect: { ret: 99 } };
+    const done = conform([MMAP, TOUCH, step]);
+    expect(done.out).toContain('rules    MP-60..68; MP-85..89');
+  });
+
+  it('refuses a misspelt verb with 2: place, step, nearest name', () => {
+    const done = conform([MMAP, { ...TOUCH, do: 'tuch' }]);
+    expect(done).toMatchObject({ code: 2, out: '' });
+    expect(done.err).toContain('mine.jsonl:1 (mine) step 1: unknown verb tuch');
+    expect(done.err).toContain('did you mean touch?');
+  });
+
+  it('tells an undeclared region with 2 and runs the other cases', () => {
+    const done = conform([MMAP, { ...TOUCH, region: 'B' }]);
+    expect(done.code).toBe(2);
+    expect(done.out).toContain('step 1: process main has no region B');
+    expect(done.out).toContain('0 passed, 1 failed, 0 skipped');
+  });
+
+  it('wants a signal that the case says ended the process', () => {
+    const done = conform([MMAP, TOUCH], '--json');
+    expect(JSON.parse(done.out)).toMatchObject({ passed: 1 });
+    const file = join(folder, 'mine.jsonl');
+    const text = { id: 'k', group: 'g', machine: 'four-nodes-cma', strength: 'exact' };
+    const expected = { killed_by: 'SIGBUS' };
+    writeFileSync(file, JSON.stringify({ ...text, steps: [MMAP, TOUCH], expect: expected }));
+    expect(run(file).out).toContain('expected "SIGBUS"');
+  });
+
+  it('marks a known deviation: it fails, unless --allow-known', () => {
+    const done = run('--case', DEVIATION);
+    expect(done.code).toBe(1);
+    expect(done.out).toContain(`DEVIATES ${DEVIATION}: known deviation: `);
+    expect(done.out).toContain('1 of the 1 failed: known deviations');
+    expect(run('--case', DEVIATION, '--allow-known').code).toBe(0);
+    expect(JSON.parse(run('--case', DEVIATION, '--json').out)).toMatchObject({
+      failed: 1,
+      known_deviations: 1,
+    });
+  });
+});
