@@ -8,6 +8,7 @@ export * as mm from './mm/index.ts';
 export * as policy from './policy/index.ts';
 export * as report from './report/index.ts';
 export * as sim from './sim/index.ts';
+export * as state from './state/index.ts';
 export * as syscalls from './syscalls/index.ts';
 export * as trace from './trace/index.ts';
 export * as uapi from './uapi/index.ts';

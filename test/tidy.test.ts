@@ -15,6 +15,7 @@ import { checkFolderReadmes, checkLinks, checkTitle } from './tidy/markdown.ts';
 import { checkNames } from './tidy/names.ts';
 import { checkPackages } from './tidy/packages.ts';
 import { type FileRule, formatFindings, type ProjectRule, readProject } from './tidy/project.ts';
+import { checkSavedState } from './tidy/savedState.ts';
 import { checkFileLength, checkFunctionLength, checkLineLength } from './tidy/sizes.ts';
 import { checkSkips } from './tidy/skips.ts';
 import { checkTexts } from './tidy/texts.ts';
@@ -33,6 +34,7 @@ const RULES: Readonly<Record<string, ProjectRule>> = {
   'say-what-it-is': everyFile(checkNames),
   'no-hidden-inputs': everyFile(checkCalls),
   'one-writer': checkColumnWrites,
+  'saved-whole': checkSavedState,
   'explain-at-the-top': everyFile(checkHeader),
   'finish-it': everyFile(checkUnfinished),
   'no-dead-code': everyFile(checkDeadCode),

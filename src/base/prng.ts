@@ -3,12 +3,24 @@
  * a component shifts nobody else's randomness (design 3.9).
  */
 
-import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
+import { xoroshiro128plus, xoroshiro128plusFromState } from 'pure-rand/generator/xoroshiro128plus';
 import type { JumpableRandomGenerator } from 'pure-rand/types/JumpableRandomGenerator';
 
 /** A stream of random numbers. Same seed and name: same numbers, on any machine. */
 export class RandomStream {
-  readonly #generator: JumpableRandomGenerator;
+  #generator: JumpableRandomGenerator;
+
+  /** Where the stream is, as four words; for saved states (src/state). */
+  static privateFields(stream: RandomStream): object {
+    return {
+      get generator(): string {
+        return stream.#generator.getState().join(' ');
+      },
+      set generator(words: string) {
+        stream.#generator = xoroshiro128plusFromState(words.split(' ').map(Number));
+      },
+    };
+  }
 
   constructor(seed: number, name: string) {
     this.#generator = xoroshiro128plus((seed ^ hashName(name)) | 0);

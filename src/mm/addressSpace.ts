@@ -58,6 +58,19 @@ export class AddressSpace {
   numaNextScanNs = 0;
   #lastVma = 0;
 
+  /** Private fields, for saved states (src/state). */
+  static privateFields(mm: AddressSpace): object {
+    return {
+      slotOfPmd: mm.#slotOfPmd,
+      get lastVma() {
+        return mm.#lastVma;
+      },
+      set lastVma(value) {
+        mm.#lastVma = value;
+      },
+    };
+  }
+
   constructor(id: number) {
     assert(id > 0 && id < 32768, 'at most 32767 address spaces at a time');
     this.id = id;

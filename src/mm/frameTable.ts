@@ -100,8 +100,26 @@ export class FrameTable {
   /** One word of page content, or null when the model does not track contents. */
   readonly content: Uint32Array | null;
 
-  readonly #frameSectionOf: Int32Array; // PFN section -> frame section | -1
-  readonly #pfnSectionOf: Int32Array; // frame section -> PFN section
+  #frameSectionOf: Int32Array; // PFN section -> frame section | -1
+  #pfnSectionOf: Int32Array; // frame section -> PFN section
+
+  /** Private fields, for saved states (src/state). */
+  static privateFields(frames: FrameTable): object {
+    return {
+      get frameSectionOf() {
+        return frames.#frameSectionOf;
+      },
+      set frameSectionOf(value) {
+        frames.#frameSectionOf = value;
+      },
+      get pfnSectionOf() {
+        return frames.#pfnSectionOf;
+      },
+      set pfnSectionOf(value) {
+        frames.#pfnSectionOf = value;
+      },
+    };
+  }
 
   /**
    * `sections` are the PFN section numbers present, ascending.

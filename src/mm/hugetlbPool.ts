@@ -45,6 +45,14 @@ export class HugetlbPool {
   /** vm.nr_overcommit_hugepages: most surplus pages. */
   overcommit = 0;
 
+  /** Private fields, for saved states (src/state). */
+  static privateFields(pool: HugetlbPool): object {
+    return {
+      k: pool.#k,
+      free: pool.#free,
+    };
+  }
+
   constructor(k: Kernel) {
     this.#k = k;
   }

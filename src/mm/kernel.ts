@@ -125,6 +125,20 @@ export class Kernel {
   readonly #freeAnonVmas: number[] = [];
   readonly #freeSpaces: number[] = [];
 
+  /** Private fields, for saved states (src/state). */
+  static privateFields(k: Kernel): object {
+    return {
+      get nextPid() {
+        return k.#nextPid;
+      },
+      set nextPid(value) {
+        k.#nextPid = value;
+      },
+      freeAnonVmas: k.#freeAnonVmas,
+      freeSpaces: k.#freeSpaces,
+    };
+  }
+
   constructor(spec: MachineSpec, options: KernelOptions) {
     this.spec = spec;
     this.pm = new PhysicalMemory(spec, { trackContent: options.trackContent });

@@ -35,6 +35,15 @@ export class KernelReclaim implements ReclaimHooks {
   /** kswapd_highest_zoneidx: the highest zone that an allocation which woke kswapd can use. */
   readonly #highest: Int8Array = new Int8Array(32).fill(-1);
 
+  /** Private fields, for saved states (src/state). */
+  static privateFields(reclaim: KernelReclaim): object {
+    return {
+      k: reclaim.#k,
+      priority: reclaim.#priority,
+      failures: reclaim.#failures,
+    };
+  }
+
   constructor(k: Kernel) {
     this.#k = k;
   }

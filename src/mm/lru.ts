@@ -62,6 +62,18 @@ export class Lru {
   /** mapping_unevictable: the folio's file never lets its pages go (ramfs, secretmem). */
   mappingUnevictable: (head: FrameId) => boolean = () => false;
 
+  /** Private fields, for saved states (src/state). */
+  static privateFields(lru: Lru): object {
+    return {
+      pm: lru.#pm,
+      frames: lru.#frames,
+      folios: lru.#folios,
+      batch: lru.#batch,
+      batched: lru.#batched,
+      lazyfree: lru.#lazyfree,
+    };
+  }
+
   constructor(pm: PhysicalMemory, folios: Folios, nrCpus: number) {
     this.#pm = pm;
     this.#frames = pm.frames;

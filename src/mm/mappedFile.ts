@@ -122,7 +122,6 @@ export class MappedFile {
   readonly id: number;
   readonly name: string;
   readonly kind: FileKind;
-  readonly traits: FileKindTraits;
   sizePages: number;
   /** tmpfs mounted huge=always: faults try a PMD-order folio. */
   hugeAlways = false;
@@ -145,8 +144,11 @@ export class MappedFile {
     this.id = id;
     this.name = name;
     this.kind = kind;
-    this.traits = FILE_KINDS[kind];
     this.sizePages = sizePages;
+  }
+
+  get traits(): FileKindTraits {
+    return FILE_KINDS[this.kind];
   }
 
   get gfpZone(): ZoneType {

@@ -33,6 +33,28 @@ export class MemoryTiers {
   readonly #tierIndex: Int32Array;
   readonly #preferred: Int32Array;
 
+  /** Private fields, for saved states (src/state). */
+  static privateFields(tiers: MemoryTiers): object {
+    return {
+      pm: tiers.#pm,
+      abstractDistances: tiers.#abstractDistances,
+      get tiers() {
+        return tiers.#tiers;
+      },
+      set tiers(value) {
+        tiers.#tiers = value;
+      },
+      get topTierAdistance() {
+        return tiers.#topTierAdistance;
+      },
+      set topTierAdistance(value) {
+        tiers.#topTierAdistance = value;
+      },
+      tierIndex: tiers.#tierIndex,
+      preferred: tiers.#preferred,
+    };
+  }
+
   /**
    * `abstractDistances` by nid, positive integers (TI-1); read for nodes with memory only.
    */

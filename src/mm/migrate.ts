@@ -42,10 +42,19 @@ import {
   PG_WRITEBACK,
 } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
-import { type Batch, CHILDREN, FIRST, newBatch, SINGLE, WHOLE } from './migrateBatch.ts';
+import {
+  type Batch,
+  CHILDREN,
+  FIRST,
+  type MigrationCall,
+  newBatch,
+  newCall,
+  SINGLE,
+  WHOLE,
+} from './migrateBatch.ts';
 import { migrateHugetlbs } from './migrateHugetlb.ts';
 import { allocMigrationTarget, type Destination } from './migrateTarget.ts';
-import { countMigration, type MigrationCounts, zeroCounts } from './migrationCounts.ts';
+import { countMigration, zeroCounts } from './migrationCounts.ts';
 import { removeMigrationPtes, tryToMigrate, UNMAP_DONE } from './migrationEntries.ts';
 import { moveToNewFolio } from './moveFolio.ts';
 import { splitFolio } from './splitFolio.ts';
@@ -78,34 +87,8 @@ export function migratePages(
 
 /** One migrate_pages call in progress. */
 export class MigrationOp {
-  readonly #k: Kernel;
-  readonly #list: FrameId[];
-  readonly #destination: Destination;
-  readonly #mode: MigrateMode;
-  readonly #reason: MigrateReason;
-  /** Folios that no batch has taken yet: from `position` on. */
-  #waiting: FrameId[] = [];
-  #position = 0;
-  /** The batch between unmap and move. */
-  #batch: Batch | null = null;
-  /** Folios between unmap and move, and their destinations. */
-  readonly #unmapped: FrameId[] = [];
-  readonly #dst: FrameId[] = [];
-  readonly #wasMapped: boolean[] = [];
-  /** Permanent failures of the batch in progress. */
-  #failed: FrameId[] = [];
-  readonly #split: FrameId[] = [];
-  /** Leftovers of a batch of the SYNC modes: to be tried alone, tried in vain, counted. */
-  #singles: FrameId[] = [];
-  #kept: FrameId[] = [];
-  #singlesFailed = 0;
-  /** Folios that stay, and what the call returns if any do. */
-  readonly #left: FrameId[] = [];
-  #gathered = 0;
-  readonly #total: MigrationCounts = zeroCounts();
-  #cause = 0;
-  #done = false;
-  #isSteppedThrough = true;
+  #k: Kernel;
+  #call: MigrationCall;
   /** Folios left or -ENOMEM; valid when done. */
   result = 0;
 
@@ -117,30 +100,45 @@ export class MigrationOp {
     reason: MigrateReason,
   ) {
     this.#k = k;
-    this.#list = list;
-    this.#destination = destination;
-    this.#mode = mode;
-    this.#reason = reason;
+    this.#call = newCall(list, destination, mode, reason);
+  }
+
+  /** Private fields, for saved states (src/state). */
+  static privateFields(op: MigrationOp): object {
+    return {
+      get k() {
+        return op.#k;
+      },
+      set k(value) {
+        op.#k = value;
+      },
+      get call() {
+        return op.#call;
+      },
+      set call(value) {
+        op.#call = value;
+      },
+    };
   }
 
   get isDone(): boolean {
-    return this.#done;
+    return this.#call.done;
   }
 
   /** Base pages moved so far. */
   get movedPages(): number {
-    return this.#total.succeededPages;
+    return this.#call.total.succeededPages;
   }
 
   /** Source frames whose entries are migration entries now. */
   get inFlight(): readonly FrameId[] {
-    return this.#unmapped;
+    return this.#call.unmapped;
   }
 
   /** Runs to the next point where others may come in between; true when the call is over. */
   step(): boolean {
-    if (this.#done) return true;
-    let batch = this.#batch;
+    if (this.#call.done) return true;
+    let batch = this.#call.batch;
     if (batch === null) batch = this.#begin();
     else {
       this.#movePasses(batch);
@@ -148,8 +146,8 @@ export class MigrationOp {
     }
     while (batch !== null) {
       this.#unmapPasses(batch);
-      if (this.#unmapped.length > 0) {
-        this.#batch = batch;
+      if (this.#call.unmapped.length > 0) {
+        this.#call.batch = batch;
         return false;
       }
       batch = this.#after(batch);
@@ -164,31 +162,37 @@ export class MigrationOp {
 
   /** All steps at once: nobody can come in between, so nobody needs to find this operation. */
   runWhole(): void {
-    this.#isSteppedThrough = false;
+    this.#call.isSteppedThrough = false;
     this.finish();
   }
 
   /** The hugetlb pages at once (MC-54), then the first batch of the rest. */
   #begin(): Batch | null {
-    const from = this.#list.splice(0);
-    const args = [this.#destination, this.#mode, this.#reason, this.#total, this.#left] as const;
-    this.#gathered = migrateHugetlbs(this.#k, from, ...args);
-    this.#waiting = from;
-    return this.#gathered < 0 ? null : this.#nextWaiting();
+    const from = this.#call.list.splice(0);
+    const args = [
+      this.#call.destination,
+      this.#call.mode,
+      this.#call.reason,
+      this.#call.total,
+      this.#call.left,
+    ] as const;
+    this.#call.gathered = migrateHugetlbs(this.#k, from, ...args);
+    this.#call.waiting = from;
+    return this.#call.gathered < 0 ? null : this.#nextWaiting();
   }
 
   /** Up to BATCH_PAGES of those that still wait; null when none does. */
   #nextWaiting(): Batch | null {
     const folios: FrameId[] = [];
     let pages = 0;
-    while (this.#position < this.#waiting.length && pages < BATCH_PAGES) {
-      const head = this.#waiting[this.#position++];
+    while (this.#call.position < this.#call.waiting.length && pages < BATCH_PAGES) {
+      const head = this.#call.waiting[this.#call.position++];
       pages += this.#k.folios.nrPages(head);
       folios.push(head);
     }
     if (folios.length === 0) return null;
-    if (this.#mode === MIGRATE_ASYNC) {
-      return newBatch(WHOLE, folios, MIGRATE_ASYNC, PASSES_ASYNC, this.#total);
+    if (this.#call.mode === MIGRATE_ASYNC) {
+      return newBatch(WHOLE, folios, MIGRATE_ASYNC, PASSES_ASYNC, this.#call.total);
     }
     return newBatch(FIRST, folios, MIGRATE_ASYNC, PASSES_ASYNC_FIRST, zeroCounts());
   }
@@ -205,29 +209,29 @@ export class MigrationOp {
         return this.#afterSingle(batch, result);
       default:
         // MC-50: failures of children are not returned.
-        this.#left.push(...this.#failed, ...batch.folios);
-        this.#failed = [];
+        this.#call.left.push(...this.#call.failed, ...batch.folios);
+        this.#call.failed = [];
         return this.#nextWaiting();
     }
   }
 
   /** Those of a batch that stay are left; children of split folios get one ASYNC pass (MC-50). */
   #gather(folios: readonly FrameId[], result: number): Batch | null {
-    this.#left.push(...this.#failed, ...folios);
-    this.#failed = [];
+    this.#call.left.push(...this.#call.failed, ...folios);
+    this.#call.failed = [];
     if (result < 0) {
-      this.#left.push(...this.#split);
-      this.#gathered = result;
+      this.#call.left.push(...this.#call.split);
+      this.#call.gathered = result;
       return null;
     }
-    this.#gathered += result;
-    if (this.#split.length === 0) return this.#nextWaiting();
-    return newBatch(CHILDREN, this.#split.splice(0), MIGRATE_ASYNC, 1, this.#total);
+    this.#call.gathered += result;
+    if (this.#call.split.length === 0) return this.#nextWaiting();
+    return newBatch(CHILDREN, this.#call.split.splice(0), MIGRATE_ASYNC, 1, this.#call.total);
   }
 
   /** MC-52 (migrate_pages_sync): after the ASYNC batch every leftover alone in the real mode. */
   #afterFirst({ counts, folios }: Batch, result: number): Batch | null {
-    const total = this.#total;
+    const total = this.#call.total;
     total.succeededPages += counts.succeededPages;
     total.thpSucceeded += counts.thpSucceeded;
     total.thpSplit += counts.thpSplit;
@@ -238,42 +242,42 @@ export class MigrationOp {
       return this.#gather(folios, result);
     }
     total.thpFailed += counts.thpSplit;
-    this.#singlesFailed = counts.split;
-    this.#singles = [...this.#failed, ...folios];
-    this.#failed = [];
+    this.#call.singlesFailed = counts.split;
+    this.#call.singles = [...this.#call.failed, ...folios];
+    this.#call.failed = [];
     return this.#nextSingle();
   }
 
   #nextSingle(): Batch | null {
-    const head = this.#singles.shift();
+    const head = this.#call.singles.shift();
     if (head !== undefined) {
-      return newBatch(SINGLE, [head], this.#mode, PASSES_SYNC, this.#total);
+      return newBatch(SINGLE, [head], this.#call.mode, PASSES_SYNC, this.#call.total);
     }
-    this.#failed = this.#kept;
-    this.#kept = [];
-    return this.#gather([], this.#singlesFailed);
+    this.#call.failed = this.#call.kept;
+    this.#call.kept = [];
+    return this.#gather([], this.#call.singlesFailed);
   }
 
   #afterSingle({ folios }: Batch, result: number): Batch | null {
-    this.#kept.push(...this.#failed, ...folios);
-    this.#failed = [];
+    this.#call.kept.push(...this.#call.failed, ...folios);
+    this.#call.failed = [];
     if (result >= 0) {
-      this.#singlesFailed += result;
+      this.#call.singlesFailed += result;
       return this.#nextSingle();
     }
-    this.#failed = [...this.#kept, ...this.#singles.splice(0)];
-    this.#kept = [];
+    this.#call.failed = [...this.#call.kept, ...this.#call.singles.splice(0)];
+    this.#call.kept = [];
     return this.#gather([], result);
   }
 
   /** The folios left go back to the caller's list; the result is their number or -ENOMEM. */
   #end(): void {
-    const left = this.#left;
-    left.push(...this.#waiting.slice(this.#position));
-    this.#list.push(...left);
-    countMigration(this.#k.vmstat, this.#total);
-    this.result = left.length === 0 ? 0 : this.#gathered;
-    this.#done = true;
+    const left = this.#call.left;
+    left.push(...this.#call.waiting.slice(this.#call.position));
+    this.#call.list.push(...left);
+    countMigration(this.#k.vmstat, this.#call.total);
+    this.result = left.length === 0 ? 0 : this.#call.gathered;
+    this.#call.done = true;
   }
 
   /**
@@ -309,7 +313,7 @@ export class MigrationOp {
           counts.thpFailed += thp;
           counts.failedPages += nr;
           this.#fail(head, nr);
-          this.#failed.push(head);
+          this.#call.failed.push(head);
         }
       }
       pending = again;
@@ -343,15 +347,15 @@ export class MigrationOp {
       return 0;
     }
     if (result !== -ENOMEM) return result;
-    this.#cause = CAUSE_NO_MEMORY;
-    if (large && maySplit && this.#reason !== MR_NUMA_MISPLACED) {
+    this.#call.cause = CAUSE_NO_MEMORY;
+    if (large && maySplit && this.#call.reason !== MR_NUMA_MISPLACED) {
       const split = this.#trySplit(head, mode);
       if (split === 0) {
         countSplit(batch, thp);
         return 0;
       }
-      if (split === -EAGAIN && this.#reason === MR_LONGTERM_PIN) return -EAGAIN;
-      this.#cause = CAUSE_SPLIT_FAILED;
+      if (split === -EAGAIN && this.#call.reason === MR_LONGTERM_PIN) return -EAGAIN;
+      this.#call.cause = CAUSE_SPLIT_FAILED;
     }
     batch.nrFailed++;
     counts.thpFailed += thp;
@@ -361,7 +365,7 @@ export class MigrationOp {
 
   #trySplit(head: FrameId, mode: MigrateMode): number {
     if (mode === MIGRATE_ASYNC && this.#k.frames.has(head, PG_LOCKED)) return -EAGAIN;
-    return splitFolio(this.#k, head, this.#split);
+    return splitFolio(this.#k, head, this.#call.split);
   }
 
   /** MC-14..MC-24 (migrate_folio_unmap). 0: unmapped and queued for the move phase. */
@@ -370,11 +374,11 @@ export class MigrationOp {
     const f = k.frames;
     if (f.refcount[head] === 1) {
       f.flags[head] &= ~(PG_ACTIVE | PG_UNEVICTABLE);
-      if (this.#reason !== MR_DEMOTION) k.lru.countIsolated(head, -1);
+      if (this.#call.reason !== MR_DEMOTION) k.lru.countIsolated(head, -1);
       k.putFolio(head);
       return UNMAP_FREED;
     }
-    const dst = allocMigrationTarget(k, head, this.#destination);
+    const dst = allocMigrationTarget(k, head, this.#call.destination);
     if (dst < 0) return -ENOMEM;
     const result = this.#lockAndUnmap(head, mode);
     if (result < 0) {
@@ -382,10 +386,10 @@ export class MigrationOp {
       return result;
     }
     f.flags[dst] |= PG_LOCKED;
-    this.#unmapped.push(head);
-    this.#dst.push(dst);
-    this.#wasMapped.push(result > 0);
-    if (this.#isSteppedThrough) k.inFlight.set(head, this);
+    this.#call.unmapped.push(head);
+    this.#call.dst.push(dst);
+    this.#call.wasMapped.push(result > 0);
+    if (this.#call.isSteppedThrough) k.inFlight.set(head, this);
     return 0;
   }
 
@@ -394,7 +398,7 @@ export class MigrationOp {
     const k = this.#k;
     const f = k.frames;
     if ((f.flags[head] & PG_LOCKED) !== 0) {
-      this.#cause = CAUSE_LOCKED;
+      this.#call.cause = CAUSE_LOCKED;
       const uptodate = (f.flags[head] & PG_UPTODATE) !== 0;
       if (mode === MIGRATE_ASYNC || k.pm.hooks.inReclaim) return -EAGAIN;
       if (mode === MIGRATE_SYNC_LIGHT && !uptodate) return -EAGAIN;
@@ -403,19 +407,19 @@ export class MigrationOp {
       holder.finish();
     }
     if ((f.flags[head] & PG_WRITEBACK) !== 0) {
-      this.#cause = CAUSE_WRITEBACK;
+      this.#call.cause = CAUSE_WRITEBACK;
       if (mode !== MIGRATE_SYNC) return -EBUSY;
       k.waitOnWriteback(head);
     }
     if (f.mapping[head] === MAPPING_NONE && (f.flags[head] & PG_PRIVATE) !== 0) {
-      this.#cause = CAUSE_BUFFERS_BUSY;
+      this.#call.cause = CAUSE_BUFFERS_BUSY;
       return -EAGAIN;
     }
     f.flags[head] |= PG_LOCKED;
     if (k.folios.mapcount(head) === 0) return 0;
     const unmapped = tryToMigrate(k, head, false);
     if (unmapped === UNMAP_DONE && k.folios.mapcount(head) === 0) return 1;
-    this.#cause = unmapped === UNMAP_DONE ? CAUSE_STILL_MAPPED : CAUSE_PINNED;
+    this.#call.cause = unmapped === UNMAP_DONE ? CAUSE_STILL_MAPPED : CAUSE_PINNED;
     removeMigrationPtes(k, head, head);
     f.flags[head] &= ~PG_LOCKED;
     return -EAGAIN;
@@ -425,46 +429,46 @@ export class MigrationOp {
   #movePasses(batch: Batch): void {
     const k = this.#k;
     const { mode, passes, counts } = batch;
-    let count = this.#unmapped.length;
+    let count = this.#call.unmapped.length;
     for (let pass = 0; pass < passes && count > 0; pass++) {
       let kept = 0;
       for (let n = 0; n < count; n++) {
-        const src = this.#unmapped[n];
-        const dst = this.#dst[n];
-        const mapped = this.#wasMapped[n];
+        const src = this.#call.unmapped[n];
+        const dst = this.#call.dst[n];
+        const mapped = this.#call.wasMapped[n];
         const nr = k.folios.nrPages(src);
         const thp = k.folios.isThp(src) ? 1 : 0;
-        const result = moveToNewFolio(k, src, dst, mode, this.#reason, mapped);
+        const result = moveToNewFolio(k, src, dst, mode, this.#call.reason, mapped);
         if (result === 0) {
           counts.succeededPages += nr;
           counts.thpSucceeded += thp;
-          if (this.#isSteppedThrough) k.inFlight.delete(src);
+          if (this.#call.isSteppedThrough) k.inFlight.delete(src);
         } else if (result === -EAGAIN) {
-          this.#unmapped[kept] = src;
-          this.#dst[kept] = dst;
-          this.#wasMapped[kept] = mapped;
+          this.#call.unmapped[kept] = src;
+          this.#call.dst[kept] = dst;
+          this.#call.wasMapped[kept] = mapped;
           kept++;
         } else {
           batch.nrFailed++;
           counts.thpFailed += thp;
           counts.failedPages += nr;
           this.#undo(src, dst, mapped);
-          this.#failed.push(src);
+          this.#call.failed.push(src);
         }
       }
       count = kept;
     }
     for (let n = 0; n < count; n++) {
-      const src = this.#unmapped[n];
+      const src = this.#call.unmapped[n];
       batch.nrFailed++;
       counts.thpFailed += k.folios.isThp(src) ? 1 : 0;
       counts.failedPages += k.folios.nrPages(src);
-      this.#undo(src, this.#dst[n], this.#wasMapped[n]);
+      this.#undo(src, this.#call.dst[n], this.#call.wasMapped[n]);
       batch.folios.push(src);
     }
-    this.#unmapped.length = 0;
-    this.#dst.length = 0;
-    this.#wasMapped.length = 0;
+    this.#call.unmapped.length = 0;
+    this.#call.dst.length = 0;
+    this.#call.wasMapped.length = 0;
   }
 
   /** migrate_folio_undo_src and _dst: mappings come back, destination is freed. */
@@ -475,11 +479,11 @@ export class MigrationOp {
     k.frames.flags[dst] &= ~PG_LOCKED;
     assert(k.frames.refcount[dst] === 1, 'an unused destination has one reference');
     k.putFolio(dst);
-    if (this.#isSteppedThrough) k.inFlight.delete(src);
+    if (this.#call.isSteppedThrough) k.inFlight.delete(src);
   }
 
   #fail(head: FrameId, nr: number): void {
-    this.#k.failures.record(head, this.#cause, this.#reason, nr);
+    this.#k.failures.record(head, this.#call.cause, this.#call.reason, nr);
   }
 }
 

@@ -306,6 +306,16 @@ export class PromotionState {
   /** numa_balancing_scan_period_max: the adjustment period. */
   periodMs = 60000;
 
+  /** Private fields, for saved states (src/state). */
+  static privateFields(state: PromotionState): object {
+    return {
+      thresholdStartMs: state.#thresholdStartMs,
+      thresholdCandidates: state.#thresholdCandidates,
+      rateStartMs: state.#rateStartMs,
+      rateBase: state.#rateBase,
+    };
+  }
+
   /** TI-25, with the comparisons of TI-96. */
   adjust(nid: Nid, nowMs: number, ratePages: number, defaultMs: number, candidates: number): void {
     if (nowMs - this.#thresholdStartMs[nid] <= this.periodMs) return;

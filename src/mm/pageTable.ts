@@ -116,6 +116,30 @@ export class PteTables {
   #used = 0;
   nrTables = 0;
 
+  /** Private fields, for saved states (src/state). */
+  static privateFields(tables: PteTables): object {
+    return {
+      get nextFree() {
+        return tables.#nextFree;
+      },
+      set nextFree(value) {
+        tables.#nextFree = value;
+      },
+      get firstFree() {
+        return tables.#firstFree;
+      },
+      set firstFree(value) {
+        tables.#firstFree = value;
+      },
+      get used() {
+        return tables.#used;
+      },
+      set used(value) {
+        tables.#used = value;
+      },
+    };
+  }
+
   /** `capacity` tables are reserved; the host commits what is written. */
   constructor(capacity: number) {
     this.words = new Uint32Array(capacity * TABLE_ENTRIES);

@@ -15,6 +15,21 @@ export class SwapArea {
   #next = 0;
   used = 0;
 
+  /** Private fields, for saved states (src/state). */
+  static privateFields(swap: SwapArea): object {
+    return {
+      counts: swap.#counts,
+      cached: swap.#cached,
+      content: swap.#content,
+      get next() {
+        return swap.#next;
+      },
+      set next(value) {
+        swap.#next = value;
+      },
+    };
+  }
+
   constructor(nrSlots: number, trackContent: boolean) {
     this.nrSlots = nrSlots;
     this.#counts = new Uint16Array(nrSlots);

@@ -1,6 +1,7 @@
 /** Traces of program runs: what replay consumes, the file format, importers and exporters. */
 
 export * from './byteStream.ts';
+export { ByteReader, ByteWriter, OutOfBytes } from './bytes.ts';
 export * from './codec.ts';
 export {
   type CutRange,
@@ -25,4 +26,5 @@ export * from './steps.ts';
 export * from './summary.ts';
 export * from './traceReader.ts';
 export * from './traceWriter.ts';
+export { xxhash32 } from './xxhash32.ts';
 export * from './zstd.ts';

@@ -20,6 +20,7 @@ const PURE_FOLDERS = [
   'mm',
   'syscalls',
   'proc',
+  'state',
   'conform',
   'drivers',
   'heat',
@@ -57,6 +58,8 @@ export const IMPORT_TABLE: Readonly<Record<string, ImportRow>> = {
   // Never mm, hw, sim or live: a policy that could look would not run on a real kernel.
   policy: pure(['base', 'uapi', 'heat']),
   trace: pure(['base', 'uapi', 'engine'], ['@bokuweb/zstd-wasm']),
+  // Everything the modelled kernel is made of, to a file and back.
+  state: pure(['base', 'uapi', 'hw', 'mm', 'drivers', 'trace']),
   workload: pure(['base', 'uapi', 'engine', 'trace']),
   sim: pure(PURE_FOLDERS.filter((folder) => folder !== 'experiment' && folder !== 'report')),
   experiment: pure(['base', 'hw', 'policy', 'workload', 'sim'], ['yaml', 'zod']),

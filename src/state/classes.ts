@@ -1,0 +1,155 @@
+/**
+ * What a saved state holds: every class of the modelled kernel with all its fields, in one place.
+ * A class or field of src/mm that is not named here fails `test/tidy.test.ts` and, when a state is
+ * saved, an assertion; a field in the wrong place is a different layout, so old files are refused.
+ *
+ * Plain objects (interfaces) need no entry: they are saved with the keys they have.
+ */
+import { RandomStream } from '../base/prng.ts';
+import {
+  AddressSpace,
+  AnonVma,
+  Buddy,
+  Cpuset,
+  FailureLog,
+  Folios,
+  FrameTable,
+  HugetlbPool,
+  Kernel,
+  KernelReclaim,
+  Ksm,
+  Lru,
+  MappedFile,
+  MemoryTiers,
+  Mempolicy,
+  MigrationOp,
+  Pageblocks,
+  PhysicalMemory,
+  PromotionState,
+  PteTables,
+  SwapArea,
+  Task,
+  Vma,
+  VmStat,
+  Zone,
+  Zonelists,
+} from '../mm/index.ts';
+import { SavedClasses, savedClass } from './savedClass.ts';
+
+const KERNEL = savedClass(
+  Kernel,
+  `spec pm frames folios vmstat ptes lru tiers swap sysctl ksm hugetlb failures random tasks files
+   anonVmas spaces deferredSplit inFlight interleaveWeights interleaveAuto zeroFrame hugeZeroHead
+   promotion nowNs kswapdWoken #nextPid #freeAnonVmas #freeSpaces`,
+  null,
+  'rmap onMigrated deviceFault deviceFork',
+);
+
+const PHYSICAL = [
+  savedClass(
+    PhysicalMemory,
+    `spec frames vmstat blocks buddy zones nodes nodesWithMemory nodesWithCpu highestNid
+     nrOnlineNodes graph zonelists nofragmentZone hooks currentNid minFreeKbytes
+     watermarkScaleFactor watermarkBoostFactor`,
+  ),
+  savedClass(
+    FrameTable,
+    `nrFrames flags refcount mapcount mapping indexLow private_ lruNext lruPrev generation
+     lastCpupid orderIndexHigh content #frameSectionOf #pfnSectionOf`,
+  ),
+  savedClass(Folios, 'frames'),
+  savedClass(
+    Zone,
+    `id nid type name startPfn endPfn presentRanges managedStart spannedPages presentPages
+     managedPages cmaPages watermark watermarkBoost boostWakesKswapd lowmemReserve
+     nrIsolatePageblock freeLists orderMask pristine`,
+  ),
+  savedClass(
+    Pageblocks,
+    'nrBlocks zoneOfBlock nidOfBlock migratetypeOfBlock isolatedBlock pristineBlock',
+  ),
+  savedClass(Buddy, 'frames blocks zoneStat flags order next prev zoneOfBlock'),
+  savedClass(Zonelists, 'fallback thisNode nodeOrder'),
+  savedClass(VmStat, 'zone node numa event nrZones nrNodes'),
+  savedClass(MemoryTiers, '#pm #abstractDistances #tiers #topTierAdistance #tierIndex #preferred'),
+  savedClass(HugetlbPool, '#k #free nrHuge surplus reserved overcommit'),
+  savedClass(
+    Lru,
+    '#pm #frames #folios head tail #batch #batched #lazyfree disabled',
+    null,
+    'putFolio mappingUnevictable',
+  ),
+  savedClass(KernelReclaim, 'inReclaim memallocPin #k #priority #failures'),
+  savedClass(SwapArea, 'nrSlots #counts #cached #content #next used'),
+];
+
+const SPACES = [
+  savedClass(
+    AddressSpace,
+    `id vmas nrSlots leaf pmd pmdByte deposit slotVpn #slotOfPmd rssAnon rssFile rssShmem swapEnts
+     hugetlbPages lockedVm pinnedVm users dumpable mmapBase brkStart brk lockFutureFlags vdsoNid
+     numaScanOffset numaScanSeq numaNextScanNs #lastVma`,
+    () => new AddressSpace(1),
+  ),
+  savedClass(
+    Vma,
+    'mm start end flags pgoff file policy anonVma anonVmaChain',
+    () => new Vma(null as never, 0, 0, 0, 0),
+  ),
+  savedClass(AnonVma, 'id vmas', () => new AnonVma(0)),
+  savedClass(PteTables, 'words bytes frameOf #nextFree #firstFree #used nrTables'),
+  savedClass(
+    MappedFile,
+    `id name kind sizePages hugeAlways pages specialFrames backing vmas sharedPolicy
+     hugetlbOwner hugetlbPromised openCount`,
+    () => new MappedFile(0, '', 'shmem', 0),
+  ),
+  savedClass(Ksm, 'nodes mergeAcrossNodes seen'),
+];
+
+const TASKS = [
+  savedClass(
+    Task,
+    `pid tgid parent mm uid euid suid caps cpu cpuNid policy ilPrev ilWeight memsAllowed cpuset
+     exited rlimitMemlock numaPreferredNid`,
+    () => new Task(0, 0, null, 0),
+  ),
+  savedClass(Mempolicy, 'mode flags nodes userNodes homeNode', () => new Mempolicy(0, 0, 0, 0)),
+  savedClass(
+    Cpuset,
+    'parent children legacy memoryMigrate mems effectiveMems oldMems',
+    () => new Cpuset(null, 0, false),
+  ),
+  savedClass(
+    PromotionState,
+    'thresholdMs #thresholdStartMs #thresholdCandidates #rateStartMs #rateBase periodMs',
+  ),
+  savedClass(
+    MigrationOp,
+    '#k #call result',
+    () => new MigrationOp(null as never, [], { nid: -1, mask: -1, gfp: 0 }, 0, 0),
+  ),
+  savedClass(FailureLog, 'pages frame cause reason written'),
+  savedClass(RandomStream, '#generator'),
+];
+
+export const KERNEL_CLASSES: SavedClasses = new SavedClasses([
+  KERNEL,
+  ...PHYSICAL,
+  ...SPACES,
+  ...TASKS,
+]);
+
+/** Classes of src/mm whose objects do not outlive an operation, so that no state has any. */
+export const SHORT_LIVED: readonly string[] = [
+  'Census', // a check of the invariants
+  'NoReclaim', // before a kernel exists
+  'PolicyChoice',
+  'Protector',
+  'QueuePages',
+  'ReferencedFlags',
+  'RmapScratch',
+  'Scan',
+  'ScanControl',
+  'TestProgram',
+];
