@@ -40,6 +40,7 @@ export class KernelReclaim implements ReclaimHooks {
     return {
       k: reclaim.#k,
       priority: reclaim.#priority,
+      highest: reclaim.#highest,
       failures: reclaim.#failures,
     };
   }

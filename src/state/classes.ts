@@ -40,7 +40,7 @@ const KERNEL = savedClass(
   Kernel,
   `spec pm frames folios vmstat ptes lru tiers swap sysctl ksm hugetlb failures random tasks files
    anonVmas spaces deferredSplit inFlight interleaveWeights interleaveAuto zeroFrame hugeZeroHead
-   promotion nowNs kswapdWoken #nextPid #freeAnonVmas #freeSpaces`,
+   promotion pinsStayInMovable nowNs kswapdWoken #nextPid #freeAnonVmas #freeSpaces`,
   null,
   'rmap onMigrated deviceFault deviceFork',
 );
@@ -79,7 +79,7 @@ const PHYSICAL = [
     null,
     'putFolio mappingUnevictable',
   ),
-  savedClass(KernelReclaim, 'inReclaim memallocPin #k #priority #failures'),
+  savedClass(KernelReclaim, 'inReclaim memallocPin memallocNocma #k #priority #highest #failures'),
   savedClass(SwapArea, 'nrSlots #counts #cached #content #next used'),
 ];
 

@@ -13,13 +13,13 @@ export interface SavedClass {
   readonly name: string;
   /** In the order in which the file has them. */
   readonly fields: readonly string[];
-  /** Set by whoever boots the kernel, so not saved: functions, room for a walk in progress. */
-  readonly wired: readonly string[];
+  /** `fields`, and those that whoever boots the kernel sets: functions, room for a walk. */
+  readonly names: ReadonlySet<string>;
   /** An instance whose fields do not matter; null: a booted kernel has all there are. */
   readonly make: (() => object) | null;
 }
 
-/** `fields` and `wired` are names between spaces. */
+/** `fields`, and `wired` ones that are not saved, are names between spaces. */
 export function savedClass(
   type: Class,
   fields: string,
@@ -27,7 +27,9 @@ export function savedClass(
   wired = '',
 ): SavedClass {
   const words = (text: string) => text.split(/\s+/).filter((word) => word !== '');
-  return { type, name: type.name, fields: words(fields), wired: words(wired), make };
+  const saved = words(fields);
+  const names = new Set([...saved, ...words(wired)]);
+  return { type, name: type.name, fields: saved, names, make };
 }
 
 /** The classes by constructor and by number in the file. */
@@ -58,16 +60,14 @@ export class SavedClasses {
 /** Values of the fields, in order. Asserts that the object has no public field besides. */
 export function readFields(one: SavedClass, object: object): unknown[] {
   const hidden = privatesOf(one, object);
-  let known = one.wired.filter((name) => Object.hasOwn(object, name)).length;
-  const values = one.fields.map((name) => {
-    if (name.startsWith('#')) return Reflect.get(hidden, name.slice(1));
-    if (Object.hasOwn(object, name)) known++;
-    return Reflect.get(object, name);
+  const unnamed = Object.keys(object).find((name) => !one.names.has(name));
+  assert(unnamed === undefined, `${one.name}.${unnamed} is missing in src/state/classes.ts`);
+  return one.fields.map((name) => {
+    if (!name.startsWith('#')) return Reflect.get(object, name);
+    const key = name.slice(1);
+    assert(Object.hasOwn(hidden, key), `${one.name}.privateFields lacks ${key}`);
+    return Reflect.get(hidden, key);
   });
-  const own = Object.keys(object);
-  const isWhole = known === own.length;
-  assert(isWhole, `a field of ${one.name} is missing in src/state/classes.ts: ${own.join(' ')}`);
-  return values;
 }
 
 /** Puts a value back; asserts that a private field without a setter holds it already. */

@@ -130,7 +130,7 @@ describe('the bytes of a kernel', () => {
   it('refuse a field that classes.ts does not name', () => {
     const task = k.tasks.get(100)!;
     Reflect.set(task, 'comm', 'x');
-    expect(() => encodeKernel({ k, attached: null })).toThrow(/field of Task is missing/);
+    expect(() => encodeKernel({ k, attached: null })).toThrow(/Task\.comm is missing in/);
     Reflect.deleteProperty(task, 'comm');
   });
 });
