@@ -103,6 +103,7 @@ const runResult = z.object({
   series: series.nullable(),
   heatMap: heatMap.nullable(),
   notes: z.array(z.string()),
+  warnings: z.array(z.string()),
 });
 
 const picture = z.object({

@@ -76,6 +76,13 @@ describe('summarise', () => {
     expect(runLabel(whole, whole.runs[0]!)).toBe('redis, all-DRAM, seed 1');
   });
 
+  it('tells a warning of several runs once, with the programs it is about', async () => {
+    const policies = [{ label: 'spread', name: 'interleave', params: {} }];
+    const { warnings, workloads } = await fabricateComparison({ experiment: { seeds, policies } });
+    const names = workloads.map(({ name }) => name).join(', ');
+    expect(warnings).toEqual([`spread: made up (${names})`]);
+  });
+
   it('names machines by what tells them apart', async () => {
     const four = await fabricateMachine('four', 4);
     const one = await fabricateComparison();

@@ -81,8 +81,24 @@ export function summarise(inputs: SummaryInputs): Comparison {
 /** Of its accesses an all-DRAM run may make as many to slow memory without being called wrong. */
 const SLOW_SHARE_MAX = 0.0005;
 
-/** An all-DRAM run that met slow memory is none: everything measured against it looks too good. */
 function warningsOf(comparison: Comparison): string[] {
+  return [...slowBaselines(comparison), ...warningsOfRuns(comparison)];
+}
+
+/** Each warning of the runs once, with the policies and workloads that it is about. */
+function warningsOfRuns({ runs, policies, workloads }: Comparison): string[] {
+  const about = new Map<string, Set<string>>();
+  for (const run of runs) {
+    for (const warning of run.policy < 0 ? [] : (run.result?.warnings ?? [])) {
+      const text = `${policies[run.policy]!.label}: ${warning}`;
+      about.set(text, (about.get(text) ?? new Set()).add(workloads[run.workload]!.name));
+    }
+  }
+  return [...about].map(([text, names]) => `${text} (${[...names].join(', ')})`);
+}
+
+/** An all-DRAM run that met slow memory is none: everything measured against it looks too good. */
+function slowBaselines(comparison: Comparison): string[] {
   return comparison.runs.flatMap((run) => {
     if (run.policy >= 0 || run.result === null) return [];
     const share = 1 - run.result.toptierHitRatio;

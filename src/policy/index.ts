@@ -1,4 +1,5 @@
 /** Policies: the interface, the tables they see and write, and the list of them. */
+import { demotionOnly } from './demotionOnly.ts';
 import { firstTouch } from './firstTouch.ts';
 import { hemem } from './hemem.ts';
 import { interleave, weightedInterleave } from './interleave.ts';
@@ -16,6 +17,7 @@ export const POLICIES: readonly PolicyDescription[] = [
   firstTouch,
   interleave,
   weightedInterleave,
+  demotionOnly,
   numaBalancing,
   hemem,
   oracle,

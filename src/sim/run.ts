@@ -73,6 +73,7 @@ function resultOf(sim: Simulation, hetmem: string): RunResult {
     series,
     heatMap: sim.heatMap === null ? null : sim.heatMap.result(),
     notes: notesOf(sim),
+    warnings: warningsOf(sim),
   };
 }
 
@@ -156,4 +157,13 @@ function notesOf(sim: Simulation): string[] {
     notes.push(`${n} ${kind} calls of the program failed in the model but not when recorded`);
   }
   return notes;
+}
+
+/** A mechanism that was switched on and never came to act (TI-20). */
+function warningsOf({ k, clock }: Simulation): string[] {
+  const delayMs = k.sysctl.numa_balancing_scan_delay_ms;
+  const ranMs = Math.round(clock.nowNs / 1_000_000);
+  if (k.sysctl.numa_balancing === 0 || ranMs >= delayMs) return [];
+  const what = k.sysctl.demotion_enabled ? 'demotion alone works' : 'nothing moves';
+  return [`no NUMA balancing in a run shorter than its scan_delay (${delayMs} ms): ${what}`];
 }

@@ -55,6 +55,8 @@ export interface RunResult {
   readonly heatMap: HeatMapResult | null;
   /** Things the user must know to read the numbers: what was clipped, skipped, not followed. */
   readonly notes: readonly string[];
+  /** What makes the numbers mean something else than the policy's name promises. */
+  readonly warnings: readonly string[];
 }
 
 /** Where the program's time went; the parts add up to total (threads summed, then scaled). */

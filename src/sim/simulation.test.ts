@@ -118,6 +118,18 @@ describe('a run', () => {
     expect(seeing.migration.promotedPages).toBeGreaterThan(SECTION / 4);
   });
 
+  it('says when it ends before NUMA balancing scans at all (TI-20)', () => {
+    const warnings = (params: Record<string, number | boolean>) => {
+      const run = { ...spec('numa-balancing'), policy: { name: 'numa-balancing', params } };
+      return runOne(run, hotQuarter(SECTION, 40), { hetmem: 'test' }).warnings;
+    };
+    const late = 'no NUMA balancing in a run shorter than its scan_delay (60000 ms)';
+    expect(warnings({ scanDelay: 60_000 })).toEqual([`${late}: demotion alone works`]);
+    expect(warnings({ scanDelay: 60_000, demotion: false })).toEqual([`${late}: nothing moves`]);
+    expect(warnings({ scanDelay: 1 })).toEqual([]);
+    expect(warnings({ mode: 0 })).toEqual([]);
+  });
+
   it('feeds a policy from accessed bits where there is no PEBS', () => {
     const idle = spec('hemem');
     const params = { source: 'idle-bits', scanInterval: 2, hotReads: 4, unit: '4KiB' };

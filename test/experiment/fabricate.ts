@@ -202,6 +202,7 @@ export function fabricateRun(spec: RunSpec, slowdown: number): RunResult {
     series: spec.seriesPoints > 0 ? seriesOf(spec, random, promotedPages, demotedPages) : null,
     heatMap: spec.seriesPoints > 0 ? heatMapOf(spec, random, resident) : null,
     notes: ['made up <script>alert(1)</script>'],
+    warnings: spec.policy.name === 'interleave' ? ['made up'] : [],
   };
 }
 
