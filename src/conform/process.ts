@@ -39,7 +39,7 @@ export class Process {
   readonly special: Map<string, Vpn> = new Map();
   /** Signals that are counted instead of ending the process. */
   readonly signals: Map<string, number> = new Map();
-  /** Pids of children by name, kept after their exit. */
+
   constructor(name: string, task: Task) {
     this.name = name;
     this.task = task;
@@ -58,6 +58,17 @@ export class Process {
 
   address(inputs: Inputs, from: string = 'from'): number {
     return this.firstPage(inputs, from) * PAGE_SIZE;
+  }
+
+  /**
+   * A signal arrives: counted if there is a handler, else it ends the process. True if it was
+   * counted and the program goes on.
+   */
+  survives(signal: string): boolean {
+    const count = this.signals.get(signal);
+    if (count === undefined) return false;
+    this.signals.set(signal, count + 1);
+    return true;
   }
 
   /** fork: the child has the same regions. */

@@ -8,6 +8,7 @@ import { accountOf, causesSince } from './account.ts';
 import type { ConformanceCase, Fields, Json, Step } from './caseFile.ts';
 import { compareStep, type Difference } from './compare.ts';
 import { Inputs, NotModelled } from './inputs.ts';
+import type { Process } from './process.ts';
 import { rulesOfStep } from './ruleIds.ts';
 import { LOOKS, VERBS } from './verbs/registry.ts';
 import type { Verb } from './verbTypes.ts';
@@ -144,7 +145,16 @@ function survived(killedBy: string): CaseDifference {
 function runStep(one: ConformanceCase, world: World, step: Step, i: number): Fields {
   const place = `${one.place} step ${i}`;
   const process = world.process(step.by, place);
-  return verbOf(step)(world, process, new Inputs(step, place));
+  const got = verbOf(step)(world, process, new Inputs(step, place));
+  return withPendingSignal(got, process);
+}
+
+/** The call returns to user space: a signal that the kernel sent meanwhile arrives. */
+function withPendingSignal(got: Fields, process: Process): Fields {
+  const { task } = process;
+  if (task.pendingSignal === 0) return got;
+  task.pendingSignal = 0;
+  return process.survives('SIGBUS') ? got : { ...got, signal: 'SIGBUS' };
 }
 
 function verbOf(step: Step): Verb {

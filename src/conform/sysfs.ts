@@ -4,9 +4,11 @@
  * answers -ENOENT.
  */
 
+import { PAGE_SIZE } from '../base/units.ts';
 import {
   ksmUnmergeAll,
   nodeReclaim,
+  offlinePfn,
   setMergeAcrossNodes,
   setThpEnabled,
   setThpOfOrder,
@@ -109,6 +111,13 @@ const FILES: readonly SysfsFile[] = [
       if (!/^(true|false|[01yn])$/i.test(value)) return -EINVAL;
       world.k.sysctl.demotion_enabled = /^(true|1|y)$/i.test(value);
       return 0;
+    },
+  },
+  {
+    pattern: /^\/sys\/devices\/system\/memory\/(hard|soft)_offline_page$/,
+    write: (world, value, match) => {
+      if (!/^(0x[0-9a-f]+|\d+)$/i.test(value)) return -EINVAL;
+      return offlinePfn(world.k, Math.floor(Number(value) / PAGE_SIZE), match[1] === 'soft');
     },
   },
   {

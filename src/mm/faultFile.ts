@@ -22,7 +22,7 @@ import {
 } from './fault.ts';
 import { copyToAnon } from './faultCow.ts';
 import { addToPageCache, setFolioDirty } from './fileFolio.ts';
-import { PG_DIRTY, PG_LOCKED, PG_SWAPBACKED } from './frameTable.ts';
+import { PG_DIRTY, PG_HWPOISON, PG_LOCKED, PG_SWAPBACKED } from './frameTable.ts';
 import { type Kernel, PGMAJFAULT } from './kernel.ts';
 import type { MappedFile } from './mappedFile.ts';
 import { mlockFolio } from './mlock.ts';
@@ -139,7 +139,7 @@ function faultAround(k: Kernel, vma: Vma, vpn: Vpn, i: number): void {
     const page = index < vma.file!.sizePages ? vma.file!.frameAt(index) : -1;
     if (page < 0) continue;
     const head = k.frames.headOf(page);
-    if ((k.frames.flags[head] & PG_LOCKED) !== 0) continue;
+    if ((k.frames.flags[head] & PG_LOCKED) !== 0 || k.frames.has(page, PG_HWPOISON)) continue;
     mapFilePage(k, vma, v, at, page, false);
     k.ptes.words[at] = (k.ptes.words[at] & ~PTE_A) >>> 0;
   }
@@ -187,7 +187,11 @@ const read: ReadResult = { page: -1, outcome: 0 };
 export function cacheRead(k: Kernel, task: Task, file: MappedFile, index: number): ReadResult {
   read.outcome = FAULT_DONE;
   read.page = file.frameAt(index);
-  if (read.page >= 0) return read;
+  if (read.page >= 0) {
+    // MC-82a: a shmem object keeps a page whose data is lost.
+    if (k.frames.has(read.page, PG_HWPOISON)) read.outcome = FAULT_SIGBUS;
+    return read;
+  }
   if (file.isShmem() && file.hugeAlways && file.swapSlotAt(index) < 0) {
     const page = shmemHuge(k, task, file, index);
     if (page >= 0) {

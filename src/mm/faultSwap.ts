@@ -8,9 +8,16 @@
 import type { FrameId, Vpn } from '../base/units.ts';
 import { GFP_HIGHUSER_MOVABLE } from '../uapi/gfp.ts';
 import { vmEvent } from '../uapi/vmstat.ts';
-import { addToLruVma, FAULT_DONE, FAULT_MAJOR, FAULT_OOM, FAULT_WAIT } from './fault.ts';
+import {
+  addToLruVma,
+  FAULT_DONE,
+  FAULT_MAJOR,
+  FAULT_OOM,
+  FAULT_SIGBUS,
+  FAULT_WAIT,
+} from './fault.ts';
 import { doWpPage } from './faultCow.ts';
-import { PG_ANON_EXCLUSIVE, PG_SWAPBACKED } from './frameTable.ts';
+import { PG_ANON_EXCLUSIVE, PG_HWPOISON, PG_SWAPBACKED } from './frameTable.ts';
 import { type Kernel, PGMAJFAULT } from './kernel.ts';
 import { mlockFolio } from './mlock.ts';
 import {
@@ -53,6 +60,7 @@ export function doSwapPage(
     page = swapIn(k, task, vma, vpn, slot);
     if (page < 0) return FAULT_OOM;
   } else {
+    if (k.frames.has(page, PG_HWPOISON)) return FAULT_SIGBUS; // MC-82a: the data is lost
     if (k.inFlight.has(k.frames.headOf(page))) return FAULT_WAIT;
     k.folios.get(k.frames.headOf(page));
   }

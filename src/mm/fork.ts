@@ -15,6 +15,7 @@ import {
   PTE_A,
   PTE_D,
   PTE_FAST,
+  PTE_KIND_HWPOISON,
   PTE_KIND_MARKER,
   PTE_KIND_MIGRATION,
   PTE_KIND_PROTNONE,
@@ -208,6 +209,9 @@ function copyEntry(k: Kernel, child: Task, vma: Vma, copy: Vma, vpn: Vpn): boole
       if (private_) k.ptes.bytes[from] = byte & ~(PTEB_WRITE | PTEB_EXCLUSIVE);
       k.ptes.set(to, word, k.ptes.bytes[from]);
       addRss(k, copy.mm, k.frames.headOf(ptePayload(word)), 1);
+      return true;
+    case PTE_KIND_HWPOISON:
+      k.ptes.set(to, word, byte);
       return true;
     case PTE_KIND_MARKER:
       if (copy.has(VM_UFFD_WP)) k.ptes.set(to, word, byte);

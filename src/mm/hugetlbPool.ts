@@ -173,6 +173,20 @@ export class HugetlbPool {
     } else this.#free[nid].push(head);
   }
 
+  /**
+   * dissolve_free_hugetlb_folio: a free page of the pool becomes ordinary free memory. False if it
+   * is in use or promised. A page that left the pool already needs nothing.
+   */
+  dissolveFree(head: FrameId): boolean {
+    if (!this.#k.folios.isHugetlb(head)) return true;
+    const list = this.#free[this.#k.pm.nidOf(head)];
+    const at = list.indexOf(head);
+    if (at < 0 || this.available === 0) return false;
+    list.splice(at, 1);
+    this.#toBuddy(head);
+    return true;
+  }
+
   #nodes(): Nid[] {
     const { nodes, nodesWithMemory } = this.#k.pm;
     return nodes.map((node) => node.nid).filter((nid) => (nodesWithMemory & (1 << nid)) !== 0);

@@ -109,6 +109,8 @@ export class Kernel {
    * ZONE_MOVABLE"). Off in every kernel profile: the old behaviour is there to compare with.
    */
   pinsStayInMovable = false;
+  /** Frames with uncorrectable errors, out of use for good (num_poisoned_pages). */
+  poisonedPages = 0;
   nowNs: Nanoseconds = 0;
   /** Nodes whose kswapd was woken and has not yet finished. */
   kswapdWoken = 0;

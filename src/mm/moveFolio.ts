@@ -6,7 +6,12 @@
 import { assert } from '../base/assert.ts';
 import type { FrameId } from '../base/units.ts';
 import { EAGAIN, EBUSY, EHWPOISON } from '../uapi/errno.ts';
-import { type MigrateMode, type MigrateReason, MR_DEMOTION } from '../uapi/migrate.ts';
+import {
+  type MigrateMode,
+  type MigrateReason,
+  MR_DEMOTION,
+  MR_MEMORY_FAILURE,
+} from '../uapi/migrate.ts';
 import {
   NR_FILE_DIRTY,
   NR_FILE_PAGES,
@@ -95,7 +100,7 @@ export function moveToNewFolio(
   k.putFolio(dst);
   if (reason !== MR_DEMOTION) k.lru.countIsolated(src, -1);
   k.onMigrated(src, dst, nr, reason);
-  releaseSource(k, src);
+  releaseSource(k, src, reason);
   return 0;
 }
 
@@ -180,13 +185,19 @@ function transferState(k: Kernel, src: FrameId, dst: FrameId): void {
   }
 }
 
-/** The source loses its isolation reference and is freed: nobody else has any. */
-function releaseSource(k: Kernel, src: FrameId): void {
+/**
+ * The source loses its isolation reference and is freed: nobody else has any. A page that goes out
+ * of use for its errors keeps it, and the flags it had (MC-82b).
+ */
+function releaseSource(k: Kernel, src: FrameId, reason: MigrateReason): void {
   const f = k.frames;
-  f.flags[src] &= ~(PG_SWAPCACHE | PG_PRIVATE | PG_DIRTY | PG_UNEVICTABLE | PG_ACTIVE);
+  const isPoisoned = reason === MR_MEMORY_FAILURE;
+  const cleared = PG_SWAPCACHE | PG_PRIVATE | PG_UNEVICTABLE | PG_ACTIVE;
+  const isAnon = k.folios.isAnon(src);
+  f.flags[src] &= ~(isPoisoned && isAnon ? cleared : cleared | PG_DIRTY);
   if ((f.flags[src] & PG_MLOCKED) !== 0) k.clearMlocked(src);
   f.private_[src] = 0;
-  if (!k.folios.isAnon(src)) f.mapping[src] = MAPPING_NONE;
+  if (!isAnon) f.mapping[src] = MAPPING_NONE;
   assert(f.refcount[src] === 1, 'a moved source has only its isolation reference');
-  k.putFolio(src);
+  if (!isPoisoned) k.putFolio(src);
 }

@@ -13,6 +13,8 @@ export const CAP_SYS_ADMIN = 1 << 2;
 export const CAP_IPC_LOCK = 1 << 3;
 export const CAP_ALL = CAP_SYS_PTRACE | CAP_SYS_NICE | CAP_SYS_ADMIN | CAP_IPC_LOCK;
 
+export const SIGBUS = 7;
+
 export class Task {
   readonly pid: number;
   /** Thread group: tasks of one process share it. */
@@ -36,6 +38,8 @@ export class Task {
   /** Its cpuset, null = the root's. */
   cpuset: Cpuset | null = null;
   exited = false;
+  /** A signal that the next return to user space delivers, 0 = none. */
+  pendingSignal = 0;
   /** RLIMIT_MEMLOCK in bytes. */
   rlimitMemlock = Number.POSITIVE_INFINITY;
   /** NUMA balancing's preferred node, -1 = none (TI-24). */

@@ -108,6 +108,12 @@ export function meminfoOf(k: Kernel): Map<string, number> {
   kb.set('VmallocTotal', VMALLOC_TOTAL_KB);
   kb.set('CmaTotal', cma * KB_PER_PAGE);
   kb.set('Hugepagesize', KB_PER_HUGE_PAGE);
+  kb.set('HugePages_Total', k.hugetlb.total);
+  kb.set('HugePages_Free', k.hugetlb.totalFree);
+  kb.set('HugePages_Rsvd', k.hugetlb.reserved);
+  kb.set('HugePages_Surp', k.hugetlb.totalSurplus);
+  kb.set('Hugetlb', k.hugetlb.total * KB_PER_HUGE_PAGE);
+  kb.set('HardwareCorrupted', k.poisonedPages * KB_PER_PAGE);
   const zones = k.pm.zones.map(marksOf);
   const pages = (row: string) => of(row) / KB_PER_PAGE;
   const available = memAvailablePages(zones, {
@@ -159,6 +165,9 @@ export function memAvailablePages(
 /** All rows of a node's meminfo with their values, in order. */
 export function nodeMeminfoOf(k: Kernel, nid: Nid): Map<string, number> {
   const kb = gauges(k, [nid]);
+  kb.set('HugePages_Total', k.hugetlb.nrHuge[nid]);
+  kb.set('HugePages_Free', k.hugetlb.freeOf(nid));
+  kb.set('HugePages_Surp', k.hugetlb.surplus[nid]);
   return new Map(NODE_MEMINFO_ROWS.map((row) => [row, kb.get(row) ?? 0]));
 }
 

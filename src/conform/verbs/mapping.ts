@@ -13,7 +13,7 @@ import {
 } from '../../syscalls/index.ts';
 import type { Fields } from '../caseFile.ts';
 import { ADVICE, MAP, MLOCK, MREMAP, PROT } from '../caseWords.ts';
-import { type Inputs, NotModelled } from '../inputs.ts';
+import type { Inputs } from '../inputs.ts';
 import { returned, returnedAddress } from '../outcome.ts';
 import type { Process } from '../process.ts';
 import type { VerbTable } from '../verbTypes.ts';
@@ -67,7 +67,6 @@ function onRange(call: (world: World, task: Task, address: number, len: number) 
 /** One call for the range, or with `step` one call per page. */
 function doMadvise(world: World, process: Process, inputs: Inputs): Fields {
   const name = inputs.string('advice');
-  if (name === 'HWPOISON' || name === 'SOFT_OFFLINE') throw new NotModelled(`madvise ${name}`);
   const advice = ADVICE[name];
   const { k } = world;
   const n = world.count(inputs.get('n'), inputs.place);

@@ -37,7 +37,7 @@ function doTouch(world: World, process: Process, inputs: Inputs): Fields {
   const write = inputs.string('mode') === 'write';
   if (inputs.has('special')) {
     const vpn = world.specialPage(process, inputs.string('special'), inputs.place);
-    return signalOf(accessPage(world.k, process.task, vpn, write));
+    return arrives(process, accessPage(world.k, process.task, vpn, write)) ?? {};
   }
   const region = process.region(inputs.string('region'), inputs.place);
   const from = inputs.integer('from');
@@ -49,7 +49,8 @@ function doTouch(world: World, process: Process, inputs: Inputs): Fields {
   for (; touched < n; touched++) {
     if (limit !== null && touched % limit.every === 0 && isBelow(world, limit)) break;
     const outcome = touchPage(world, process, region, from + touched * step, write);
-    if ((outcome & FAULT_ERROR) !== 0) return signalOf(outcome);
+    const end = arrives(process, outcome);
+    if (end !== null) return end;
   }
   if (limit === null) return {};
   world.touched = touched;
@@ -89,11 +90,15 @@ export function freeKb(world: World, nid: number): number {
   return (pages * PAGE_SIZE) / 1024;
 }
 
-/** An access that fails ends the process by a signal; no case of the format expects one there. */
-function signalOf(outcome: number): Fields {
-  if ((outcome & FAULT_ERROR) === 0) return {};
-  if ((outcome & FAULT_OOM) !== 0) return { signal: 'SIGKILL (out of memory)' };
-  return { signal: (outcome & FAULT_SIGBUS) !== 0 ? 'SIGBUS' : 'SIGSEGV' };
+/**
+ * An access that fails raises a signal. null: there was none, or a handler counts it and the
+ * program goes on with its next page.
+ */
+function arrives(process: Process, outcome: number): Fields | null {
+  if ((outcome & FAULT_ERROR) === 0) return null;
+  if ((outcome & FAULT_OOM) !== 0) return { signal: 'SIGKILL' };
+  const signal = (outcome & FAULT_SIGBUS) !== 0 ? 'SIGBUS' : 'SIGSEGV';
+  return process.survives(signal) ? null : { signal };
 }
 
 /** Rounds of touch.loop that are acted out; between two of them time jumps ahead. */
@@ -110,7 +115,8 @@ function doTouchLoop(world: World, process: Process, inputs: Inputs): Fields {
     for (const region of regions) {
       for (let i = 0; i < n; i++) {
         const outcome = touchPage(world, process, region, i * step, false);
-        if ((outcome & FAULT_ERROR) !== 0) return signalOf(outcome);
+        const end = arrives(process, outcome);
+        if (end !== null) return end;
       }
     }
     world.advance(Math.max(0, round + ROUND_NS - world.k.nowNs));
