@@ -40,7 +40,7 @@ const KERNEL = savedClass(
   Kernel,
   `spec pm frames folios vmstat ptes lru tiers swap sysctl ksm hugetlb failures random tasks files
    anonVmas spaces deferredSplit inFlight interleaveWeights interleaveAuto zeroFrame hugeZeroHead
-   promotion pinsStayInMovable nowNs kswapdWoken #nextPid #freeAnonVmas #freeSpaces`,
+   promotion pinsStayInMovable poisonedPages nowNs kswapdWoken #nextPid #freeAnonVmas #freeSpaces`,
   null,
   'rmap onMigrated deviceFault deviceFork',
 );
@@ -111,7 +111,7 @@ const TASKS = [
   savedClass(
     Task,
     `pid tgid parent mm uid euid suid caps cpu cpuNid policy ilPrev ilWeight memsAllowed cpuset
-     exited rlimitMemlock numaPreferredNid`,
+     exited pendingSignal rlimitMemlock numaPreferredNid`,
     () => new Task(0, 0, null, 0),
   ),
   savedClass(Mempolicy, 'mode flags nodes userNodes homeNode', () => new Mempolicy(0, 0, 0, 0)),
