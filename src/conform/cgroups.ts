@@ -39,7 +39,7 @@ export class Cgroups {
 
   enter(task: Task, name: string, place: string): number {
     this.#keepCharges(task);
-    return attachTask(this.#k, task, this.#find(name, place), this.#root);
+    return attachTask(this.#k, task, this.#find(name, place));
   }
 
   /** 0 or a negative errno. A write of nothing changes nothing; "\n" clears (MP-106a). */

@@ -20,6 +20,7 @@ import type { Fields } from './caseFile.ts';
 import { parseReclaim } from './cgroups.ts';
 import { HUGETLB_FILES } from './hugetlbFiles.ts';
 import { NotModelled } from './inputs.ts';
+import { MEMORY_BLOCK_FILES } from './memoryBlockFiles.ts';
 import { failure, SUCCESS } from './outcome.ts';
 import type { World } from './world.ts';
 
@@ -157,6 +158,7 @@ const FILES: readonly SysfsFile[] = [
     },
   },
   ...HUGETLB_FILES,
+  ...MEMORY_BLOCK_FILES,
 ];
 
 /** 7.2 and 7.3: automatic weights, reclaim files of nodes. */

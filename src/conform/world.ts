@@ -56,6 +56,8 @@ export class World {
   readonly programs: Programs;
   /** Physical frames remembered under a name. */
   readonly frames: Map<string, readonly number[]> = new Map();
+  /** Memory blocks found out at run time, by name. */
+  readonly blocks: Map<string, number> = new Map();
   /** Pages that the last `touch` with `until` got through: n "touched" of later steps. */
   touched = 0;
   #touches = 0;

@@ -27,6 +27,8 @@ export interface MachineSpec {
   /** /sys/kernel/mm/mempolicy/weighted_interleave; omitted = automatic from bandwidth (TI-83). */
   readonly interleaveWeights?: Readonly<Record<number, number>>;
   readonly vdso: boolean;
+  /** Pages of a memory block (block_size_bytes); omitted = as x86-64 chooses it. */
+  readonly memoryBlockPages?: number;
 }
 
 export type NodeKind = 'dram' | 'cxl' | 'hbm' | 'pmem';

@@ -47,6 +47,7 @@ export interface ObservedMachine {
     };
   };
   readonly vdso: boolean;
+  readonly block_pages?: number;
 }
 
 interface ObservedNode {
@@ -104,6 +105,7 @@ export function observedMachine(
     sysctl: sysctlOf(machine),
     ...(auto ? {} : { interleaveWeights: { ...weights } }),
     vdso: machine.vdso,
+    ...(machine.block_pages === undefined ? {} : { memoryBlockPages: machine.block_pages }),
   };
 }
 

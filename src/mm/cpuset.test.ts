@@ -47,7 +47,7 @@ function where({ k, task, start }: Setup): string {
 describe('cpuset.mems on cgroup v2', () => {
   it('S-MB-20 MP-101: pages follow, pinned ones stay behind without an error', () => {
     const s = setup(0b001);
-    attachTask(s.k, s.task, s.group, s.root);
+    attachTask(s.k, s.task, s.group);
     s.k.folios.pin(pageAt(s.k, s.task.mm!, s.start + 3), 1);
     expect(writeCpusetMems(s.k, s.group, 0b010)).toBe(0);
     expect(where(s)).toBe('11101111');
@@ -56,7 +56,7 @@ describe('cpuset.mems on cgroup v2', () => {
 
   it('S-MB-21 MP-104: what is on a node of the new set stays', () => {
     const s = setup(0b011);
-    attachTask(s.k, s.task, s.group, s.root);
+    attachTask(s.k, s.task, s.group);
     writeCpusetMems(s.k, s.group, 0b010);
     expect(where(s)).toBe('11111111');
     writeCpusetMems(s.k, s.group, 0b110);
@@ -67,10 +67,10 @@ describe('cpuset.mems on cgroup v2', () => {
   it('MP-102: entering moves the pages, but not for a thread that is no leader', () => {
     const s = setup(0b010);
     const thread = cloneThread(s.k, s.task);
-    attachTask(s.k, thread, s.group, s.root);
+    attachTask(s.k, thread, s.group);
     expect(where(s)).toBe('00000000');
     expect(thread.memsAllowed).toBe(0b010);
-    attachTask(s.k, s.task, s.group, s.root);
+    attachTask(s.k, s.task, s.group);
     expect(where(s)).toBe('11111111');
   });
 
@@ -78,7 +78,7 @@ describe('cpuset.mems on cgroup v2', () => {
     const s = setup(0b111);
     const policy = new Mempolicy(MPOL_BIND, 0, 1, 7);
     s.task.policy = policy;
-    attachTask(s.k, s.task, s.group, s.root);
+    attachTask(s.k, s.task, s.group);
     expect(s.task.policy).toBe(policy);
   });
 
@@ -98,7 +98,7 @@ describe('cpuset.mems on cgroup v2', () => {
     ['RELATIVE: folded', MPOL_F_RELATIVE_NODES, 0b100],
   ])('MP-105: policies are rebound: %s', (_rule, flags, nodes) => {
     const s = setup(0b011);
-    attachTask(s.k, s.task, s.group, s.root);
+    attachTask(s.k, s.task, s.group);
     const policy = makePolicy(MPOL_BIND, flags, 0b010, 0b011) as Mempolicy;
     s.task.policy = policy;
     s.task.mm!.findVma(s.start)!.policy = policy;
@@ -111,7 +111,7 @@ describe('cpuset.mems on cgroup v2', () => {
 describe('cpuset.mems on cgroup v1', () => {
   it('S-MB-22 MP-100: without memory_migrate policies are rebound and nothing moves', () => {
     const s = setup(0b001, true);
-    attachTask(s.k, s.task, s.group, s.root);
+    attachTask(s.k, s.task, s.group);
     writeCpusetMems(s.k, s.group, 0b010);
     expect(where(s)).toBe('00000000');
     expect(s.task.memsAllowed).toBe(0b010);
@@ -125,9 +125,9 @@ describe('cpuset.mems on cgroup v1', () => {
 
   it('needs nodes before a task can enter, and keeps them while it is in', () => {
     const s = setup(0, true);
-    expect(attachTask(s.k, s.task, s.group, s.root)).toBe(-ENOSPC);
+    expect(attachTask(s.k, s.task, s.group)).toBe(-ENOSPC);
     writeCpusetMems(s.k, s.group, 0b001);
-    attachTask(s.k, s.task, s.group, s.root);
+    attachTask(s.k, s.task, s.group);
     expect(writeCpusetMems(s.k, s.group, 0)).toBe(-ENOSPC);
   });
 });

@@ -5,7 +5,7 @@
  * The migration of MP-103 runs in a worker on Linux and the writer waits for it before it returns
  * to user space: here it is over when the function returns.
  * Order: task nodes and task policies, then the policies of areas, then the pages.
- * Not modelled: CPUs, partitions, hot-unplug's changes of effective mems (offlining is not there).
+ * Not modelled: CPUs, partitions.
  */
 import { EINVAL, ENOSPC } from '../uapi/errno.ts';
 import { MPOL_MF_MOVE_ALL } from '../uapi/mempolicy.ts';
@@ -20,6 +20,7 @@ export class Cpuset {
   readonly children: Cpuset[] = [];
   /** cgroup v1: mems are never inherited, and pages stay unless memoryMigrate is set (MP-100). */
   readonly legacy: boolean;
+  /** Never of the root: its tasks' pages stay. */
   memoryMigrate: boolean;
   /** cpuset.mems as written; 0 = nothing written (v2: the parent's). */
   mems = 0;
@@ -31,7 +32,7 @@ export class Cpuset {
   constructor(parent: Cpuset | null, mems: number, legacy: boolean) {
     this.parent = parent;
     this.legacy = legacy;
-    this.memoryMigrate = !legacy;
+    this.memoryMigrate = !legacy && parent !== null;
     this.mems = parent === null ? mems : 0;
     this.effectiveMems = mems;
     this.oldMems = mems;
@@ -41,7 +42,8 @@ export class Cpuset {
 
 /** The cpuset that all tasks are in at boot; tasks without one of their own are in it. */
 export function rootCpuset(k: Kernel, legacy: boolean): Cpuset {
-  return new Cpuset(null, k.pm.nodesWithMemory, legacy);
+  k.topCpuset = new Cpuset(null, k.pm.nodesWithMemory, legacy);
+  return k.topCpuset;
 }
 
 /** mkdir: v2 inherits the effective nodes, v1 starts without any. */
@@ -79,6 +81,40 @@ function updateEffective(k: Kernel, cpuset: Cpuset): void {
   for (const child of cpuset.children) if (!child.legacy) updateEffective(k, child);
 }
 
+/**
+ * cpuset_hotplug_workfn: a node gained its first or lost its last memory. OV-62, MP-106. v2 keeps
+ * what was written and gives the node back when it returns; v1 forgets it for good, and tasks of
+ * a cpuset without nodes move to the nearest ancestor that has some.
+ */
+export function cpusetTrackOnlineNodes(k: Kernel): void {
+  const top = k.topCpuset;
+  if (top.effectiveMems === k.pm.nodesWithMemory) return;
+  if (top.legacy) top.mems = k.pm.nodesWithMemory;
+  top.effectiveMems = k.pm.nodesWithMemory;
+  updateTasks(k, top);
+  for (const child of top.children) hotplugUpdateTasks(k, child);
+}
+
+/** cpuset_hotplug_update_tasks of a cpuset and of all below it. */
+function hotplugUpdateTasks(k: Kernel, cpuset: Cpuset): void {
+  const above = cpuset.parent!.effectiveMems;
+  const own = cpuset.mems & above;
+  const effective = own === 0 && !cpuset.legacy ? above : own;
+  if (effective !== cpuset.effectiveMems) {
+    if (cpuset.legacy) cpuset.mems = effective;
+    cpuset.effectiveMems = effective;
+    if (effective !== 0) updateTasks(k, cpuset);
+    else for (const task of tasksOf(k, cpuset)) attachTask(k, task, ancestorWithMems(cpuset));
+  }
+  for (const child of cpuset.children) hotplugUpdateTasks(k, child);
+}
+
+function ancestorWithMems(cpuset: Cpuset): Cpuset {
+  let at = cpuset;
+  while (at.mems === 0 && at.parent !== null) at = at.parent;
+  return at;
+}
+
 /** guarantee_online_mems: nodes with memory, from the nearest ancestor that has some. */
 function onlineMems(k: Kernel, cpuset: Cpuset): number {
   let at: Cpuset = cpuset;
@@ -102,7 +138,11 @@ function updateTasks(k: Kernel, cpuset: Cpuset): void {
 }
 
 function tasksOf(k: Kernel, cpuset: Cpuset): Task[] {
-  return [...k.tasks.values()].filter((task) => task.cpuset === cpuset && !task.exited);
+  return [...k.tasks.values()].filter((task) => cpusetOf(k, task) === cpuset && !task.exited);
+}
+
+function cpusetOf(k: Kernel, task: Task): Cpuset {
+  return task.cpuset ?? k.topCpuset;
 }
 
 /** cpuset_change_task_nodemask. */
@@ -125,9 +165,9 @@ function migrateMm(k: Kernel, mm: AddressSpace, from: number, to: number): void 
  * Moves a task into a cpuset (cgroup.procs). Returns 0 or -ENOSPC (v1: a cpuset without nodes).
  * MP-102.
  */
-export function attachTask(k: Kernel, task: Task, to: Cpuset, root: Cpuset): number {
+export function attachTask(k: Kernel, task: Task, to: Cpuset): number {
   if (to.legacy && to.mems === 0) return -ENOSPC;
-  const from = task.cpuset ?? root;
+  const from = cpusetOf(k, task);
   task.cpuset = to;
   if (!to.legacy && from.effectiveMems === to.effectiveMems) return 0;
   const mems = onlineMems(k, to);

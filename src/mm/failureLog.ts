@@ -24,6 +24,9 @@ export const FAILURE_CAUSES = [
   'vma-not-migratable', // MP-21
   'destination-under-watermark', // TI-23
   'dirty-file', // TI-23, MC-41
+  'unmovable', // PM-60, PM-62: no folio that migration knows
+  'pageblock-isolated', // PM-62
+  'hugetlb-promised', // PM-70: a free pool page that a mapping was promised
 ] as const;
 export type FailureCause = number;
 
@@ -45,6 +48,9 @@ export const CAUSE_NOT_IN_CPUSET = 14;
 export const CAUSE_VMA_NOT_MIGRATABLE = 15;
 export const CAUSE_WATERMARK = 16;
 export const CAUSE_DIRTY_FILE = 17;
+export const CAUSE_UNMOVABLE = 18;
+export const CAUSE_PAGEBLOCK_ISOLATED = 19;
+export const CAUSE_HUGETLB_PROMISED = 20;
 
 const RING_SIZE = 4096;
 

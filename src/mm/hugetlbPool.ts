@@ -179,12 +179,30 @@ export class HugetlbPool {
    */
   dissolveFree(head: FrameId): boolean {
     if (!this.#k.folios.isHugetlb(head)) return true;
-    const list = this.#free[this.#k.pm.nidOf(head)];
+    const nid = this.#k.pm.nidOf(head);
+    const list = this.#free[nid];
     const at = list.indexOf(head);
     if (at < 0 || this.available === 0) return false;
     list.splice(at, 1);
+    if (this.surplus[nid] > 0) this.surplus[nid]--;
     this.#toBuddy(head);
     return true;
+  }
+
+  /**
+   * dissolve_free_hugetlb_folios: free pool pages in [start, end), whole huge pages. Returns -1, or
+   * the head of a page that stays, free but promised to a mapping: -EBUSY, PM-70.
+   */
+  dissolveFreeRange(start: FrameId, end: FrameId): FrameId {
+    for (let head = start; head < end; head += HPAGE_PMD_NR) {
+      if (this.isFree(head) && !this.dissolveFree(head)) return head;
+    }
+    return -1;
+  }
+
+  /** Whether a page of the pool is free, given to no mapping. */
+  isFree(head: FrameId): boolean {
+    return this.#k.folios.isHugetlb(head) && this.#k.frames.refcount[head] === 0;
   }
 
   #nodes(): Nid[] {

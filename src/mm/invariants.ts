@@ -306,7 +306,7 @@ class Census {
     const hugetlb = new Int32Array(k.hugetlb.nrHuge.length);
     for (const zone of k.pm.zones) {
       for (const range of zone.presentRanges) {
-        for (let frame = Math.max(range.start, zone.managedStart); frame < range.end; frame++) {
+        for (let frame = zone.managedFrom(range); frame < range.end; frame++) {
           if (k.pm.isPristine(frame)) {
             frame |= HPAGE_PMD_NR - 1;
             continue;

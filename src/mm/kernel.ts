@@ -19,6 +19,7 @@ import {
 import { GFP_KERNEL } from '../uapi/gfp.ts';
 import { NR_MLOCK, NR_PAGETABLE, NR_WRITEBACK, vmEvent } from '../uapi/vmstat.ts';
 import { AddressSpace } from './addressSpace.ts';
+import { type Cpuset, rootCpuset } from './cpuset.ts';
 import { FailureLog } from './failureLog.ts';
 import { Folios } from './folio.ts';
 import { releaseFolio } from './folioLifecycle.ts';
@@ -35,9 +36,13 @@ import { KernelReclaim } from './kernelReclaim.ts';
 import { Ksm } from './ksm.ts';
 import { Lru } from './lru.ts';
 import { type FileKind, MappedFile } from './mappedFile.ts';
+import type { MemoryNotifier } from './memoryNotifier.ts';
 import { MemoryTiers } from './memoryTiers.ts';
 import type { MigrationOp } from './migrate.ts';
+import { NodeThreads } from './nodeThreads.ts';
 import { PromotionState } from './numaFault.ts';
+import type { OfflineOp } from './offlinePages.ts';
+import { HotplugSettings } from './onlinePages.ts';
 import { allocPages, freePages } from './pageAlloc.ts';
 import { PteTables } from './pageTable.ts';
 import { PhysicalMemory } from './physicalMemory.ts';
@@ -81,7 +86,15 @@ export class Kernel {
   readonly hugetlb: HugetlbPool = new HugetlbPool(this);
   readonly rmap: RmapScratch = new RmapScratch();
   readonly failures: FailureLog = new FailureLog();
+  /** Asked before memory goes offline, told when it has. */
+  readonly memoryNotifiers: MemoryNotifier[] = [];
+  /** Offlinings that are under way. */
+  readonly offlining: Set<OfflineOp> = new Set();
+  readonly hotplug: HotplugSettings = new HotplugSettings();
+  readonly nodeThreads: NodeThreads = new NodeThreads(this);
   readonly random: RandomStream;
+  /** The cpuset of all tasks that are in none of their own. */
+  topCpuset: Cpuset;
   readonly tasks: Map<number, Task> = new Map();
   /** By id; index 0 unused. */
   readonly files: (MappedFile | null)[] = [null];
@@ -168,6 +181,7 @@ export class Kernel {
         : null;
       return file?.traits.unevictable === true;
     };
+    this.topCpuset = rootCpuset(this, false);
     this.tiers = new MemoryTiers(this.pm, Array.from(abstractDistance(spec)));
     this.interleaveWeights = new Uint8Array(32).fill(1);
     this.interleaveAuto = spec.interleaveWeights === undefined;

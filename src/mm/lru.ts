@@ -55,8 +55,8 @@ export class Lru {
   readonly #batch: Int32Array;
   readonly #batched: Int32Array;
   readonly #lazyfree: FrameId[] = [];
-  /** lru_cache_disable: batches hold nothing while a SYNC caller works (MP-11, MC-8). */
-  disabled = false;
+  /** Callers of lru_cache_disable that have not enabled it again. */
+  disabledBy = 0;
   /** Drops a reference and frees at zero; given by the kernel (which also knows hugetlb, swap). */
   putFolio: (head: FrameId) => void = () => assert(false, 'Lru.putFolio is not wired');
   /** mapping_unevictable: the folio's file never lets its pages go (ramfs, secretmem). */
@@ -121,10 +121,16 @@ export class Lru {
     this.#drainLazyfree();
   }
 
-  /** lru_cache_disable and _enable. */
+  /** Batches hold nothing while a SYNC caller works (MP-11, MC-8). */
+  get disabled(): boolean {
+    return this.disabledBy > 0;
+  }
+
+  /** lru_cache_disable and _enable: calls count. */
   setDisabled(disabled: boolean): void {
     if (disabled) this.drainAll();
-    this.disabled = disabled;
+    this.disabledBy += disabled ? 1 : -1;
+    assert(this.disabledBy >= 0, 'lru_cache_enable without lru_cache_disable');
   }
 
   /** lru_add_drain_all. */

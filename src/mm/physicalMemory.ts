@@ -12,6 +12,7 @@
  * frames reserved by boot, then managed memory; CMA areas inside it. Zones may start and end
  * anywhere, but no two zones may share a pageblock, which makes node and zone of a frame
  * a pageblock fact.
+ * Offlining and onlining of memory blocks change zones later (hotplugZone.ts).
  * Not modelled: memory hot-add after boot, deferred struct page init, ZONE_DEVICE.
  * Order: zones, then free lists, then watermarks and reserves, then zonelists.
  */
@@ -27,6 +28,7 @@ import {
 } from '../base/units.ts';
 import { type MachineSpec, type NodeSpec, SYSCTL_DEFAULTS, type ZoneSpec } from '../hw/index.ts';
 import {
+  MAX_NR_ZONES,
   MIGRATE_CMA,
   MIGRATE_MOVABLE,
   ZONE_DEVICE,
@@ -36,6 +38,7 @@ import {
 } from '../uapi/zone.ts';
 import { Buddy } from './buddy.ts';
 import { FrameTable, PG_RESERVED } from './frameTable.ts';
+import { MemoryBlocks } from './memoryBlocks.ts';
 import { NO_ZONE, Pageblocks } from './pageblock.ts';
 import { VmStat } from './vmstat.ts';
 import {
@@ -124,12 +127,14 @@ export interface PhysicalNode {
   /** In the machine at all; numbers between nodes that do not exist are offline. */
   readonly online: boolean;
   readonly cpus: readonly number[];
-  /** Ascending by type. */
-  readonly zones: readonly Zone[];
-  readonly present: number;
-  readonly managed: number;
+  /** Hotplugged after boot: its memory is not early memory. */
+  readonly hotplugged: boolean;
+  /** Ascending by type; one whose blocks are all offline stays, unpopulated. */
+  zones: readonly Zone[];
+  present: number;
+  managed: number;
   /** Nodes with memory in allocation order (TI-5), itself first if it has memory. */
-  readonly fallbackOrder: Int32Array;
+  fallbackOrder: Int32Array;
 }
 
 export class PhysicalMemory {
@@ -138,23 +143,32 @@ export class PhysicalMemory {
   readonly vmstat: VmStat;
   readonly blocks: Pageblocks;
   readonly buddy: Buddy;
-  /** Populated zones, ascending by (nid, type); the index is the dense zone id. */
-  readonly zones: readonly Zone[];
+  /**
+   * The index is the dense zone id. At boot those with memory, ascending by (nid, type); onlining
+   * may append one, offlining may leave one unpopulated (hotplugZone.ts).
+   */
+  readonly zones: Zone[];
   /** By nid, 0 to highestNid. */
   readonly nodes: readonly PhysicalNode[];
-  /** N_MEMORY and N_CPU, bit masks by nid (OV-1). */
-  readonly nodesWithMemory: number;
+  /** N_MEMORY and N_CPU, bit masks by nid (OV-1). N_MEMORY is written by hotplugZone.ts. */
+  nodesWithMemory: number;
   readonly nodesWithCpu: number;
   readonly highestNid: Nid;
   readonly nrOnlineNodes: number;
+  /** Units of offlining (OV-6). */
+  readonly memoryBlocks: MemoryBlocks;
   readonly graph: NodeGraph;
   readonly zonelists: Zonelists;
   /** By zone id: 1 if allocations that prefer this zone first try not to fragment others. */
-  readonly nofragmentZone: Uint8Array;
+  nofragmentZone: Uint8Array;
 
   hooks: ReclaimHooks = new NoReclaim();
   /** numa_node_id(): node of the running CPU; decides numa_local and numa_other only. */
   currentNid: Nid;
+  /** As the user set it (user_min_free_kbytes), -1 = not set. */
+  userMinFreeKbytes = -1;
+  /** min_free_kbytes is what khugepaged recommends: it stays so when zones change (PM-112). */
+  followsThpRecommendedMin = false;
   /** vm.min_free_kbytes and vm.watermark_scale_factor; written by setWatermarkSysctls. */
   minFreeKbytes = 0;
   watermarkScaleFactor = 0;
@@ -171,9 +185,12 @@ export class PhysicalMemory {
     this.blocks = new Pageblocks(this.frames.nrFrames);
     this.zones = makeZones(spec, this.frames);
     this.highestNid = spec.nodes.reduce((most, node) => Math.max(most, node.nid), 0);
-    this.vmstat = new VmStat(this.zones.length, this.highestNid + 1);
+    this.vmstat = new VmStat(zonesMax(this.highestNid), this.highestNid + 1);
     this.buddy = new Buddy(this.frames, this.blocks, this.vmstat);
-    for (const zone of this.zones) claimPageblocks(this.blocks, zone);
+    for (const zone of this.zones) {
+      if (isHotplugged(spec, zone.nid)) zone.presentEarlyPages = 0;
+      claimPageblocks(this.blocks, zone);
+    }
     for (const zone of this.zones) freeBootMemory(spec, this.frames, this.buddy, zone);
 
     this.#setupWatermarks(options.thpRecommendedMin === true);
@@ -191,6 +208,12 @@ export class PhysicalMemory {
     this.nodes = makeNodes(spec, this.highestNid, this.zones, this.zonelists);
     this.nofragmentZone = nofragmentZones(this.zones, this.nrOnlineNodes);
     this.currentNid = spec.nodes.find((node) => node.cpus.length > 0)?.nid ?? 0;
+    this.memoryBlocks = new MemoryBlocks(spec, this);
+  }
+
+  /** Zones with memory, as /proc/buddyinfo lists them: by node, then by type. */
+  populatedZones(): Zone[] {
+    return this.nodes.flatMap((node) => node.zones.filter((zone) => zone.isPopulated));
   }
 
   nidOf(frame: FrameId): Nid {
@@ -217,7 +240,9 @@ export class PhysicalMemory {
     const id = this.blocks.zoneOfBlock[frame >>> PAGEBLOCK_ORDER];
     if (id === NO_ZONE) return false;
     const zone = this.zones[id];
-    if (frame < zone.managedStart && zone.isPresent(frame)) return true;
+    if (frame < zone.managedStart && frame >= zone.reservedStart && zone.isPresent(frame)) {
+      return true;
+    }
     return (this.frames.flags[frame] & PG_RESERVED) !== 0;
   }
 
@@ -231,10 +256,12 @@ export class PhysicalMemory {
     const { sysctl } = this.spec;
     const scaleFactor = sysctl.watermark_scale_factor ?? SYSCTL_DEFAULTS.watermark_scale_factor;
     setWatermarkSysctls(this, sysctl.min_free_kbytes ?? 0, scaleFactor);
-    if (thpRecommendedMin) {
-      const recommended = thpRecommendedMinFreeKbytes(this.zones);
-      if (recommended > this.minFreeKbytes) setWatermarkSysctls(this, recommended, scaleFactor);
+    const recommended = thpRecommendedMinFreeKbytes(this.zones);
+    if (thpRecommendedMin && recommended > this.minFreeKbytes) {
+      setWatermarkSysctls(this, recommended, scaleFactor);
     }
+    this.followsThpRecommendedMin = recommended === this.minFreeKbytes;
+    if (this.followsThpRecommendedMin) this.userMinFreeKbytes = -1;
     setFixedWmarks(this.spec, this.zones);
     setupPerZoneLowmemReserve(this.zones);
   }
@@ -356,7 +383,11 @@ function cmaAreas(
 }
 
 function hasMemory(zones: readonly Zone[], nid: Nid): boolean {
-  return zones.some((zone) => zone.nid === nid && zone.presentPages > 0);
+  return zones.some((zone) => zone.nid === nid && zone.isPopulated);
+}
+
+function isHotplugged(spec: MachineSpec, nid: Nid): boolean {
+  return spec.nodes.some((node) => node.nid === nid && node.hotplugged);
 }
 
 function maskOf(nodes: readonly NodeSpec[], test: (node: NodeSpec) => boolean): number {
@@ -379,6 +410,7 @@ function makeNodes(
       nid,
       online: node !== undefined,
       cpus: node?.cpus ?? [],
+      hotplugged: isHotplugged(spec, nid),
       zones,
       present: zones.reduce((sum, zone) => sum + zone.presentPages, 0),
       managed: zones.reduce((sum, zone) => sum + zone.managedPages, 0),
@@ -388,9 +420,14 @@ function makeNodes(
   return nodes;
 }
 
+/** Rows for the zones that a machine may ever have. */
+function zonesMax(highestNid: Nid): number {
+  return (highestNid + 1) * MAX_NR_ZONES;
+}
+
 /** alloc_flags_nofragment: NORMAL zones with a DMA32 zone below, or on a machine of one node. */
-function nofragmentZones(zones: readonly Zone[], nrOnlineNodes: number): Uint8Array {
-  const marks = new Uint8Array(zones.length);
+export function nofragmentZones(zones: readonly Zone[], nrOnlineNodes: number): Uint8Array {
+  const marks = new Uint8Array(zonesMax(Math.max(...zones.map((zone) => zone.nid))));
   for (const zone of zones) {
     if (zone.type !== ZONE_NORMAL) continue;
     const below = zones.some((z) => z.nid === zone.nid && z.type === ZONE_DMA32);

@@ -99,7 +99,8 @@ function bindApplies(k: Kernel, policy: Mempolicy, gfp: number): boolean {
   const pinning = k.pm.hooks.memallocPin && k.spec.kernel === '7.3';
   if (movable && !pinning) return true;
   for (const zone of k.pm.zones) {
-    if ((policy.nodes & (1 << zone.nid)) !== 0 && zone.type < ZONE_MOVABLE) return true;
+    const isBound = (policy.nodes & (1 << zone.nid)) !== 0;
+    if (isBound && zone.isPopulated && zone.type < ZONE_MOVABLE) return true;
   }
   return false;
 }

@@ -102,9 +102,22 @@ export function setWatermarkSysctls(
   minFreeKbytes: number,
   watermarkScaleFactor: number,
 ): void {
+  pm.userMinFreeKbytes = minFreeKbytes === 0 ? -1 : minFreeKbytes;
   pm.minFreeKbytes = minFreeKbytes === 0 ? computedMinFreeKbytes(pm.zones) : minFreeKbytes;
   pm.watermarkScaleFactor = watermarkScaleFactor;
   setupPerZoneWmarks(pm.zones, pm.minFreeKbytes, watermarkScaleFactor);
+}
+
+/**
+ * init_per_zone_wmark_min: after zones gained or lost memory. What is computed wins over what the
+ * user set if it is more, and what khugepaged recommends over both, if the machine followed it.
+ */
+export function initPerZoneWmarkMin(pm: PhysicalMemory): void {
+  const computed = computedMinFreeKbytes(pm.zones);
+  const recommended = pm.followsThpRecommendedMin ? thpRecommendedMinFreeKbytes(pm.zones) : 0;
+  pm.minFreeKbytes = Math.max(computed, pm.userMinFreeKbytes, recommended);
+  setupPerZoneWmarks(pm.zones, pm.minFreeKbytes, pm.watermarkScaleFactor);
+  setupPerZoneLowmemReserve(pm.zones);
 }
 
 /** Managed pages of all zones below MOVABLE. */

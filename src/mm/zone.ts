@@ -46,7 +46,7 @@ export interface ZoneSpan {
   readonly startPfn: Pfn;
   /** Exclusive. */
   readonly endPfn: Pfn;
-  /** Ascending, not empty. */
+  /** Ascending. */
   readonly presentRanges: readonly FrameRange[];
   /** The first so many present frames are reserved by boot, never in the buddy allocator. */
   readonly reservedPages: number;
@@ -59,15 +59,19 @@ export class Zone {
   readonly nid: Nid;
   readonly type: ZoneType;
   readonly name: string;
-  readonly startPfn: Pfn;
-  readonly endPfn: Pfn;
-  /** Backed by memory, ascending. Between them lie holes, and maybe frames of other zones. */
-  readonly presentRanges: readonly FrameRange[];
-  /** First frame that the buddy allocator manages; present ones before it are reserved. */
+  /** Both 0 while the zone is empty. Written by hotplugZone.ts. */
+  startPfn: Pfn;
+  endPfn: Pfn;
+  /** Backed by online memory, ascending. Between them lie holes, and maybe other zones' frames. */
+  presentRanges: readonly FrameRange[];
+  /** Present frames from here to managedStart were reserved by boot. */
+  readonly reservedStart: FrameId;
+  /** First frame behind those: boot gave it and what follows to the buddy allocator. */
   readonly managedStart: FrameId;
-  readonly spannedPages: number;
-  readonly presentPages: number;
-  readonly managedPages: number;
+  presentPages: number;
+  /** present_early_pages: of these, memory that was there at boot. */
+  presentEarlyPages: number;
+  managedPages: number;
   readonly cmaPages: number;
 
   /** min, low, high, promo without the boost. Read marks through wmarkPages. */
@@ -99,11 +103,33 @@ export class Zone {
     this.startPfn = span.startPfn;
     this.endPfn = span.endPfn;
     this.presentRanges = span.presentRanges;
+    this.reservedStart = frameAfter(span.presentRanges, 0);
     this.managedStart = frameAfter(span.presentRanges, span.reservedPages);
-    this.spannedPages = span.endPfn - span.startPfn;
     this.presentPages = nrFrames(span.presentRanges);
+    this.presentEarlyPages = this.presentPages;
     this.managedPages = this.presentPages - span.reservedPages;
     this.cmaPages = span.cmaPages;
+  }
+
+  get spannedPages(): number {
+    return this.endPfn - this.startPfn;
+  }
+
+  /** populated_zone. */
+  get isPopulated(): boolean {
+    return this.presentPages > 0;
+  }
+
+  /** zone_intersects: the span and [start, start + pages). */
+  intersects(start: Pfn, pages: number): boolean {
+    return start < this.endPfn && start + pages > this.startPfn;
+  }
+
+  /** The frames of a present range that boot did not reserve. */
+  managedFrom(range: FrameRange): FrameId {
+    return range.start < this.reservedStart
+      ? range.start
+      : Math.max(range.start, this.managedStart);
   }
 
   /** Free blocks of one order and migratetype, as pagetypeinfo shows them. */
@@ -141,5 +167,5 @@ function frameAfter(ranges: readonly FrameRange[], pages: number): FrameId {
     if (left < end - start) return start + left;
     left -= end - start;
   }
-  return ranges[ranges.length - 1].end;
+  return ranges.length === 0 ? 0 : ranges[ranges.length - 1].end;
 }

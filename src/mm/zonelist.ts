@@ -22,7 +22,7 @@ const PENALTY_FOR_NODE_WITH_CPUS = 1;
 /** The facts about nodes that node orders depend on. Masks are bit masks by nid. */
 export interface NodeGraph {
   readonly distance: readonly (readonly number[])[];
-  readonly nodesWithMemory: number;
+  nodesWithMemory: number;
   readonly nodesWithCpu: number;
   /** How often a node is the first of its distance group in another node's order. */
   readonly nodeLoad: Int32Array;
@@ -61,11 +61,19 @@ export class Zonelists {
 
   /**
    * __build_all_zonelists for nodes 0 to `nrNodes` - 1. Resets and fills graph.nodeLoad.
-   * `zones` ascending by (nid, type).
+   * `zones` by id.
    */
   constructor(graph: NodeGraph, nrNodes: number, zones: readonly Zone[]) {
     assert(nrNodes <= NODES_MAX, `node numbers must be below ${NODES_MAX}`);
+    this.rebuild(graph, nrNodes, zones);
+  }
+
+  /** The same after a zone gained its first or lost its last memory. */
+  rebuild(graph: NodeGraph, nrNodes: number, zones: readonly Zone[]): void {
     graph.nodeLoad.fill(0);
+    this.nodeOrder.length = 0;
+    this.fallback.length = 0;
+    this.thisNode.length = 0;
     for (let nid = 0; nid < nrNodes; nid++) {
       const isOnline = graph.distance[nid] !== undefined;
       const order = isOnline ? nodeOrder(graph, nid) : new Int32Array(0);
@@ -95,10 +103,11 @@ function nodeOrder(graph: NodeGraph, local: Nid): Int32Array {
 function zoneIds(order: Int32Array, highest: number, zones: readonly Zone[]): Uint8Array {
   const ids: number[] = [];
   for (const nid of order) {
-    for (let id = zones.length - 1; id >= 0; id--) {
-      const zone = zones[id];
-      if (zone.nid === nid && zone.type <= highest && zone.managedPages > 0) ids.push(id);
-    }
+    const usable = zones.filter(
+      (zone) => zone.nid === nid && zone.type <= highest && zone.managedPages > 0,
+    );
+    usable.sort((a, b) => b.type - a.type);
+    for (const zone of usable) ids.push(zone.id);
   }
   return Uint8Array.from(ids);
 }

@@ -34,7 +34,7 @@ const ORDERS: readonly number[] = Array.from({ length: MAX_PAGE_ORDER + 1 }, (_,
 
 /** Free blocks of all populated zones. */
 export function buddyinfoOf(k: Kernel): BuddyinfoZone[] {
-  return k.pm.zones.map((zone) => ({
+  return k.pm.populatedZones().map((zone) => ({
     nid: zone.nid,
     zone: zone.name,
     blocks: ORDERS.map((order) => {
@@ -65,7 +65,7 @@ export function parseBuddyinfo(text: string, file = '/proc/buddyinfo'): Buddyinf
 
 /** Free blocks by type and pageblocks of all populated zones. */
 export function pagetypeinfoOf(k: Kernel): PagetypeinfoZone[] {
-  return k.pm.zones.map((zone) => ({
+  return k.pm.populatedZones().map((zone) => ({
     nid: zone.nid,
     zone: zone.name,
     free: new Map(

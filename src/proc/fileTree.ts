@@ -11,6 +11,7 @@ import type { KernelFile, TextFile, WordsFile } from './kernelFile.ts';
 import { textFile } from './kernelFile.ts';
 import { KpageFile, kpagecountOf, kpageflagsOf, maxDumpPfn, maxPfn } from './kpageFile.ts';
 import { formatMeminfo, meminfoOf } from './meminfo.ts';
+import { memoryBlockFiles } from './memoryBlockFiles.ts';
 import { nodeFiles } from './nodeFiles.ts';
 import { PageIdleFile } from './pageIdleFile.ts';
 import { PagemapFile } from './pagemapFile.ts';
@@ -49,6 +50,7 @@ function everyFile(k: Kernel): KernelFile[] {
   const tasks = [...k.tasks.values()].filter((task) => task.pid === task.tgid && !task.exited);
   return [
     ...machineFiles(k),
+    ...memoryBlockFiles(k),
     ...nodeFiles(k),
     ...settingFiles(k),
     ...tasks.flatMap((task) => filesOfProcess(k, task)),

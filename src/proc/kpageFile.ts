@@ -45,7 +45,7 @@ export function openKpagecount(k: Kernel, opener: Task): KpageFile | number {
 
 /** One past the last PFN. */
 export function maxPfn(k: Kernel): Pfn {
-  return Math.max(...k.pm.zones.map((zone) => zone.endPfn));
+  return k.pm.memoryBlocks.maxPfn;
 }
 
 /** get_max_dump_pfn: the memmap of the last section is whole. */

@@ -67,11 +67,12 @@ export function zoneinfoOf(k: Kernel): ZoneinfoZone[] {
   for (const node of k.pm.nodes) {
     if (!node.online) continue;
     for (let type = 0; type < MAX_NR_ZONES; type++) {
-      const zone = node.zones.find((candidate) => candidate.type === type);
+      const zones = node.zones.filter((candidate) => candidate.isPopulated);
+      const zone = zones.find((candidate) => candidate.type === type);
       out.push(
         zone === undefined
           ? emptyZone(node.nid, ZONE_NAMES[type])
-          : zoneOf(k, zone, zone === node.zones[0]),
+          : zoneOf(k, zone, zone === zones[0]),
       );
     }
   }
@@ -121,7 +122,9 @@ function zoneOf(k: Kernel, zone: Zone, isFirst: boolean): ZoneinfoZone {
 
 /** numa_* are counts of the node here: its highest zone below MOVABLE shows them, or its only. */
 function itemsOf(k: Kernel, zone: Zone): Map<string, number> {
-  const below = k.pm.nodes[zone.nid].zones.filter((one) => one.name !== 'Movable');
+  const below = k.pm.nodes[zone.nid].zones.filter(
+    (one) => one.isPopulated && one.name !== 'Movable',
+  );
   const shows = below.length === 0 || below[below.length - 1] === zone;
   const items = new Map(ZONE_ITEMS.map((name) => [name, zoneItem(k, zone, name)]));
   for (const name of NUMA_ITEMS) items.set(name, shows ? numaItem(k, zone.nid, name) : 0);

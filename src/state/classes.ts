@@ -14,15 +14,19 @@ import {
   FailureLog,
   Folios,
   FrameTable,
+  HotplugSettings,
   HugetlbPool,
   Kernel,
   KernelReclaim,
   Ksm,
   Lru,
   MappedFile,
+  MemoryBlocks,
   MemoryTiers,
   Mempolicy,
   MigrationOp,
+  NodeThreads,
+  OfflineOp,
   Pageblocks,
   PhysicalMemory,
   PromotionState,
@@ -38,19 +42,28 @@ import { SavedClasses, savedClass } from './savedClass.ts';
 
 const KERNEL = savedClass(
   Kernel,
-  `spec pm frames folios vmstat ptes lru tiers swap sysctl ksm hugetlb failures random tasks files
-   anonVmas spaces deferredSplit inFlight interleaveWeights interleaveAuto zeroFrame hugeZeroHead
-   promotion pinsStayInMovable poisonedPages nowNs kswapdWoken #nextPid #freeAnonVmas #freeSpaces`,
+  `spec pm frames folios vmstat ptes lru tiers swap sysctl ksm hugetlb failures offlining hotplug
+   nodeThreads random topCpuset tasks files anonVmas spaces deferredSplit
+   inFlight interleaveWeights interleaveAuto zeroFrame hugeZeroHead promotion pinsStayInMovable
+   poisonedPages nowNs kswapdWoken #nextPid #freeAnonVmas #freeSpaces`,
   null,
-  'rmap onMigrated deviceFault deviceFork',
+  'rmap onMigrated deviceFault deviceFork memoryNotifiers',
 );
+
+const EMPTY_SPAN = {
+  startPfn: 0,
+  endPfn: 0,
+  presentRanges: [],
+  reservedPages: 0,
+  cmaPages: 0,
+};
 
 const PHYSICAL = [
   savedClass(
     PhysicalMemory,
     `spec frames vmstat blocks buddy zones nodes nodesWithMemory nodesWithCpu highestNid
-     nrOnlineNodes graph zonelists nofragmentZone hooks currentNid minFreeKbytes
-     watermarkScaleFactor watermarkBoostFactor`,
+     nrOnlineNodes memoryBlocks graph zonelists nofragmentZone hooks currentNid userMinFreeKbytes
+     followsThpRecommendedMin minFreeKbytes watermarkScaleFactor watermarkBoostFactor`,
   ),
   savedClass(
     FrameTable,
@@ -60,9 +73,18 @@ const PHYSICAL = [
   savedClass(Folios, 'frames'),
   savedClass(
     Zone,
-    `id nid type name startPfn endPfn presentRanges managedStart spannedPages presentPages
-     managedPages cmaPages watermark watermarkBoost boostWakesKswapd lowmemReserve
+    `id nid type name startPfn endPfn presentRanges reservedStart managedStart presentPages
+     presentEarlyPages managedPages cmaPages watermark watermarkBoost boostWakesKswapd lowmemReserve
      nrIsolatePageblock freeLists orderMask pristine`,
+    () => new Zone(0, 0, 0, EMPTY_SPAN),
+  ),
+  savedClass(MemoryBlocks, 'blockPages maxPfn state zoneId nid frames'),
+  savedClass(NodeThreads, 'k blocks'),
+  savedClass(HotplugSettings, 'onlinePolicy autoMovableRatio autoMovableNumaAware'),
+  savedClass(
+    OfflineOp,
+    'startPfn nrPages signalPending passes result k zone start end from done',
+    () => new OfflineOp(null as never, null as never, 0, 0, 0),
   ),
   savedClass(
     Pageblocks,
@@ -75,7 +97,7 @@ const PHYSICAL = [
   savedClass(HugetlbPool, '#k #free nrHuge surplus reserved overcommit'),
   savedClass(
     Lru,
-    '#pm #frames #folios head tail #batch #batched #lazyfree disabled',
+    '#pm #frames #folios head tail #batch #batched #lazyfree disabledBy',
     null,
     'putFolio mappingUnevictable',
   ),

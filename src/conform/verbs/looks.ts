@@ -11,6 +11,7 @@ import type { Process } from '../process.ts';
 import { toRuns } from '../runs.ts';
 import type { VerbTable } from '../verbTypes.ts';
 import type { World } from '../world.ts';
+import { MEMORY_BLOCK_LOOKS } from './memoryBlocks.ts';
 import { PAGE_BIT_LOOKS } from './pageBits.ts';
 import { freeKb } from './touching.ts';
 
@@ -106,6 +107,7 @@ export const LOOKS: VerbTable = {
   'frame.keep': lookFrameKeep,
   'frame.same': lookFrameSame,
   ...PAGE_BIT_LOOKS,
+  ...MEMORY_BLOCK_LOOKS,
   cgroup: (world, _process, inputs) => ({
     value: world.cgroups.read(inputs.string('cgroup'), inputs.string('file'), inputs.place),
   }),

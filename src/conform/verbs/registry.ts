@@ -4,6 +4,7 @@ import { CGROUP_VERBS } from './controlGroups.ts';
 import { FILE_VERBS } from './files.ts';
 import { LOOKS } from './looks.ts';
 import { MAPPING_VERBS } from './mapping.ts';
+import { MEMORY_BLOCK_VERBS } from './memoryBlocks.ts';
 import { MIGRATING_VERBS } from './migrating.ts';
 import { PAGE_BIT_VERBS } from './pageBits.ts';
 import { PINNING_VERBS } from './pinning.ts';
@@ -23,6 +24,7 @@ export const VERBS: VerbTable = {
   ...PINNING_VERBS,
   ...PIPE_VERBS,
   ...PAGE_BIT_VERBS,
+  ...MEMORY_BLOCK_VERBS,
 };
 
 export { LOOKS };

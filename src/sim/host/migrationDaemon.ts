@@ -154,7 +154,7 @@ export class MigrationDaemon implements EventHandler {
 
   #setBusy(change: number): void {
     this.#nrBusy += change;
-    this.#k.lru.setDisabled(this.#nrBusy > 0);
+    this.#k.lru.setDisabled(change > 0);
   }
 
   /** CPUs that a flush interrupts. */

@@ -108,7 +108,7 @@ function explainReferences(w: World, wrong: string[]): void {
   const busy = w.underway.length > 0;
   for (const zone of k.pm.zones) {
     for (const range of zone.presentRanges) {
-      for (let frame = Math.max(range.start, zone.managedStart); frame < range.end; frame++) {
+      for (let frame = zone.managedFrom(range); frame < range.end; frame++) {
         const flags = f.flags[frame];
         if (f.refcount[frame] === 0 || (flags & (PG_TAIL | PG_BUDDY | PG_RESERVED)) !== 0) continue;
         if (f.mapcount[frame] < 0) continue;
