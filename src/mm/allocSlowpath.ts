@@ -193,7 +193,7 @@ function wakeAllKswapds(a: SlowAlloc): void {
     const { nid } = a.pm.zones[a.list[i]];
     if (nid === lastNid || (a.nodemask & (1 << nid)) === 0) continue;
     lastNid = nid;
-    a.pm.hooks.wakeKswapd(nid, a.order, highest);
+    a.pm.hooks.wakeKswapd(nid, a.order, highest, a.gfp);
   }
 }
 

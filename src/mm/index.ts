@@ -31,6 +31,7 @@ export * from './isolation.ts';
 export * from './kernel.ts';
 export * from './kernelPageFlags.ts';
 export * from './kernelReclaim.ts';
+export * from './kernelTrace.ts';
 export * from './ksm.ts';
 export * from './lru.ts';
 export * from './madvise.ts';

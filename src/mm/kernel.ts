@@ -33,6 +33,7 @@ import {
 import { dropHugetlbCache } from './hugetlb.ts';
 import { HugetlbPool } from './hugetlbPool.ts';
 import { KernelReclaim } from './kernelReclaim.ts';
+import { KernelTrace } from './kernelTrace.ts';
 import { Ksm } from './ksm.ts';
 import { Lru } from './lru.ts';
 import { type FileKind, MappedFile } from './mappedFile.ts';
@@ -92,6 +93,8 @@ export class Kernel {
   readonly offlining: Set<OfflineOp> = new Set();
   readonly hotplug: HotplugSettings = new HotplugSettings();
   readonly nodeThreads: NodeThreads = new NodeThreads(this);
+  /** Tracepoints; nobody listens by default. */
+  readonly trace: KernelTrace = new KernelTrace(this);
   readonly random: RandomStream;
   /** The cpuset of all tasks that are in none of their own. */
   topCpuset: Cpuset;

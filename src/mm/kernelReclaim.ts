@@ -49,12 +49,14 @@ export class KernelReclaim implements ReclaimHooks {
     this.#k = k;
   }
 
-  wakeKswapd(nid: Nid, _order: number, highestZoneType: ZoneType): void {
+  wakeKswapd(nid: Nid, order: number, highestZoneType: ZoneType, gfp = 0): void {
     if (this.#failures[nid] >= KSWAPD_FAILURES_MAX) return;
     const bit = 1 << nid;
     const isAwake = (this.#k.kswapdWoken & bit) !== 0;
     if (!isAwake && this.isBalanced(nid, highestZoneType)) return;
     this.#highest[nid] = Math.max(this.#highest[nid], highestZoneType);
+    const { wakeupKswapd } = this.#k.trace;
+    if (wakeupKswapd.isEnabled) wakeupKswapd.emit(nid, highestZoneType, order, gfp);
     if (isAwake) return;
     this.#k.kswapdWoken |= bit;
     this.#priority[nid] = DEF_PRIORITY;
@@ -86,6 +88,8 @@ export class KernelReclaim implements ReclaimHooks {
   kswapdStep(nid: Nid): boolean {
     const k = this.#k;
     const highest = this.#highest[nid] < 0 ? HIGHEST_ZONE : (this.#highest[nid] as ZoneType);
+    k.trace.runKswapd(nid);
+    this.#traceWake(nid, highest);
     if (this.isBalanced(nid, highest)) return this.#sleep(nid);
     const goal = this.#kswapdGoal(nid, highest);
     const sc = new ScanControl(RECLAIM_KSWAPD, goal, k.sysctl.swappiness);
@@ -108,11 +112,21 @@ export class KernelReclaim implements ReclaimHooks {
     return true;
   }
 
+  #traceWake(nid: Nid, highest: ZoneType): void {
+    const { trace } = this.#k;
+    if (!trace.kswapdWake.isEnabled || (trace.kswapdAwake & (1 << nid)) !== 0) return;
+    trace.kswapdAwake |= 1 << nid;
+    trace.kswapdWake.emit(nid, highest, 0);
+  }
+
   /** kswapd sleeps on a balanced node; the boost it was woken for is taken back (balance_pgdat). */
   #sleep(nid: Nid): boolean {
     for (const zone of this.#k.pm.nodes[nid].zones) zone.watermarkBoost = 0;
     this.#k.kswapdWoken &= ~(1 << nid);
     this.#highest[nid] = -1;
+    const { trace } = this.#k;
+    trace.kswapdAwake &= ~(1 << nid);
+    if (trace.kswapdSleep.isEnabled) trace.kswapdSleep.emit(nid);
     return false;
   }
 
@@ -126,9 +140,11 @@ export class KernelReclaim implements ReclaimHooks {
     return Math.min(goal, 8 * SWAP_CLUSTER_MAX);
   }
 
-  directReclaim(_order: number, gfp: number, preferredNid: Nid, nodemask: number): number {
+  directReclaim(allocOrder: number, gfp: number, preferredNid: Nid, nodemask: number): number {
     const k = this.#k;
     k.vmstat.count(ALLOCSTALL_BASE + gfpZone(gfp), 1);
+    const { directReclaimBegin, directReclaimEnd } = k.trace;
+    if (directReclaimBegin.isEnabled) directReclaimBegin.emit(allocOrder, gfp);
     const sc = new ScanControl(RECLAIM_DIRECT, SWAP_CLUSTER_MAX, k.sysctl.swappiness);
     sc.highestZoneType = gfpZone(gfp);
     const order = k.pm.nodes[preferredNid].fallbackOrder;
@@ -142,6 +158,7 @@ export class KernelReclaim implements ReclaimHooks {
       if (sc.nrReclaimed >= sc.nrToReclaim) break;
     }
     if (sc.nrReclaimed > 0) this.#failures.fill(0);
+    if (directReclaimEnd.isEnabled) directReclaimEnd.emit(sc.nrReclaimed);
     return sc.nrReclaimed;
   }
 

@@ -156,8 +156,13 @@ export class MigrationOp {
     return true;
   }
 
+  /** Whoever carries the call on does it for its caller. */
   finish(): void {
+    const { trace } = this.#k;
+    const { pid, cpu } = trace;
+    if (this.#call.batch !== null) trace.run(this.#call.pid, this.#call.cpu);
     while (!this.step());
+    trace.run(pid, cpu);
   }
 
   /** All steps at once: nobody can come in between, so nobody needs to find this operation. */
@@ -168,6 +173,12 @@ export class MigrationOp {
 
   /** The hugetlb pages at once (MC-54), then the first batch of the rest. */
   #begin(): Batch | null {
+    const { trace } = this.#k;
+    this.#call.pid = trace.pid;
+    this.#call.cpu = trace.cpu;
+    if (trace.mmMigratePagesStart.isEnabled) {
+      trace.mmMigratePagesStart.emit(this.#call.mode, this.#call.reason);
+    }
     const from = this.#call.list.splice(0);
     const args = [
       this.#call.destination,
@@ -278,6 +289,21 @@ export class MigrationOp {
     countMigration(this.#k.vmstat, this.#call.total);
     this.result = left.length === 0 ? 0 : this.#call.gathered;
     this.#call.done = true;
+    if (this.#k.trace.mmMigratePages.isEnabled) this.#traceEnd();
+  }
+
+  #traceEnd(): void {
+    const { total, mode, reason } = this.#call;
+    this.#k.trace.mmMigratePages.emit(
+      total.succeededPages,
+      total.failedPages,
+      total.thpSucceeded,
+      total.thpFailed,
+      total.thpSplit,
+      total.split,
+      mode,
+      reason,
+    );
   }
 
   /**

@@ -68,6 +68,9 @@ export interface MigrationCall {
   cause: number;
   done: boolean;
   isSteppedThrough: boolean;
+  /** Who called: others may carry out a later step (KernelTrace). */
+  pid: number;
+  cpu: number;
 }
 
 export function newCall(
@@ -98,5 +101,7 @@ export function newCall(
     cause: 0,
     done: false,
     isSteppedThrough: true,
+    pid: 0,
+    cpu: 0,
   };
 }

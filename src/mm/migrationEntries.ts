@@ -3,8 +3,8 @@
  * mappings of the destination (or of the source again) afterwards (mm/rmap.c: try_to_migrate,
  * mm/migrate.c: remove_migration_ptes). MC-22, MC-26..MC-36, OV-33.
  */
-import type { FrameId } from '../base/units.ts';
-import { HPAGE_PMD_NR } from '../base/units.ts';
+import { type FrameId, HPAGE_PMD_NR, PAGE_SIZE, type Vpn } from '../base/units.ts';
+import type { Tracepoint } from '../engine/index.ts';
 import type { AddressSpace } from './addressSpace.ts';
 import { setFolioDirty } from './fileFolio.ts';
 import { PG_ANON_EXCLUSIVE, PG_DIRTY, PG_HWPOISON } from './frameTable.ts';
@@ -96,7 +96,7 @@ function unmapRange(
     if (table >= 0) {
       const i = table * HPAGE_PMD_NR + (vpn - mm.slotVpn[slot]);
       const page = head + sub + j;
-      if (ptePayload(k.ptes.words[i]) === page && !setPteMigration(k, mm, i, head, page)) {
+      if (ptePayload(k.ptes.words[i]) === page && !setPteMigration(k, mm, vpn, i, head, page)) {
         return UNMAP_PINNED;
       }
     }
@@ -109,6 +109,7 @@ function unmapRange(
 function setPteMigration(
   k: Kernel,
   mm: AddressSpace,
+  vpn: Vpn,
   i: number,
   head: FrameId,
   page: FrameId,
@@ -131,7 +132,19 @@ function setPteMigration(
   f.flags[page] &= ~PG_ANON_EXCLUSIVE;
   removeRmapPtes(k, page, 1, mm, true);
   f.refcount[head]--;
+  if (k.trace.setMigrationPte.isEnabled) tracePte(k, k.trace.setMigrationPte, vpn, head, page);
   return true;
+}
+
+/** set_migration_pte and remove_migration_pte: address, physical address of the page, order. */
+function tracePte(
+  k: Kernel,
+  point: Tracepoint<readonly ['addr', 'pte', 'order']>,
+  vpn: Vpn,
+  head: FrameId,
+  page: FrameId,
+): void {
+  point.emit(vpn * PAGE_SIZE, k.frames.pfnOf(page) * PAGE_SIZE, k.frames.orderOf(head));
 }
 
 /** Kind, young, dirty, soft-dirty, uffd-wp of a migration entry (MC-26, MC-31). */
@@ -157,6 +170,10 @@ function setPmdMigration(k: Kernel, mm: AddressSpace, slot: number, head: FrameI
   k.frames.flags[head] &= ~PG_ANON_EXCLUSIVE;
   removeRmapPmd(k, head, mm, true);
   k.frames.refcount[head]--;
+  const { setMigrationPmd } = k.trace;
+  if (setMigrationPmd.isEnabled) {
+    setMigrationPmd.emit(mm.slotVpn[slot] * PAGE_SIZE, k.frames.pfnOf(head) * PAGE_SIZE);
+  }
   return true;
 }
 
@@ -190,7 +207,7 @@ export function removeMigrationPtes(k: Kernel, src: FrameId, dst: FrameId): numb
         const sub = scratch.sub[r] + j;
         const word = k.ptes.words[i];
         if (pteIsKind(word, PTE_KIND_MIGRATION) && ptePayload(word) === src + sub) {
-          restorePte(k, vma, i, dst, dst + sub);
+          restorePte(k, vma, vpn, i, dst, dst + sub);
           restored++;
         }
       }
@@ -216,7 +233,14 @@ function restoredByte(vma: Vma, byte: number): number {
   return vma.isAccessible() ? kept : kept | (byte & (PTEB_YOUNG | PTEB_DIRTY));
 }
 
-function restorePte(k: Kernel, vma: Vma, i: number, head: FrameId, page: FrameId): void {
+function restorePte(
+  k: Kernel,
+  vma: Vma,
+  vpn: Vpn,
+  i: number,
+  head: FrameId,
+  page: FrameId,
+): void {
   const byte = k.ptes.bytes[i];
   const word = restoredWord(k, vma, byte, head, page);
   k.ptes.set(i, word, restoredByte(vma, byte));
@@ -224,6 +248,8 @@ function restorePte(k: Kernel, vma: Vma, i: number, head: FrameId, page: FrameId
   addRmapPte(k, page, vma.mm);
   const exclusive = (byte & (PTEB_WRITE | PTEB_EXCLUSIVE)) !== 0;
   if (exclusive && k.folios.isAnon(head)) k.frames.flags[page] |= PG_ANON_EXCLUSIVE;
+  const { removeMigrationPte } = k.trace;
+  if (removeMigrationPte.isEnabled) tracePte(k, removeMigrationPte, vpn, head, page);
 }
 
 function restorePmd(k: Kernel, vma: Vma, slot: number, head: FrameId): void {
@@ -236,4 +262,8 @@ function restorePmd(k: Kernel, vma: Vma, slot: number, head: FrameId): void {
   addRmapPmd(k, head, mm);
   const exclusive = (byte & (PTEB_WRITE | PTEB_EXCLUSIVE)) !== 0;
   if (exclusive && k.folios.isAnon(head)) k.frames.flags[head] |= PG_ANON_EXCLUSIVE;
+  const { removeMigrationPmd } = k.trace;
+  if (removeMigrationPmd.isEnabled) {
+    removeMigrationPmd.emit(mm.slotVpn[slot] * PAGE_SIZE, k.frames.pfnOf(head) * PAGE_SIZE);
+  }
 }

@@ -75,7 +75,7 @@ export interface ReclaimHooks {
   /** PF_MEMALLOC_NOCMA, of kernels before 5.13: movable allocations do not use CMA. */
   memallocNocma: boolean;
   /** Once per node of the zonelist in turn, when the low watermark failed everywhere. */
-  wakeKswapd(nid: Nid, order: Order, highestZoneType: ZoneType): void;
+  wakeKswapd(nid: Nid, order: Order, highestZoneType: ZoneType, gfp?: number): void;
   /** Returns the number of pages reclaimed. */
   directReclaim(order: Order, gfp: number, preferredNid: Nid, nodemask: number): number;
   directCompact(

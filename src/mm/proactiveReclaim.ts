@@ -7,6 +7,7 @@
  */
 import type { FrameId, Nid } from '../base/units.ts';
 import { EAGAIN } from '../uapi/errno.ts';
+import { GFP_KERNEL } from '../uapi/gfp.ts';
 import { NR_FILE_DIRTY, NR_FILE_MAPPED } from '../uapi/vmstat.ts';
 import type { Kernel } from './kernel.ts';
 import { LRU_ACTIVE_FILE, LRU_INACTIVE_FILE } from './lru.ts';
@@ -38,10 +39,13 @@ export function memoryReclaim(
     const sc = new ScanControl(RECLAIM_PROACTIVE, Math.max(batch, SWAP_CLUSTER_MAX), swappiness);
     sc.demotionMask = demotionMask;
     sc.filter = charged;
+    const { memcgReclaimBegin, memcgReclaimEnd } = k.trace;
+    if (memcgReclaimBegin.isEnabled) memcgReclaimBegin.emit(0, GFP_KERNEL);
     for (sc.priority = DEF_PRIORITY; sc.priority >= 0; sc.priority--) {
       for (let i = 0; i < order.length; i++) shrinkNode(k, order[i], sc);
       if (sc.nrReclaimed >= sc.nrToReclaim) break;
     }
+    if (memcgReclaimEnd.isEnabled) memcgReclaimEnd.emit(sc.nrReclaimed);
     return sc.nrReclaimed;
   });
 }
@@ -52,10 +56,13 @@ export function nodeReclaim(k: Kernel, nid: Nid, nrPages: number, swappiness: nu
     const sc = new ScanControl(RECLAIM_PROACTIVE, Math.max(batch, SWAP_CLUSTER_MAX), swappiness);
     const enough = (k.pm.nodes[nid].managed * MIN_UNMAPPED_RATIO) / 100;
     if (unmappedCache(k, nid) <= enough) return 0;
+    const { nodeReclaimBegin, nodeReclaimEnd } = k.trace;
+    if (nodeReclaimBegin.isEnabled) nodeReclaimBegin.emit(nid, 0, GFP_KERNEL);
     for (sc.priority = DEF_PRIORITY; sc.priority >= 0; sc.priority--) {
       shrinkNode(k, nid, sc);
       if (sc.nrReclaimed >= batch) break;
     }
+    if (nodeReclaimEnd.isEnabled) nodeReclaimEnd.emit(sc.nrReclaimed);
     return sc.nrReclaimed;
   });
 }

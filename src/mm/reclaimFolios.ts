@@ -63,12 +63,12 @@ export function shrinkFolioList(
         continue;
       }
       if (verdict === VERDICT_RECLAIM) {
-        const pages = reclaimFolio(k, head, queue);
+        const pages = reclaimFolio(k, head, queue, sc);
         if (pages > 0) reclaimed += pages;
         else if (pages === 0) kept.push(head);
         continue;
       }
-      if (verdict === VERDICT_ACTIVATE) activateLeftover(k, head);
+      if (verdict === VERDICT_ACTIVATE) activateLeftover(k, head, sc);
       kept.push(head);
     }
     list.push(...kept);
@@ -94,7 +94,13 @@ function judge(k: Kernel, head: FrameId, sc: ScanControl, ignoreReferences: bool
   if ((flags & (PG_UNEVICTABLE | PG_MLOCKED)) !== 0) return VERDICT_CULL;
   const mapped = k.folios.mapcount(head) > 0;
   if (!sc.mayUnmap && mapped) return VERDICT_KEEP;
-  if ((flags & PG_WRITEBACK) !== 0) return VERDICT_ACTIVATE;
+  const nr = k.folios.nrPages(head);
+  const isDirty = (flags & (PG_DIRTY | PG_WRITEBACK)) !== 0;
+  if (isDirty && k.folios.isFileLru(head)) sc.stat.dirty += nr;
+  if ((flags & PG_WRITEBACK) !== 0) {
+    sc.stat.writeback += nr;
+    return VERDICT_ACTIVATE;
+  }
   if (ignoreReferences) return VERDICT_RECLAIM;
   const young = mapped ? folioReferenced(k, head) : 0;
   if (mapped && referencedFlags.locked) return VERDICT_CULL;
@@ -104,13 +110,17 @@ function judge(k: Kernel, head: FrameId, sc: ScanControl, ignoreReferences: bool
   f.flags[head] |= PG_REFERENCED;
   if (referenced || young > 1) return VERDICT_ACTIVATE;
   if (referencedFlags.exec && k.folios.isFileLru(head)) return VERDICT_ACTIVATE;
+  sc.stat.refKeep += nr;
   return VERDICT_KEEP;
 }
 
-function activateLeftover(k: Kernel, head: FrameId): void {
+function activateLeftover(k: Kernel, head: FrameId, sc: ScanControl): void {
   if ((k.frames.flags[head] & PG_ACTIVE) !== 0) return;
+  const nr = k.folios.nrPages(head);
   k.frames.flags[head] |= PG_ACTIVE;
-  k.vmstat.count(PGACTIVATE, k.folios.nrPages(head));
+  k.vmstat.count(PGACTIVATE, nr);
+  if (k.folios.isFileLru(head)) sc.stat.activateFile += nr;
+  else sc.stat.activateAnon += nr;
 }
 
 /**
@@ -119,7 +129,7 @@ function activateLeftover(k: Kernel, head: FrameId): void {
 const REQUEUED = -1;
 
 /** Frees one folio: its pages, 0 if it must stay, or REQUEUED. */
-function reclaimFolio(k: Kernel, head: FrameId, queue: FrameId[]): number {
+function reclaimFolio(k: Kernel, head: FrameId, queue: FrameId[], sc: ScanControl): number {
   const f = k.frames;
   const anon = k.folios.isAnon(head);
   const nr = k.folios.nrPages(head);
@@ -139,6 +149,7 @@ function reclaimFolio(k: Kernel, head: FrameId, queue: FrameId[]): number {
   }
   if (k.folios.mapcount(head) > 0 && !tryToUnmap(k, head)) {
     abandonSwap(k, head);
+    sc.stat.unmapFail += nr;
     return 0;
   }
   if (anon) return swapbacked ? finishSwapOut(k, head, nr) : finishLazyfree(k, head, nr);

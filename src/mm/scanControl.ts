@@ -20,11 +20,32 @@ export const DEF_PRIORITY = 12;
 /** swappiness=max of proactive reclaim: anonymous memory only. */
 export const SWAPPINESS_ANON_ONLY = 201;
 
+/** What became of the folios of one inactive list's scan, in base pages (struct reclaim_stat). */
+export class ReclaimStat {
+  /** Pages of files; anonymous ones are written by reclaim itself. */
+  dirty = 0;
+  writeback = 0;
+  activateAnon = 0;
+  activateFile = 0;
+  refKeep = 0;
+  unmapFail = 0;
+
+  clear(): void {
+    this.dirty = 0;
+    this.writeback = 0;
+    this.activateAnon = 0;
+    this.activateFile = 0;
+    this.refKeep = 0;
+    this.unmapFail = 0;
+  }
+}
+
 export class ScanControl {
   readonly kind: ReclaimKind;
   nrToReclaim: number;
   nrReclaimed = 0;
   nrScanned = 0;
+  readonly stat: ReclaimStat = new ReclaimStat();
   priority = DEF_PRIORITY;
   mayUnmap = true;
   maySwap = true;

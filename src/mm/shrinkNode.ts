@@ -11,6 +11,7 @@ import { deferredSplitScan } from './deferredSplit.ts';
 import { canDemote } from './demote.ts';
 import { PG_ACTIVE, PG_WORKINGSET } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
+import { traceReclaimFlags } from './kernelTrace.ts';
 import {
   LRU_ACTIVE_ANON,
   LRU_ACTIVE_FILE,
@@ -154,7 +155,23 @@ function isolateLruFolios(
   }
   // The coldest of them stays the coldest.
   for (const passed of skipped) k.lru.add(passed);
+  if (k.trace.lruIsolate.isEnabled) traceIsolate(k, list, nr, scanned, skipped, sc);
   return scanned;
+}
+
+function traceIsolate(
+  k: Kernel,
+  list: number,
+  requested: number,
+  taken: number,
+  passed: readonly FrameId[],
+  sc: ScanControl,
+): void {
+  let skipped = 0;
+  for (const head of passed) skipped += k.folios.nrPages(head);
+  const scanned = taken + skipped;
+  const zone = sc.highestZoneType;
+  k.trace.lruIsolate.emit(zone, 0, requested, scanned, skipped, taken, list);
 }
 
 /** shrink_active_list: folios age to the inactive list; referenced executable pages stay. */
@@ -162,16 +179,22 @@ function shrinkActive(k: Kernel, nid: Nid, list: number, nr: number, sc: ScanCon
   const taken: FrameId[] = [];
   const scanned = isolateLruFolios(k, nid, list, nr, sc, taken);
   k.vmstat.count(PGREFILL, scanned);
+  let rotated = 0;
   for (const head of taken) {
     const young = folioReferenced(k, head);
     k.lru.countIsolated(head, -1);
     const keep = young > 0 && referencedFlags.exec && k.folios.isFileLru(head);
-    if (!keep) {
+    if (keep) rotated += k.folios.nrPages(head);
+    else {
       k.frames.flags[head] = (k.frames.flags[head] & ~PG_ACTIVE) | PG_WORKINGSET;
       k.vmstat.count(PGDEACTIVATE, k.folios.nrPages(head));
     }
     k.lru.putbackDirect(head);
   }
+  const { lruShrinkActive } = k.trace;
+  if (!lruShrinkActive.isEnabled) return;
+  const flags = traceReclaimFlags(list === LRU_ACTIVE_FILE);
+  lruShrinkActive.emit(nid, scanned, rotated, scanned - rotated, rotated, sc.priority, flags);
 }
 
 /** shrink_inactive_list: isolate, reclaim, put back what stays. */
@@ -183,6 +206,7 @@ function shrinkInactive(k: Kernel, nid: Nid, list: number, nr: number, sc: ScanC
   k.vmstat.count(sc.scanEvent, scanned);
   k.vmstat.count(file ? PGSCAN_FILE : PGSCAN_ANON, scanned);
   sc.nrScanned += scanned;
+  sc.stat.clear();
   const reclaimed = shrinkFolioList(k, taken, nid, sc, false);
   for (const head of taken) k.lru.putbackDirect(head);
   // All that was taken, whether it came back, was freed or demoted (TI-14, MC-61), and as the kind
@@ -191,4 +215,31 @@ function shrinkInactive(k: Kernel, nid: Nid, list: number, nr: number, sc: ScanC
   k.vmstat.count(sc.stealEvent, reclaimed);
   k.vmstat.count(file ? PGSTEAL_FILE : PGSTEAL_ANON, reclaimed);
   sc.nrReclaimed += reclaimed;
+  if (k.trace.lruShrinkInactive.isEnabled) traceInactive(k, nid, scanned, reclaimed, sc, file);
+}
+
+function traceInactive(
+  k: Kernel,
+  nid: Nid,
+  scanned: number,
+  reclaimed: number,
+  sc: ScanControl,
+  file: boolean,
+): void {
+  const { dirty, writeback, activateAnon, activateFile, refKeep, unmapFail } = sc.stat;
+  k.trace.lruShrinkInactive.emit(
+    nid,
+    scanned,
+    reclaimed,
+    dirty,
+    writeback,
+    0,
+    0,
+    activateAnon,
+    activateFile,
+    refKeep,
+    unmapFail,
+    sc.priority,
+    traceReclaimFlags(file),
+  );
 }

@@ -47,7 +47,7 @@ const KERNEL = savedClass(
    inFlight interleaveWeights interleaveAuto zeroFrame hugeZeroHead promotion pinsStayInMovable
    poisonedPages nowNs kswapdWoken #nextPid #freeAnonVmas #freeSpaces`,
   null,
-  'rmap onMigrated deviceFault deviceFork memoryNotifiers',
+  'rmap trace onMigrated deviceFault deviceFork memoryNotifiers',
 );
 
 const EMPTY_SPAN = {
@@ -165,10 +165,12 @@ export const KERNEL_CLASSES: SavedClasses = new SavedClasses([
 /** Classes of src/mm whose objects do not outlive an operation, so that no state has any. */
 export const SHORT_LIVED: readonly string[] = [
   'Census', // a check of the invariants
+  'KernelTrace', // who listens is no state
   'NoReclaim', // before a kernel exists
   'PolicyChoice',
   'Protector',
   'QueuePages',
+  'ReclaimStat',
   'ReferencedFlags',
   'RmapScratch',
   'Scan',

@@ -23,6 +23,7 @@ const PURE_FOLDERS = [
   'state',
   'conform',
   'drivers',
+  'events',
   'heat',
   'policy',
   'trace',
@@ -54,6 +55,8 @@ export const IMPORT_TABLE: Readonly<Record<string, ImportRow>> = {
   // Acts out what real kernels were seen to do; machines come from hw.
   conform: pure(['base', 'uapi', 'hw', 'mm', 'syscalls', 'proc']),
   drivers: pure(['base', 'uapi', 'mm']),
+  // Needs the byte writer of trace.
+  events: pure(['base', 'uapi', 'mm', 'trace']),
   heat: pure(['base', 'uapi']),
   // Never mm, hw, sim or live: a policy that could look would not run on a real kernel.
   policy: pure(['base', 'uapi', 'heat']),
