@@ -43,6 +43,7 @@ commas, or the option is given again. --ratio none takes the sizes of the machin
 Examples:
   hetmem compare redis --ratio 1:4 --policy first-touch,hemem,oracle
   hetmem compare my.hmt --machine my-server.yaml --ratio none --html my.html
+  hetmem compare redis --ratio 1:4 --policy hemem --events redis.pftrace
   hetmem compare gups:size=512 --policy hemem --policy hemem:period=100 --seed 1,2,3`;
 
 export function describe(program: Command): void {

@@ -27,6 +27,7 @@ export interface ComparisonFlags {
   readonly json?: boolean;
   readonly jobs?: string;
   readonly resume?: boolean;
+  readonly events?: string;
   readonly force?: boolean;
 }
 
@@ -35,6 +36,7 @@ export function withComparisonOptions(command: Command): Command {
   return command
     .option('-o, --out <file>', 'write the whole result as JSON (hetmem report draws it)')
     .option('--html <file>', 'write a report with pictures')
+    .option('--events <file>', 'write tracepoints: .txt as ftrace, .pftrace for ui.perfetto.dev')
     .option('--json', 'print the whole result as JSON instead of tables')
     .option('-j, --jobs <n>', 'runs at a time (default: one a core)')
     .option('--resume', 'go on where an interrupted run of this experiment was')
@@ -64,13 +66,16 @@ export async function compareAndReport(
   command: string,
   flags: ComparisonFlags,
 ): Promise<void> {
-  const { Journal } = await import('../runner/index.ts');
+  const { checkEventPath, Journal } = await import('../runner/index.ts');
+  if (flags.events !== undefined) checkEventPath(flags.events);
   const jobs = jobsOf(flags.jobs);
   const outputs = openOutputs(flags);
   try {
     const path = join(JOURNAL_FOLDER, `${experiment.name}.journal`);
     const journal = openJournal(path, flags.resume === true, Journal);
-    const comparison = await runAll(experiment, { library, jobs, journal, command });
+
+    const { written, ...events } = eventOptions(flags);
+    const comparison = await runAll(experiment, { library, jobs, journal, command, ...events });
     outputs.out?.write(`${JSON.stringify(comparison)}\n`);
     if (outputs.html !== null) {
       const { renderReport } = await import('../report/index.ts');
@@ -80,6 +85,7 @@ export async function compareAndReport(
     outputs.html?.commit();
     journal.remove();
     await print(comparison, flags);
+    for (const path of written) tellOf('Events', path, flags);
     process.exitCode = exitCodeOf(comparison);
   } catch (error) {
     outputs.out?.discard();
@@ -145,10 +151,27 @@ async function print(comparison: Comparison, flags: ComparisonFlags): Promise<vo
     const { comparisonText, terminalWidth } = await import('./comparisonTable.ts');
     process.stdout.write(`${comparisonText(comparison, terminalWidth())}\n`);
   }
-  // Scripts that read the JSON get nothing else on stdout.
-  const tell = flags.json === true ? say : (text: string) => void process.stdout.write(`${text}\n`);
-  if (flags.out !== undefined) tell(`Result: ${flags.out}`);
-  if (flags.html !== undefined) tell(`Report: ${flags.html}`);
+  if (flags.out !== undefined) tellOf('Result', flags.out, flags);
+  if (flags.html !== undefined) tellOf('Report', flags.html, flags);
+}
+
+/** Scripts that read the JSON get nothing else on stdout. */
+function tellOf(what: string, path: string, { json }: ComparisonFlags): void {
+  if (json === true) say(`${what}: ${path}`);
+  else process.stdout.write(`${what}: ${path}\n`);
+}
+
+/** Files of events may not be there before, unless --force. */
+function eventOptions({ events, force = false }: ComparisonFlags) {
+  const written: string[] = [];
+  if (events === undefined) return { written };
+  const onEventFile = (path: string) => {
+    if (existsSync(path) && !force) {
+      throw new UserError(path, 'exists already', 'give another name, or --force to replace it');
+    }
+    written.push(path);
+  };
+  return { written, eventPath: events, onEventFile };
 }
 
 /** Failed runs make the command fail: with the code of the worst of them. */

@@ -1,4 +1,4 @@
-/** Listens to all tracepoints of a kernel and hands their events, with the running task, to a sink. */
+/** Hands the events of all tracepoints of a kernel, with the task that runs, to a sink. */
 import type { Nanoseconds } from '../base/units.ts';
 import type { Kernel } from '../mm/index.ts';
 import { EventFormat } from './eventFormat.ts';
@@ -7,13 +7,16 @@ import type { CounterTrack, EventContext, EventSink } from './eventSink.ts';
 export class EventRecorder {
   readonly #k: Kernel;
   readonly #sink: EventSink;
+  readonly #comm: string;
   readonly #detach: (() => void)[] = [];
   /** Events so far. */
   nrEvents = 0;
 
-  constructor(k: Kernel, sink: EventSink) {
+  /** `comm`: the name of tasks that have none of their own. */
+  constructor(k: Kernel, sink: EventSink, comm: string) {
     this.#k = k;
     this.#sink = sink;
+    this.#comm = comm;
     const { points } = k.trace;
     for (const name of points.names()) {
       const point = points.find(name)!;
@@ -41,7 +44,7 @@ export class EventRecorder {
   #task(): EventContext {
     const { pid, cpu, comms } = this.#k.trace;
     const tgid = this.#k.tasks.get(pid)?.tgid ?? pid;
-    const comm = comms.get(pid) ?? comms.get(tgid) ?? (pid === 0 ? '<idle>' : `pid ${pid}`);
+    const comm = comms.get(pid) ?? comms.get(tgid) ?? (pid === 0 ? '<idle>' : this.#comm);
     return { pid, tgid, cpu, comm };
   }
 }

@@ -19,8 +19,13 @@ export interface CounterTrack {
 }
 
 export interface EventSink {
-  event(nowNs: Nanoseconds, task: EventContext, format: EventFormat, values: readonly number[]): void;
+  event(
+    nowNs: Nanoseconds,
+    task: EventContext,
+    format: EventFormat,
+    values: readonly number[],
+  ): void;
   counter(nowNs: Nanoseconds, track: CounterTrack, value: number): void;
   /** Nothing comes after. */
-  end(nowNs: Nanoseconds): void;
+  end(): void;
 }

@@ -87,10 +87,7 @@ export class PerfettoTrace implements EventSink {
       .uint(EVENT.trackUuid, THREAD_UUID + task.pid)
       .text(EVENT.category, format.system);
     const name = sliceName(format);
-    event.uint(
-      EVENT.nameIid,
-      intern(this.#eventNames, name, INTERNED.eventNames, interned),
-    );
+    event.uint(EVENT.nameIid, intern(this.#eventNames, name, INTERNED.eventNames, interned));
     for (const [i, field] of format.fields.entries()) {
       const names = this.#annotationNames;
       const annotation = new ProtoWriter().uint(

@@ -1,4 +1,4 @@
-/** Protocol buffers, the part that is written: fields of a message as bytes (proto2 wire format). */
+/** Protocol buffers, as far as they are written: fields of a message in proto2's wire format. */
 import { ByteWriter } from '../trace/index.ts';
 
 const VARINT = 0;

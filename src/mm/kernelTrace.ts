@@ -1,10 +1,10 @@
 /**
- * The tracepoints of the modelled kernel (include/trace/events/migrate.h, thp.h, vmscan.h), with the
- * kernel's names and fields, and who runs when one fires (common_pid and CPU of an ftrace line).
+ * The tracepoints of the modelled kernel (include/trace/events/migrate.h, thp.h, vmscan.h), with
+ * the kernel's names and fields, and who runs when one fires (common_pid and CPU of a line).
  *
  * Whoever lets a task or a kernel thread run calls `run`; nobody needs to while nobody listens.
- * Deviates: pte and pmd of the migration entries' events are the physical address of the page alone,
- * without flags, swap type and the inversion of swap entries.
+ * Deviates: pte and pmd of the migration entries' events are the physical address of the page
+ * alone, without flags, swap type and the inversion of swap entries.
  * Not modelled: events of the allocator (kmem), mm_vmscan_write_folio, throttling, shrinkers.
  */
 import type { Clock } from '../engine/index.ts';
@@ -16,8 +16,8 @@ const RECLAIM_END = ['nr_reclaimed'] as const;
 
 /** kswapd of node n has this pid and n: a number that no program has. */
 const KSWAPD_PID = 50;
-/** The migration daemon of a policy. */
-export const MIGRATION_DAEMON_PID = 90;
+/** Worker w of a policy's migration daemon has this pid and w. */
+const MIGRATION_DAEMON_PID = 80;
 
 export class KernelTrace {
   readonly points: Tracepoints;
@@ -119,8 +119,17 @@ export class KernelTrace {
 
   /** kswapd of a node runs. */
   runKswapd(nid: number): void {
-    this.run(KSWAPD_PID + nid, 0);
-    if (!this.comms.has(this.pid)) this.comms.set(this.pid, `kswapd${nid}`);
+    this.#runNamed(KSWAPD_PID + nid, `kswapd${nid}`);
+  }
+
+  /** A worker of the migration daemon runs. */
+  runMigrationDaemon(worker: number): void {
+    this.#runNamed(MIGRATION_DAEMON_PID + worker, `migrated/${worker}`);
+  }
+
+  #runNamed(pid: number, comm: string): void {
+    this.run(pid, 0);
+    if (!this.comms.has(pid)) this.comms.set(pid, comm);
   }
 }
 

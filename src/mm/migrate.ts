@@ -54,6 +54,7 @@ import {
 } from './migrateBatch.ts';
 import { migrateHugetlbs } from './migrateHugetlb.ts';
 import { allocMigrationTarget, type Destination } from './migrateTarget.ts';
+import { runCallerOf, traceMigrationEnd, traceMigrationStart } from './migrateTrace.ts';
 import { countMigration, zeroCounts } from './migrationCounts.ts';
 import { removeMigrationPtes, tryToMigrate, UNMAP_DONE } from './migrationEntries.ts';
 import { moveToNewFolio } from './moveFolio.ts';
@@ -125,11 +126,6 @@ export class MigrationOp {
     return this.#call.done;
   }
 
-  /** Base pages moved so far. */
-  get movedPages(): number {
-    return this.#call.total.succeededPages;
-  }
-
   /** Source frames whose entries are migration entries now. */
   get inFlight(): readonly FrameId[] {
     return this.#call.unmapped;
@@ -158,11 +154,9 @@ export class MigrationOp {
 
   /** Whoever carries the call on does it for its caller. */
   finish(): void {
-    const { trace } = this.#k;
-    const { pid, cpu } = trace;
-    if (this.#call.batch !== null) trace.run(this.#call.pid, this.#call.cpu);
+    const goOn = runCallerOf(this.#k.trace, this.#call);
     while (!this.step());
-    trace.run(pid, cpu);
+    goOn();
   }
 
   /** All steps at once: nobody can come in between, so nobody needs to find this operation. */
@@ -173,12 +167,7 @@ export class MigrationOp {
 
   /** The hugetlb pages at once (MC-54), then the first batch of the rest. */
   #begin(): Batch | null {
-    const { trace } = this.#k;
-    this.#call.pid = trace.pid;
-    this.#call.cpu = trace.cpu;
-    if (trace.mmMigratePagesStart.isEnabled) {
-      trace.mmMigratePagesStart.emit(this.#call.mode, this.#call.reason);
-    }
+    traceMigrationStart(this.#k.trace, this.#call);
     const from = this.#call.list.splice(0);
     const args = [
       this.#call.destination,
@@ -289,21 +278,7 @@ export class MigrationOp {
     countMigration(this.#k.vmstat, this.#call.total);
     this.result = left.length === 0 ? 0 : this.#call.gathered;
     this.#call.done = true;
-    if (this.#k.trace.mmMigratePages.isEnabled) this.#traceEnd();
-  }
-
-  #traceEnd(): void {
-    const { total, mode, reason } = this.#call;
-    this.#k.trace.mmMigratePages.emit(
-      total.succeededPages,
-      total.failedPages,
-      total.thpSucceeded,
-      total.thpFailed,
-      total.thpSplit,
-      total.split,
-      mode,
-      reason,
-    );
+    traceMigrationEnd(this.#k.trace, this.#call);
   }
 
   /**

@@ -233,14 +233,7 @@ function restoredByte(vma: Vma, byte: number): number {
   return vma.isAccessible() ? kept : kept | (byte & (PTEB_YOUNG | PTEB_DIRTY));
 }
 
-function restorePte(
-  k: Kernel,
-  vma: Vma,
-  vpn: Vpn,
-  i: number,
-  head: FrameId,
-  page: FrameId,
-): void {
+function restorePte(k: Kernel, vma: Vma, vpn: Vpn, i: number, head: FrameId, page: FrameId): void {
   const byte = k.ptes.bytes[i];
   const word = restoredWord(k, vma, byte, head, page);
   k.ptes.set(i, word, restoredByte(vma, byte));

@@ -1,4 +1,5 @@
 /** Running experiments: files, worker threads, the journal. The only door of runner/. */
+export { checkEventPath } from './eventFile.ts';
 export { Journal } from './journal.ts';
 export { type Library, openLibrary, registries } from './library.ts';
 export {

@@ -13,6 +13,7 @@ import {
   type RunSpec,
   summarise,
 } from '../experiment/index.ts';
+import { eventPaths } from './eventFile.ts';
 import { codeKey, type Journal, runKey } from './journal.ts';
 import type { Library } from './library.ts';
 import { RunPool } from './pool.ts';
@@ -29,6 +30,10 @@ export interface RunExperimentOptions {
   readonly onProgress?: (progress: ExperimentProgress) => void;
   /** For tests: another module in place of worker.ts. */
   readonly worker?: string;
+  /** Where events go (eventFile.ts); runs with events are done even if they were finished. */
+  readonly eventPath?: string;
+  /** Told each file of events before the first run; throws if it may not be written. */
+  readonly onEventFile?: (path: string) => void;
 }
 
 export interface ExperimentProgress {
@@ -93,12 +98,22 @@ function ownCode(): string {
   return code;
 }
 
+/** The file of events of each run, '' without one. */
+function eventFiles({ experiment, options, runs }: Prepared): string[] {
+  const { eventPath } = options;
+  if (eventPath === undefined) return runs.map(() => '');
+  const files = eventPaths(eventPath, experiment, runs);
+  for (const file of files) if (file !== '') options.onEventFile?.(file);
+  return files;
+}
+
 /** The outcomes in the order of the plan. */
 async function doRuns(prepared: Prepared): Promise<RunOutcome[]> {
   const { experiment, options, workloads, runs } = prepared;
   const { journal, library, onProgress } = options;
   const outcomes = new Array<RunOutcome>(runs.length);
   const progress = new Float64Array(new SharedArrayBuffer(8 * Math.max(1, runs.length)));
+  const files = eventFiles(prepared);
   const pending: { index: number; key: string; spec: RunSpec }[] = [];
   for (const [index, { spec, problem, workload }] of runs.entries()) {
     if (spec === null) {
@@ -107,7 +122,7 @@ async function doRuns(prepared: Prepared): Promise<RunOutcome[]> {
     }
     const sha256 = workloads[workload]!.provenance?.sha256 ?? '';
     const key = runKey([library.version, ownCode(), spec, sha256]);
-    const result = journal.finished.get(key);
+    const result = files[index] === '' ? journal.finished.get(key) : undefined;
     if (result === undefined) pending.push({ index, key, spec });
     else outcomes[index] = { result };
   }
@@ -128,7 +143,8 @@ async function doRuns(prepared: Prepared): Promise<RunOutcome[]> {
       const { trace } = experiment.workloads[runs[index]!.workload]!;
       const tracePath = trace === '' ? '' : library.tracePath(trace);
       const { version } = library;
-      const outcome = await pool.run({ spec, tracePath, version, progress, index });
+      const eventPath = files[index]!;
+      const outcome = await pool.run({ spec, tracePath, version, progress, index, eventPath });
       if (outcome.result !== undefined) journal.add(key, outcome.result);
       outcomes[index] = outcome;
       progress[index] = accesses[i]!;

@@ -3,8 +3,10 @@
  * plain value, because errors lose their class on the way to the main thread.
  */
 import { UserError } from '../base/assert.ts';
-import type { RunOutcome, RunSpec } from '../experiment/index.ts';
-import { runOne } from '../sim/index.ts';
+import type { RunOutcome, RunResult, RunSpec } from '../experiment/index.ts';
+import { type RunOptions, runOne } from '../sim/index.ts';
+import type { TraceSource } from '../trace/index.ts';
+import { EventFile } from './eventFile.ts';
 import { openSource } from './workloads.ts';
 
 export interface RunTask {
@@ -15,22 +17,42 @@ export interface RunTask {
   /** Accesses done, one number a run; this run writes `progress[index]`. */
   readonly progress: Float64Array;
   readonly index: number;
+  /** Where the run's events go; '' = nobody wants them. */
+  readonly eventPath: string;
 }
 
 export default async function run(task: RunTask): Promise<RunOutcome> {
-  const { spec, tracePath, version, progress, index } = task;
+  const { spec, tracePath, version, progress, index, eventPath } = task;
   try {
     const { source, close } = await openSource({ workload: spec.workload, tracePath }, spec.seed);
     try {
       const onProgress = (accesses: number) => {
         progress[index] = accesses;
       };
-      return { result: runOne(spec, source, { hetmem: version, onProgress }) };
+      const options = { hetmem: version, onProgress };
+      if (eventPath === '') return { result: runOne(spec, source, options) };
+      return { result: runWithEvents(spec, source, options, eventPath) };
     } finally {
       close();
     }
   } catch (error) {
     return { failure: failureOf(error) };
+  }
+}
+
+function runWithEvents(
+  spec: RunSpec,
+  source: TraceSource,
+  options: RunOptions,
+  eventPath: string,
+): RunResult {
+  const file = new EventFile(eventPath);
+  try {
+    const result = runOne(spec, source, { ...options, events: file.sink });
+    file.commit();
+    return result;
+  } finally {
+    file.discard();
   }
 }
 

@@ -2,6 +2,7 @@
 import { UserError } from '../base/assert.ts';
 import { RandomStream } from '../base/prng.ts';
 import { PAGE_SIZE } from '../base/units.ts';
+import type { EventSink } from '../events/index.ts';
 import { FAILURE_CAUSES } from '../mm/index.ts';
 import { findPolicy, type Policy, resolveKnobs } from '../policy/index.ts';
 import type { TraceSource } from '../trace/index.ts';
@@ -17,6 +18,8 @@ export interface RunOptions {
   readonly hetmem: string;
   /** Called now and then with the accesses done. */
   readonly onProgress?: (accesses: number) => void;
+  /** Hears the kernel's tracepoints and the counters of the run. */
+  readonly events?: EventSink;
 }
 
 /**
@@ -26,6 +29,7 @@ export interface RunOptions {
 export function runOne(spec: RunSpec, source: TraceSource, options: RunOptions): RunResult {
   const policy = makePolicy(spec);
   const simulation = new Simulation(spec, source, policy);
+  if (options.events !== undefined) simulation.recordEvents(options.events);
   simulation.run(options.onProgress);
   return resultOf(simulation, options.hetmem);
 }

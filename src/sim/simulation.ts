@@ -16,6 +16,7 @@ import { assert, UserError } from '../base/assert.ts';
 import { RandomStream } from '../base/prng.ts';
 import { MIB, type Nanoseconds, PAGE_SIZE } from '../base/units.ts';
 import { EventQueue, VirtualClock } from '../engine/index.ts';
+import { EventRecorder, type EventSink } from '../events/index.ts';
 import { AccessCost } from '../hw/index.ts';
 import {
   FAULT_ERROR,
@@ -33,6 +34,7 @@ import {
 import type { Policy } from '../policy/index.ts';
 import { type AccessSlice, END, SLICE, type TraceSource } from '../trace/index.ts';
 import { vmEvent } from '../uapi/vmstat.ts';
+import { EventCounters } from './eventCounters.ts';
 import { faultNs, KernelWork } from './faultCost.ts';
 import { HeatMap } from './heatMap.ts';
 import { machineWithSettings, programMempolicy } from './host/hostSettings.ts';
@@ -78,6 +80,8 @@ export class Simulation {
   /** Sum over accesses of the loaded latency in force, by node. */
   readonly nodeLatencyNs: Float64Array;
   readonly peakUtilisation: Float64Array;
+  /** null: nobody asked for events. */
+  counters: EventCounters | null = null;
   accesses = 0;
   instructions = 0;
   minorFaults = 0;
@@ -125,6 +129,14 @@ export class Simulation {
       onProgress(reported);
     }
     this.#advance(this.threads.endNs());
+    this.counters?.end(this.clock.nowNs);
+  }
+
+  /** Tracepoints and counters of the run go to `sink`. */
+  recordEvents(sink: EventSink): void {
+    const recorder = new EventRecorder(this.k, sink, this.spec.workload.name);
+    const sums = { reads: this.nodeReads, writes: this.nodeWrites };
+    this.counters = new EventCounters(this.k, this.moves, sums, recorder);
   }
 
   #event(): void {
@@ -136,6 +148,8 @@ export class Simulation {
     const faultsBefore = this.#faultCount();
     const before = this.programs.processes[event.pid];
     if (event.kind === 'exit_group' && before) this.driver.forget(before.task.tgid);
+    const { task } = this.programs.processOf(event.pid, event.tid);
+    this.k.trace.run(task.pid, task.cpu);
     this.programs.run(event);
     const faults = this.#faultCount() - faultsBefore;
     const { costs } = this.spec.machine;
@@ -265,6 +279,7 @@ export class Simulation {
     this.#work.begin();
     const migratedNs = this.moves.cpuNs;
     const before = this.driver.nidOf(state.mm, vpn);
+    this.k.trace.run(task.pid, task.cpu);
     const outcome = handleFault(this.k, task, vpn, write);
     if ((outcome & FAULT_ERROR) !== 0) this.#fatal(task, vpn, outcome);
     if ((outcome & FAULT_WAIT) !== 0) {
@@ -317,6 +332,7 @@ export class Simulation {
     if (k.sysctl.numa_balancing === 0 || task.mm === null) return;
     if (this.clock.nowNs < task.mm.numaNextScanNs) return;
     k.nowNs = this.clock.nowNs;
+    k.trace.run(task.pid, task.cpu);
     const marked = taskNumaWork(k, task);
     this.#charge(thread, 'observationNs', marked * this.spec.machine.costs.scanPteNs);
   }
@@ -350,6 +366,7 @@ export class Simulation {
       }
     }
     this.series.advance(now);
+    this.counters?.advance(now);
   }
 }
 

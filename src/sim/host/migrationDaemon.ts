@@ -77,6 +77,7 @@ export class MigrationDaemon implements EventHandler {
   /** A worker's batch is over, or its pause. */
   onEvent(nowNs: Nanoseconds, worker: number): void {
     this.#isPaused[worker] = 0;
+    this.#k.trace.runMigrationDaemon(worker);
     this.#endBatch(worker);
     this.#startNext(worker, nowNs);
   }
@@ -98,6 +99,7 @@ export class MigrationDaemon implements EventHandler {
         this.#events.schedule(this.#allowedNs, this, worker);
         return;
       }
+      this.#k.trace.runMigrationDaemon(worker);
       const batch = this.#gather();
       if (batch.nrFolios === 0) continue;
       this.#run(worker, batch, nowNs);
