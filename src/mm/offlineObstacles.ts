@@ -135,11 +135,13 @@ function obstacleAt(k: Kernel, frame: FrameId): OfflineObstacle | null {
   const { pm } = k;
   if (!pm.isPresent(frame)) return noFrame('hole', f.pfnOf(frame));
   const zone = pm.zoneOf(frame);
-  const mode = ISOLATE_MODE_MEM_OFFLINE;
-  if (findUnmovable(pm, zone, frame, frame + 1, mode, () => true) >= 0) {
-    return obstacle(k, 'unmovable', 'refuses', f.headOf(frame), CAUSE_UNMOVABLE);
-  }
   const head = f.headOf(frame);
+  // Batches are drained before isolation.
+  const isBatched = (f.flags[head] & PG_LRU_BATCH) !== 0;
+  const mode = ISOLATE_MODE_MEM_OFFLINE;
+  if (!isBatched && findUnmovable(pm, zone, frame, frame + 1, mode, () => true) >= 0) {
+    return obstacle(k, 'unmovable', 'refuses', head, CAUSE_UNMOVABLE);
+  }
   if ((f.flags[frame] & (PG_BUDDY | PG_HWPOISON)) !== 0) return null;
   if (k.hugetlb.isFree(head)) {
     return k.hugetlb.available > 0

@@ -31,14 +31,21 @@ export interface MapOptions {
 /** A kernel that keeps page contents, on nodes given by their zones. */
 export function bootNodes(
   nodes: readonly PlainNode[],
-  options: { swapPages?: number; sysctl?: Parameters<typeof plainMachine>[1] } = {},
+  options: {
+    swapPages?: number;
+    sysctl?: Parameters<typeof plainMachine>[1];
+    memoryBlockPages?: number;
+  } = {},
 ): Kernel {
   const spec = plainMachine(nodes, { startPfn: 32768, ...options.sysctl });
   const swap = { pages: options.swapPages ?? 0, readNs: 1000, writeNs: 1000 };
   const withTiers = spec.nodes.map((node) =>
     node.cpus.length > 0 ? node : { ...node, abstractDistance: 2880 },
   );
-  return new Kernel({ ...spec, nodes: withTiers, swap }, { seed: 1, trackContent: true });
+  const blocks =
+    options.memoryBlockPages === undefined ? {} : { memoryBlockPages: options.memoryBlockPages };
+  const machine = { ...spec, nodes: withTiers, swap, ...blocks };
+  return new Kernel(machine, { seed: 1, trackContent: true });
 }
 
 export class TestProgram {
