@@ -391,23 +391,22 @@ describe('blocks of an observed machine', () => {
     new URL('../../test/conformance/machines.json', import.meta.url),
     'utf8',
   );
-  const machines: ObservedMachines & {
-    readonly machines: readonly {
-      readonly name: string;
-      readonly memory_blocks: readonly {
-        readonly first: number;
-        readonly last: number;
-        readonly node: number;
-        readonly valid_zones: string;
-      }[];
+  const machines: ObservedMachines = JSON.parse(text);
+  const printed: readonly {
+    readonly name: string;
+    readonly memory_blocks: readonly {
+      readonly first: number;
+      readonly last: number;
+      readonly node: number;
+      readonly valid_zones: string;
     }[];
-  } = JSON.parse(text);
+  }[] = JSON.parse(text).machines;
 
   it.each(machines.machines.map((one) => one.name))('%s: numbers, nodes, valid_zones', (name) => {
     const spec = observedMachine(machines, name);
     const k = new Kernel(spec, { seed: 1, trackContent: false });
     const { memoryBlocks } = k.pm;
-    const expected = machines.machines
+    const expected = printed
       .find((one) => one.name === name)!
       .memory_blocks.flatMap(({ first, last, node, valid_zones }) =>
         Array.from({ length: last - first + 1 }, (_, n) => `${first + n} ${node} ${valid_zones}`),
