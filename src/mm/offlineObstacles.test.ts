@@ -120,7 +120,7 @@ describe('what keeps a block online', () => {
     expect(found.map((o) => o.kind)).toContain('no-migrate-operation');
   });
 
-  it('PM-60: a CMA area refuses pageblock by pageblock; PM-62: so does one that is isolated', () => {
+  it('PM-60: a CMA area refuses pageblock by pageblock, PM-62: so does isolation', () => {
     const k = machine();
     const [first] = k.pm.memoryBlocks.numbers();
     expect(kindsIn(k, first + 3)).toEqual({ cma: 2 });
