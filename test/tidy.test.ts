@@ -19,6 +19,7 @@ import { checkSavedState } from './tidy/savedState.ts';
 import { checkFileLength, checkFunctionLength, checkLineLength } from './tidy/sizes.ts';
 import { checkSkips } from './tidy/skips.ts';
 import { checkTexts } from './tidy/texts.ts';
+import { checkVersions } from './tidy/versions.ts';
 
 const project = readProject(packageRoot());
 
@@ -33,6 +34,7 @@ const RULES: Readonly<Record<string, ProjectRule>> = {
   'line-length': everyFile(checkLineLength),
   'say-what-it-is': everyFile(checkNames),
   'no-hidden-inputs': everyFile(checkCalls),
+  'one-table-of-versions': everyFile(checkVersions),
   'one-writer': checkColumnWrites,
   'saved-whole': checkSavedState,
   'explain-at-the-top': everyFile(checkHeader),

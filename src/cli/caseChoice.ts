@@ -2,6 +2,7 @@
 import { UserError } from '../base/assert.ts';
 import { type CaseMachines, type ConformanceCase, caseOnKernel } from '../conform/index.ts';
 import { readCaseFiles } from './caseFiles.ts';
+import { kernelOf } from './kernelChoice.ts';
 
 /** Errors: UserError for a case, a file or a kernel version that is not there. */
 export async function readCase(
@@ -18,7 +19,7 @@ export async function readCase(
     throw new UserError(choice, `no case ${id} in ${where}`, '--case ID or --case FILE#ID');
   }
   if (kernel === undefined) return found;
-  const asked = caseOnKernel(found.one, kernel);
+  const asked = caseOnKernel(found.one, kernelOf(kernel));
   if (asked === null) throw new UserError(choice, `was not seen on kernel ${kernel}`);
   return { one: asked, machines: found.machines };
 }

@@ -14,6 +14,7 @@ interface CaseOnMachines {
 /** A case of hetmem's own that differs from Linux, and what it would take to change that. */
 export interface Deviation {
   readonly id: string;
+  readonly kernel: string;
   readonly reason: string;
   readonly remedy: string;
 }
@@ -69,7 +70,12 @@ export function readRules(): Readonly<Record<string, string>> {
 export function readDeviations(): ReadonlyMap<string, Deviation> {
   const path = join(ownFolder(), 'deviations.json');
   const deviations = JSON.parse(readText(path)) as Deviation[];
-  return new Map(deviations.map((deviation) => [deviation.id, deviation]));
+  return new Map(deviations.map((deviation) => [caseOnVersion(deviation), deviation]));
+}
+
+/** The name of a case together with the version it ran on. */
+export function caseOnVersion({ id, kernel }: { readonly id: string; readonly kernel: string }) {
+  return `${id} on ${kernel}`;
 }
 
 function nearestOf(name: string, known: readonly string[]): string {

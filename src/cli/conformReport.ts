@@ -1,6 +1,6 @@
 /** What `hetmem conform` prints: per case the first step that differs, totals by group. */
 import type { CaseDifference, CaseResult } from '../conform/index.ts';
-import type { Deviation } from './caseFiles.ts';
+import { caseOnVersion, type Deviation } from './caseFiles.ts';
 import { formatTable } from './table.ts';
 
 /** What is known of cases besides their results. */
@@ -20,10 +20,12 @@ export function conformJson(results: readonly CaseResult[], known: Known): objec
   const cases = results.map((result) => ({
     ...result,
     rules: known.rules[result.id] ?? result.difference?.rules ?? '',
-    deviation: result.status === 'failed' ? (known.deviations.get(result.id) ?? null) : null,
+    deviation:
+      result.status === 'failed' ? (known.deviations.get(caseOnVersion(result)) ?? null) : null,
   }));
+  const parts = { kernels: by(results, 'kernel'), groups: by(results, 'group') };
   const deviations = cases.filter((one) => one.deviation !== null).length;
-  return { ...totals(results), known_deviations: deviations, groups: byGroup(results), cases };
+  return { ...totals(results), known_deviations: deviations, ...parts, cases };
 }
 
 export function caseReport(
@@ -31,16 +33,18 @@ export function caseReport(
   known: Known,
   isVerbose: boolean,
 ): string {
-  const out = results.flatMap((result) => caseLines(result, known, isVerbose));
-  const parts = out.length > 0 ? [`${out.join('\n')}\n\n`] : [];
-  const rows = Object.entries(byGroup(results)).map(([group, total]) => {
-    return [group, total.passed, total.failed, total.skipped];
+  const kernels = Object.entries(by(results, 'kernel'));
+  const isMany = kernels.length > 1;
+  const out = results.flatMap((result) => {
+    const name = isMany ? caseOnVersion(result) : result.id;
+    return caseLines(result, name, known, isVerbose);
   });
-  const titles = ['group', 'passed', 'failed', 'skipped'].map((title) => ({ title }));
-  if (rows.length > 0) parts.push(`${formatTable(titles, rows)}\n`);
+  const parts = out.length > 0 ? [`${out.join('\n')}\n\n`] : [];
+  if (isMany) parts.push(totalsTable('kernel', kernels));
+  if (results.length > 0) parts.push(totalsTable('group', Object.entries(by(results, 'group'))));
   const all = totals(results);
   const deviates = results.filter(
-    ({ id, status }) => status === 'failed' && known.deviations.has(id),
+    (result) => result.status === 'failed' && known.deviations.has(caseOnVersion(result)),
   ).length;
   if (deviates > 0) {
     parts.push(`${deviates} of the ${all.failed} failed: known deviations (deviations.json)\n`);
@@ -54,33 +58,43 @@ function totals(results: readonly CaseResult[]): Totals {
   return { passed: of('passed'), failed: of('failed'), skipped: of('skipped') };
 }
 
-function byGroup(results: readonly CaseResult[]): Record<string, Totals> {
-  const groups = [...new Set(results.map((result) => result.group))];
-  const entries = groups.map((group) => {
-    return [group, totals(results.filter((result) => result.group === group))] as const;
+function by(
+  results: readonly CaseResult[],
+  what: 'group' | 'kernel',
+): Readonly<Record<string, Totals>> {
+  const names = [...new Set(results.map((result) => result[what]))];
+  const entries = names.map((name) => {
+    return [name, totals(results.filter((result) => result[what] === name))] as const;
   });
   return Object.fromEntries(entries);
 }
 
-function caseLines(result: CaseResult, known: Known, isVerbose: boolean): string[] {
+function totalsTable(what: string, parts: readonly (readonly [string, Totals])[]): string {
+  const titles = [what, 'passed', 'failed', 'skipped'].map((title) => ({ title }));
+  const rows = parts.map(([name, sum]) => [name, sum.passed, sum.failed, sum.skipped]);
+  return `${formatTable(titles, rows)}\n`;
+}
+
+/** `name`: the case, with its version where several ran. */
+function caseLines(result: CaseResult, name: string, known: Known, isVerbose: boolean): string[] {
   const { id, status, difference, other, error } = result;
   const rules = known.rules[id];
   if (error !== null) {
     const what = error.kind === 'input' ? 'wrong input' : 'a bug in hetmem';
-    return [`FAILED  ${id}: ${what}`, `  ${error.message}`];
+    return [`FAILED  ${name}: ${what}`, `  ${error.message}`];
   }
   if (difference !== null) {
-    const deviation = known.deviations.get(id);
-    if (deviation === undefined) return [`FAILED  ${id}`, ...differenceLines(difference, rules)];
+    const deviation = known.deviations.get(caseOnVersion(result));
+    if (deviation === undefined) return [`FAILED  ${name}`, ...differenceLines(difference, rules)];
     return [
-      `DEVIATES ${id}: known deviation: ${deviation.reason}`,
+      `DEVIATES ${name}: known deviation: ${deviation.reason}`,
       ...differenceLines(difference, rules),
       `    remedy   ${deviation.remedy}`,
     ];
   }
   if (!isVerbose) return [];
-  if (status === 'skipped') return [`skipped ${id}: ${result.reason}`];
-  return other === null ? [] : [`other   ${id} (racy)`, ...differenceLines(other, rules)];
+  if (status === 'skipped') return [`skipped ${name}: ${result.reason}`];
+  return other === null ? [] : [`other   ${name} (racy)`, ...differenceLines(other, rules)];
 }
 
 /** Where the model and Linux part. `ofCase`: rules of the case, if the index knows it. */

@@ -3,7 +3,13 @@
  * kernel answered to each (test/conformance/README.md has the format). One JSON object per line.
  */
 import { UserError } from '../base/assert.ts';
-import { KERNELS } from './caseWords.ts';
+import {
+  DEFAULT_KERNEL,
+  isKernelVersion,
+  KERNEL_VERSIONS,
+  type KernelVersion,
+  kernelProfile,
+} from '../hw/index.ts';
 import { checkStep, suggestion } from './checkStep.ts';
 
 export type Json = null | boolean | number | string | Json[] | { [field: string]: Json };
@@ -34,8 +40,10 @@ export interface ConformanceCase {
   readonly about: string;
   readonly machine: string;
   /** Version line of the answers. */
-  readonly kernel: string;
+  readonly kernel: KernelVersion;
   readonly strength: Strength;
+  /** Marks of labels that were not looked at when the answers were compared. */
+  readonly ignoredMarks: readonly string[];
   readonly steps: readonly Step[];
   /** Changes of /proc/vmstat over the whole case. */
   readonly vmstat: Readonly<Record<string, number>>;
@@ -78,11 +86,8 @@ function parseCase(line: string, place: string): ConformanceCase {
   );
   const differs = object(fields.differs ?? {}, inCase, 'differs');
   const sameOn = array(fields.same_on ?? [], inCase, 'same_on').map(String);
-  const kernel = text(fields.kernel ?? '7.3', inCase, 'kernel');
-  for (const version of [kernel, ...sameOn, ...Object.keys(differs)]) {
-    if (KERNELS.includes(version)) continue;
-    throw new UserError(inCase, `unknown kernel ${version}`, `known: ${KERNELS.join(', ')}`);
-  }
+  const kernel = kernelOf(text(fields.kernel ?? DEFAULT_KERNEL, inCase, 'kernel'), inCase);
+  for (const version of [...sameOn, ...Object.keys(differs)]) kernelOf(version, inCase);
   return {
     id,
     place: inCase,
@@ -91,6 +96,7 @@ function parseCase(line: string, place: string): ConformanceCase {
     machine: text(fields.machine, inCase, 'machine'),
     kernel,
     strength: strengthOf(fields.strength, inCase),
+    ignoredMarks: [],
     steps,
     vmstat: counters(expect.vmstat ?? {}, inCase),
     isIntact: expect.data === 'intact',
@@ -156,6 +162,11 @@ export function parseStep(fields: Fields, place: string): Step {
   return step;
 }
 
+function kernelOf(version: string, place: string): KernelVersion {
+  if (isKernelVersion(version)) return version;
+  throw new UserError(place, `unknown kernel ${version}`, `known: ${KERNEL_VERSIONS.join(', ')}`);
+}
+
 function strengthOf(value: Json | undefined, place: string): Strength {
   if (value === 'exact' || value === 'direction' || value === 'racy') return value;
   throw new UserError(place, `strength ${JSON.stringify(value)}`, 'exact, direction or racy');
@@ -191,10 +202,31 @@ function text(value: Json | undefined, place: string, what: string): string {
  * The case as another kernel version answered it, or null if it was not seen to run there.
  * `differs` of a version replaces fields of `expect` by step, or the course from a step on.
  */
-export function caseOnKernel(one: ConformanceCase, kernel: string): ConformanceCase | null {
+export function caseOnKernel(one: ConformanceCase, kernel: KernelVersion): ConformanceCase | null {
   if (kernel === one.kernel) return one;
   const changes = one.differs[kernel];
-  if (changes === undefined) return one.sameOn.includes(kernel) ? { ...one, kernel } : null;
+  if (changes === undefined && !one.sameOn.includes(kernel)) return null;
+  // Those kernels kept their LRU differently, and 6.12 says KSM of every anonymous page.
+  const ignoredMarks = kernelProfile(kernel).kpageflagsSaysKsmOfAnon
+    ? ['unevictable', 'ksm']
+    : ['unevictable'];
+  const steps = one.steps.map(withoutRawFlags);
+  if (changes === undefined) return { ...one, kernel, ignoredMarks, steps };
+  return { ...one, kernel, ignoredMarks, ...changedCourse({ ...one, steps }, kernel, changes) };
+}
+
+/** Raw words of kpageflags were not compared between kernels. */
+function withoutRawFlags(step: Step): Step {
+  const isRaw = step.kind === 'look' && (step.name === 'kpage' || step.name === 'frame.flags');
+  return isRaw ? { ...step, approx: [...step.approx, 'flags'] } : step;
+}
+
+/** Steps and counters of a version of which `differs` tells. */
+function changedCourse(
+  one: ConformanceCase,
+  kernel: KernelVersion,
+  changes: Json,
+): Pick<ConformanceCase, 'steps' | 'vmstat'> {
   const place = `${one.place} differs.${kernel}`;
   const bySteps = object(changes, place, 'differs');
   let steps = one.steps.map((step, i) => {
@@ -207,7 +239,7 @@ export function caseOnKernel(one: ConformanceCase, kernel: string): ConformanceC
     steps = [...steps.slice(0, Number(from.step)), ...rest];
   }
   // Which counters differ on that version was not written down.
-  return { ...one, kernel, steps, vmstat: {} };
+  return { steps, vmstat: {} };
 }
 
 /** The fields of `change` replace those of `expect`; null takes a field away. */

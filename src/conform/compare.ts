@@ -21,16 +21,23 @@ const WORK_FILES = /reclaim$|compact(_memory)?$|\/damon\//;
 const SHARE_MIN = 0.05;
 
 /** The first field that differs, or null. */
-export function compareStep(step: Step, got: Fields, strength: Strength): Difference | null {
+export function compareStep(
+  step: Step,
+  got: Fields,
+  strength: Strength,
+  ignoredMarks: readonly string[] = [],
+): Difference | null {
   if (step.expect === null) return compareSilent(got);
   for (const [field, expected] of Object.entries(step.expect)) {
     if (step.approx.includes(field) || !isCompared(step, field, strength)) continue;
     const actual = got[field] ?? null;
+    const wanted = withoutMarks(expected, ignoredMarks);
+    const found = withoutMarks(actual, ignoredMarks);
     const isSame =
       strength === 'direction' && step.name === 'count'
-        ? isSameShape(expected, actual)
-        : isSameValue(expected, actual);
-    if (!isSame) return { field, expected, got: field in got ? actual : explain(got) };
+        ? isSameShape(wanted, found)
+        : isSameValue(wanted, found);
+    if (!isSame) return { field, expected: wanted, got: field in got ? found : explain(got) };
   }
   return null;
 }
@@ -63,6 +70,28 @@ function isSameValue(expected: Json, got: Json): boolean {
     return JSON.stringify(normalRuns(expected)) === JSON.stringify(normalRuns(got));
   }
   return JSON.stringify(sorted(expected)) === JSON.stringify(sorted(got));
+}
+
+/** Labels of pages, also as names of fields, without the marks `ignored`. */
+function withoutMarks(value: Json, ignored: readonly string[]): Json {
+  if (ignored.length === 0) return value;
+  if (typeof value === 'string') return unmarked(value, ignored);
+  if (Array.isArray(value)) return value.map((item) => withoutMarks(item, ignored));
+  if (typeof value !== 'object' || value === null) return value;
+  const merged: { [field: string]: Json } = {};
+  for (const [name, item] of Object.entries(value)) {
+    const label = unmarked(name, ignored);
+    const before = merged[label];
+    const sum = typeof before === 'number' && typeof item === 'number' ? before + item : item;
+    merged[label] = withoutMarks(sum, ignored);
+  }
+  return merged;
+}
+
+function unmarked(label: string, ignored: readonly string[]): string {
+  if (!label.includes('+')) return label;
+  const [place, ...marks] = label.split('+');
+  return [place, ...marks.filter((mark) => !ignored.includes(mark))].join('+');
 }
 
 /** Objects with their fields in one order. */

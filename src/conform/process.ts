@@ -106,7 +106,7 @@ export class Programs {
   start(name: string, task: Task): Process {
     const process = new Process(name, task);
     const rw = PROT_READ | PROT_WRITE;
-    if (name !== 'init' || this.#k.spec.kernel === '7.3') {
+    if (name !== 'init' || this.#k.profile.textSharedWithInit) {
       this.#map(process, 'text', TEXT_START, TEXT_PAGES, PROT_READ | PROT_EXEC, this.#text);
     }
     this.#map(process, 'heap', HEAP_START, HEAP_PAGES, rw, null);

@@ -3,9 +3,16 @@
  * with what Linux answered.
  */
 import { InvariantError, UserError } from '../base/assert.ts';
+import type { KernelVersion } from '../hw/index.ts';
 import type { Kernel } from '../mm/index.ts';
 import { accountOf, causesSince } from './account.ts';
-import type { ConformanceCase, Fields, Json, Step } from './caseFile.ts';
+import {
+  type ConformanceCase,
+  caseOnKernel,
+  type Fields,
+  type Json,
+  type Step,
+} from './caseFile.ts';
 import { compareStep, type Difference } from './compare.ts';
 import { Inputs, NotModelled } from './inputs.ts';
 import type { Process } from './process.ts';
@@ -38,6 +45,7 @@ export interface CaseError {
 
 export interface CaseResult {
   readonly id: string;
+  readonly kernel: KernelVersion;
   readonly group: string;
   readonly status: Status;
   /** A case with an error has failed; others are run all the same. */
@@ -58,14 +66,7 @@ export function runCase(
   machines: CaseMachines,
   after: AfterCase = () => {},
 ): CaseResult {
-  const base = {
-    id: one.id,
-    group: one.group,
-    reason: '',
-    error: null,
-    difference: null,
-    other: null,
-  };
+  const base = untold(one);
   try {
     const world = new World(machines, one.machine, one.kernel);
     const difference = runSteps(one, world);
@@ -79,6 +80,23 @@ export function runCase(
     }
     return { ...base, status: 'failed', error: describe(error, one) };
   }
+}
+
+/** Runs `one` as `kernel` answered it; a case that was not seen to run there is skipped. */
+export function runCaseOnKernel(
+  one: ConformanceCase,
+  kernel: KernelVersion,
+  machines: CaseMachines,
+  after?: AfterCase,
+): CaseResult {
+  const there = caseOnKernel(one, kernel);
+  if (there !== null) return runCase(there, machines, after);
+  const reason = `not observed on ${kernel}`;
+  return { ...untold({ ...one, kernel }), status: 'skipped', reason };
+}
+
+function untold({ id, group, kernel }: ConformanceCase): Omit<CaseResult, 'status'> {
+  return { id, kernel, group, reason: '', error: null, difference: null, other: null };
 }
 
 /**
@@ -123,7 +141,7 @@ function runSteps(one: ConformanceCase, world: World): CaseDifference | null {
     const records = world.k.failures.written;
     const got = runStep(one, world, step, i);
     if (typeof got.signal === 'string' && got.signal === one.killedBy) return first;
-    const difference = compareStep(step, got, one.strength);
+    const difference = compareStep(step, got, one.strength, one.ignoredMarks);
     if (difference !== null) {
       first ??= located(world, step, i, difference, records);
       // A racy case is acted out to its end all the same.

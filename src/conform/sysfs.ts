@@ -65,10 +65,6 @@ function orderOfKib(kib: number): number {
   return 31 - Math.clz32(kib / 4);
 }
 
-function isOld(world: World): boolean {
-  return world.k.spec.kernel === '6.1';
-}
-
 const SYSCTL_NUMBERS = [
   'numa_balancing',
   'numa_balancing_promote_rate_limit_MBps',
@@ -128,7 +124,9 @@ const FILES: readonly SysfsFile[] = [
   {
     pattern: /^\/sys\/kernel\/mm\/transparent_hugepage\/hugepages-(\d+)kB\/enabled$/,
     write: (world, value, match) =>
-      isOld(world) ? -ENOENT : setThpOfOrder(world.k, orderOfKib(Number(match[1])), value),
+      world.k.profile.mthpSizes
+        ? setThpOfOrder(world.k, orderOfKib(Number(match[1])), value)
+        : -ENOENT,
   },
   {
     pattern: /^\/sys\/kernel\/mm\/transparent_hugepage\/enabled$/,
@@ -150,7 +148,7 @@ const FILES: readonly SysfsFile[] = [
   {
     pattern: /^\/sys\/devices\/system\/node\/node(\d+)\/reclaim$/,
     write: (world, value, match) => {
-      if (!hasAutoWeights(world)) return -ENOENT;
+      if (!world.k.profile.nodeReclaimFile) return -ENOENT;
       const request = parseReclaim(value);
       if (request === null) return -EINVAL;
       const swappiness = request.swappiness ?? world.k.sysctl.swappiness;
@@ -161,15 +159,14 @@ const FILES: readonly SysfsFile[] = [
   ...MEMORY_BLOCK_FILES,
 ];
 
-/** 7.2 and 7.3: automatic weights, reclaim files of nodes. */
-function hasAutoWeights(world: World): boolean {
-  return world.k.spec.kernel === '7.3' || world.k.spec.kernel === '7.2';
+function hasWeight(world: World, nid: number): boolean {
+  return world.k.profile.weightedInterleave && world.k.pm.nodes[nid] !== undefined;
 }
 
 /** TI-82: a written weight ends the automatic mode. Until 6.15 0 or nothing meant "default", 1. */
 function writeWeight(world: World, nid: number, value: string): number {
-  if (isOld(world) || world.k.pm.nodes[nid] === undefined) return -ENOENT;
-  const resets = !hasAutoWeights(world) && (value === '' || value === '0');
+  if (!hasWeight(world, nid)) return -ENOENT;
+  const resets = !world.k.profile.autoInterleaveWeights && (value === '' || value === '0');
   const weight = resets ? 1 : wholeNumber(value);
   if (weight < 1 || weight > 255) return -EINVAL;
   world.k.setInterleaveWeight(nid, weight);

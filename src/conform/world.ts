@@ -8,7 +8,7 @@
  */
 import { UserError } from '../base/assert.ts';
 import type { Nanoseconds, Vpn } from '../base/units.ts';
-import type { KernelProfile } from '../hw/index.ts';
+import type { KernelVersion } from '../hw/index.ts';
 import { type ObservedMachine, type ObservedMachines, observedMachine } from '../hw/index.ts';
 import {
   createVdso,
@@ -64,14 +64,14 @@ export class World {
   /** Time that kswapd has not used up. */
   #kswapdNs = 0;
 
-  constructor(machines: CaseMachines, name: string, kernel: string) {
+  constructor(machines: CaseMachines, name: string, kernel: KernelVersion) {
     const machine = machines.machines.find((candidate) => candidate.name === name);
     if (machine === undefined) {
       const known = machines.machines.map((candidate) => candidate.name).join(', ');
       throw new UserError(name, 'no such machine', `machines.json has ${known}`);
     }
     this.machine = machine;
-    const spec = observedMachine(machines, name, kernel as KernelProfile);
+    const spec = observedMachine(machines, name, kernel);
     this.k = new Kernel(spec, { seed: SEED, trackContent: true });
     this.files = new FileTree(this.k, machine.filesystems);
     this.sysfs = new SysfsFiles(this);

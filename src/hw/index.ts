@@ -6,6 +6,7 @@
 export * from './accessCost.ts';
 export * from './costDefaults.ts';
 export * from './interleaveWeights.ts';
+export * from './kernelProfile.ts';
 export * from './loadedLatency.ts';
 export * from './machineResize.ts';
 export * from './machineSpec.ts';

@@ -5,6 +5,7 @@
  * /sys/kernel/mm/mempolicy/weighted_interleave/{auto,nodeN}. Rules TI-82, TI-83.
  * How we model it: a function of the machine; integer arithmetic as in the kernel.
  */
+import { kernelProfile } from './kernelProfile.ts';
 import type { MachineSpec } from './machineSpec.ts';
 import { closestCoordinates, nodePresentPages } from './topology.ts';
 
@@ -24,7 +25,7 @@ function greatestCommonDivisor(a: number, b: number): number {
 export function autoInterleaveWeights(spec: MachineSpec): Uint8Array {
   const weights = new Uint8Array(spec.nodes.length);
   const bandwidths = new Float64Array(spec.nodes.length);
-  const hasAuto = spec.kernel !== '6.12' && spec.kernel !== '6.1';
+  const hasAuto = kernelProfile(spec.kernel).autoInterleaveWeights;
   let sum = 0;
   for (const node of spec.nodes) {
     if (nodePresentPages(node) === 0) continue;

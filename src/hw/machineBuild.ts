@@ -19,11 +19,11 @@ import {
   type ZoneType,
 } from '../uapi/zone.ts';
 import { COST_DEFAULTS, SWAP_DEFAULTS } from './costDefaults.ts';
+import { DEFAULT_KERNEL, type KernelVersion } from './kernelProfile.ts';
 import { DEFAULT_CURVE, FLAT_CURVE } from './loadedLatency.ts';
 import type { LinkInput, MachineInput, NodeInput } from './machineSchema.ts';
 import type {
   CostSpec,
-  KernelProfile,
   LinkSpec,
   LoadedLatencyCurve,
   MachineSpec,
@@ -70,7 +70,7 @@ export function buildMachine(input: MachineInput): MachineSpec {
     name: input.name,
     ...(input.description === undefined ? {} : { description: input.description }),
     sources: input.sources ?? [],
-    kernel: String(input.kernel ?? '7.3') as KernelProfile,
+    kernel: String(input.kernel ?? DEFAULT_KERNEL) as KernelVersion,
     nodes,
     distance: input.distances ?? [],
     links,

@@ -7,6 +7,7 @@
  */
 import { PAGE_SIZE, PAGES_PER_SECTION } from '../base/units.ts';
 import { ZONE_NAMES } from '../uapi/zone.ts';
+import { DEFAULT_KERNEL, type KernelVersion, kernelProfile } from './kernelProfile.ts';
 import { toBandwidth, toBytes, toNs } from './machineBuild.ts';
 import type { LinkInput, MachineInput, NodeInput } from './machineSchema.ts';
 import type { MachineSpec } from './machineSpec.ts';
@@ -308,8 +309,9 @@ function checkLink(input: MachineInput, link: LinkInput, index: number, report: 
 function checkWeights(input: MachineInput, report: Report): void {
   const weights = input.interleave_weights;
   if (weights === undefined) return;
-  if (String(input.kernel) === '6.1') {
-    report(['interleave_weights'], 'Linux 6.1 has no weighted interleave', 'remove them');
+  const version = String(input.kernel ?? DEFAULT_KERNEL) as KernelVersion;
+  if (!kernelProfile(version).weightedInterleave) {
+    report(['interleave_weights'], `Linux ${version} has no weighted interleave`, 'remove them');
   }
   for (const nid of Object.keys(weights)) {
     const node = input.nodes[Number(nid)];

@@ -5,6 +5,7 @@
  * The JSON Schema for editors is made from this: docs/machine.schema.json, kept current by a test.
  */
 import { z } from 'zod';
+import { DEFAULT_KERNEL, KERNEL_VERSIONS } from './kernelProfile.ts';
 import { BANDWIDTH, DURATION, SIZE } from './quantity.ts';
 import { closedObject, withRemedy } from './yamlReader.ts';
 
@@ -181,7 +182,9 @@ export const MACHINE_SCHEMA = closedObject({
   name: z.string().min(1),
   description: z.string().optional(),
   sources: z.array(z.string()).optional().describe('Where the numbers come from.'),
-  kernel: word(['7.3', '7.2', '6.12', '6.1', 7.3, 7.2, 6.12, 6.1]).optional(),
+  kernel: word([...KERNEL_VERSIONS, ...KERNEL_VERSIONS.map(Number)])
+    .optional()
+    .describe(`Version of Linux whose behaviour is modelled. Default: ${DEFAULT_KERNEL}.`),
   low_zones: z
     .boolean()
     .optional()

@@ -7,8 +7,7 @@
  */
 import type { Nanoseconds, Nid, Pfn } from '../base/units.ts';
 import type { ZoneType } from '../uapi/zone.ts';
-
-export type KernelProfile = '7.3' | '7.2' | '6.12' | '6.1';
+import type { KernelVersion } from './kernelProfile.ts';
 
 export interface MachineSpec {
   readonly name: string;
@@ -16,7 +15,8 @@ export interface MachineSpec {
   readonly description?: string;
   /** Where the numbers come from: printed in every report. */
   readonly sources: readonly string[];
-  readonly kernel: KernelProfile;
+  /** kernelProfile.ts says what it does. */
+  readonly kernel: KernelVersion;
   readonly nodes: readonly NodeSpec[];
   /** distance[a][b], local 10 (OV-2). */
   readonly distance: readonly (readonly number[])[];

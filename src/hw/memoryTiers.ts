@@ -9,6 +9,7 @@
  * lower node id wins a tie. On every observed machine the order is the same.
  */
 import type { Nid } from '../base/units.ts';
+import { kernelProfile } from './kernelProfile.ts';
 import type { MachineSpec } from './machineSpec.ts';
 import { type AccessCoordinates, closestCoordinates, nodePresentPages } from './topology.ts';
 
@@ -52,7 +53,7 @@ function dramReference(spec: MachineSpec): [number, number, number, number] | un
  */
 export function abstractDistance(spec: MachineSpec): Float64Array {
   const distances = new Float64Array(spec.nodes.length).fill(-1);
-  const reference = spec.kernel === '6.1' ? undefined : dramReference(spec);
+  const reference = kernelProfile(spec.kernel).performanceTiers ? dramReference(spec) : undefined;
   for (const node of spec.nodes) {
     if (nodePresentPages(node) === 0) continue;
     if (node.abstractDistance !== undefined) {

@@ -19,7 +19,8 @@
 import type { Nanoseconds, Nid, Order } from '../base/units.ts';
 import { HPAGE_PMD_NR, PAGE_SIZE } from '../base/units.ts';
 import type { AccessCost } from './accessCost.ts';
-import type { CostSpec, KernelProfile } from './machineSpec.ts';
+import { type KernelVersion, kernelProfile } from './kernelProfile.ts';
+import type { CostSpec } from './machineSpec.ts';
 
 /** GB/s of move_pages by folio order; the last one is PMD-mapped. */
 export const PUBLISHED_MIGRATION: readonly { order: Order; bandwidth: number }[] = [
@@ -35,8 +36,8 @@ export const PUBLISHED_MIGRATION: readonly { order: Order; bandwidth: number }[]
  * TLB flushes of one migrate_pages() call whose folios are all unmapped in its first pass: one a
  * batch of 512 base pages, so one a folio for PMD-sized ones; before 6.3 one a folio always.
  */
-export function nrTlbFlushes(kernel: KernelProfile, nrFolios: number, order: Order): number {
-  if (kernel === '6.1') return nrFolios;
+export function nrTlbFlushes(kernel: KernelVersion, nrFolios: number, order: Order): number {
+  if (!kernelProfile(kernel).batchedTlbFlush) return nrFolios;
   const perBatch = Math.ceil(HPAGE_PMD_NR / (1 << order));
   return Math.ceil(nrFolios / perBatch);
 }

@@ -12,9 +12,9 @@
 import { assert } from '../base/assert.ts';
 import { ZONE_NAMES, type ZoneType } from '../uapi/zone.ts';
 import { COST_DEFAULTS } from './costDefaults.ts';
+import { DEFAULT_KERNEL, type KernelVersion } from './kernelProfile.ts';
 import { DEFAULT_CURVE } from './loadedLatency.ts';
 import {
-  type KernelProfile,
   type MachineSpec,
   type NodePerf,
   type NodeSpec,
@@ -84,7 +84,7 @@ const STAND_IN_BANDWIDTH = 16.8;
 export function observedMachine(
   json: ObservedMachines,
   name: string,
-  kernel: KernelProfile = '7.3',
+  kernel: KernelVersion = DEFAULT_KERNEL,
 ): MachineSpec {
   const machine = json.machines.find((candidate) => candidate.name === name);
   assert(machine !== undefined, `observedMachine: a machine called ${name}`);

@@ -26,14 +26,18 @@ const DEMOTION_GFP =
 export function canDemote(k: Kernel, nid: Nid, sc: ScanControl | null): boolean {
   if (!k.sysctl.demotion_enabled) return false;
   if (sc?.noDemotion) return false;
-  const allowed = k.tiers.lowerTierMask(nid) & (sc === null ? -1 : sc.demotionMask);
-  return allowed !== 0;
+  return (k.tiers.lowerTierMask(nid) & demotionMask(k, sc)) !== 0;
+}
+
+/** Nodes that the cgroup under reclaim may demote to. */
+function demotionMask(k: Kernel, sc: ScanControl | null): number {
+  return sc === null || !k.profile.demotionHeedsCpuset ? -1 : sc.demotionMask;
 }
 
 /** Migrates `list` to slower tiers; what could not move stays in it. Returns pages demoted. */
 export function demoteFolioList(k: Kernel, list: FrameId[], nid: Nid, sc: ScanControl): number {
   if (list.length === 0) return 0;
-  const allowed = k.tiers.lowerTierMask(nid) & sc.demotionMask;
+  const allowed = k.tiers.lowerTierMask(nid) & demotionMask(k, sc);
   const preferred = k.tiers.preferredTargets(nid) & allowed;
   const candidates = preferred !== 0 ? preferred : bestAllowed(k, nid, allowed);
   const target = nthNode(candidates, k.random.below(weightOf(candidates)));

@@ -69,6 +69,8 @@ export function canReuseAnon(k: Kernel, cpu: number, head: FrameId, page: FrameI
   const f = k.frames;
   const large = k.folios.isLarge(head);
   if (large) {
+    // Until 6.14 a page of a large folio that PTEs map was never reused.
+    if (!k.profile.sharedByMmIds && k.folios.entireMapcount(head) === 0) return false;
     const alone = !k.folios.maybeMappedShared(head);
     if (!alone || f.refcount[head] !== k.folios.mapcount(head)) return false;
     f.flags[page] |= PG_ANON_EXCLUSIVE;

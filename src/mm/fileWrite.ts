@@ -90,8 +90,7 @@ function lockedPage(k: Kernel, file: MappedFile, index: number): FrameId {
 
 /** OV-24a: naturally aligned, no larger than what is left of the write, nothing cached inside. */
 function largestOrder(k: Kernel, file: MappedFile, index: number, end: number): number {
-  const old = k.spec.kernel === '6.12' || k.spec.kernel === '6.1';
-  if (!file.traits.largeFolios || old) return 0;
+  if (!file.traits.largeFolios || !k.profile.largeFileFolios) return 0;
   let order = 0;
   while (order < MAX_PAGECACHE_ORDER) {
     const nr = 2 << order;

@@ -28,8 +28,12 @@ export const GUP_PIN_COUNTING_BIAS = 1024;
 export class Folios {
   readonly frames: FrameTable;
 
-  constructor(frames: FrameTable) {
+  /** As KernelProfile has it. */
+  readonly sharedByMmIds: boolean;
+
+  constructor(frames: FrameTable, sharedByMmIds: boolean) {
     this.frames = frames;
+    this.sharedByMmIds = sharedByMmIds;
   }
 
   nrPages(head: FrameId): number {
@@ -161,10 +165,17 @@ export class Folios {
     const mapcount = this.mapcount(head);
     if (!this.isLarge(head) || this.isHugetlb(head)) return mapcount > 1;
     if (mapcount <= 1) return false;
+    if (!this.sharedByMmIds) return this.#isLikelyMappedShared(head, mapcount);
     const t1 = head + 1;
     const slot0 = this.frames.lruNext[t1] & 0xffff;
     const slot1 = this.frames.lruPrev[t1] & 0xffff;
     return slot0 !== mapcount && slot1 !== mapcount;
+  }
+
+  /** folio_likely_mapped_shared, until 6.14: the first page stands for all. */
+  #isLikelyMappedShared(head: FrameId, mapcount: number): boolean {
+    if (this.entireMapcount(head) > 0 || mapcount > this.nrPages(head)) return true;
+    return this.pageMapcount(head) > 1;
   }
 
   /** Counts `n` more mappings by mm `mmId` in the two mm id slots (OV-16). */

@@ -12,6 +12,8 @@ import type { FrameId, Nanoseconds, Nid, Vpn } from '../base/units.ts';
 import {
   abstractDistance,
   interleaveWeights,
+  type KernelProfile,
+  kernelProfile,
   type MachineSpec,
   SYSCTL_DEFAULTS,
   type SysctlSpec,
@@ -162,7 +164,7 @@ export class Kernel {
     this.pm = new PhysicalMemory(spec, { trackContent: options.trackContent });
     this.frames = this.pm.frames;
     this.vmstat = this.pm.vmstat;
-    this.folios = new Folios(this.frames);
+    this.folios = new Folios(this.frames, this.profile.sharedByMmIds);
     this.ptes = new PteTables(Math.ceil((this.frames.nrFrames / 512) * 1.25) + 1024);
     this.swap = new SwapArea(spec.swap.pages, options.trackContent);
     this.random = new RandomStream(options.seed, 'mm');
@@ -193,6 +195,11 @@ export class Kernel {
     assert(this.zeroFrame >= 0, 'a machine has room for the zero page');
     this.frames.flags[this.zeroFrame] |= PG_RESERVED;
     this.pm.hooks = new KernelReclaim(this);
+  }
+
+  /** What the modelled version of Linux does. */
+  get profile(): KernelProfile {
+    return kernelProfile(this.spec.kernel);
   }
 
   firstCpuNode(): number {

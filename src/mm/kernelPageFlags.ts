@@ -42,7 +42,8 @@ export function kernelPageFlags(k: Kernel, page: FrameId): number {
   if ((frames.flags[page] & PG.PG_HWPOISON) !== 0) word += kpfBit(KPF.KPF_HWPOISON);
   if (folios.pageMapcount(page) > 0) word += kpfBit(KPF.KPF_MMAP);
   if (folios.isAnon(head)) word += kpfBit(KPF.KPF_ANON);
-  if (folios.isKsm(head)) word += kpfBit(KPF.KPF_KSM);
+  const isKsm = k.profile.kpageflagsSaysKsmOfAnon ? folios.isAnon(head) : folios.isKsm(head);
+  if (isKsm) word += kpfBit(KPF.KPF_KSM);
   if (folios.isLarge(head)) word += compoundFlags(k, page, head);
   if (page === k.zeroFrame || head === k.hugeZeroHead) word += kpfBit(KPF.KPF_ZERO_PAGE);
   if (isInFreeBlock(k, page)) word += kpfBit(KPF.KPF_BUDDY);

@@ -156,7 +156,7 @@ function deleteFromLru(k: Kernel, page: FrameId): void {
 
 /** MC-82a: 6.1 left the caller to find out at its next access. */
 function signal(k: Kernel, task: Task | null): void {
-  if (task !== null && k.spec.kernel !== '6.1') task.pendingSignal = SIGBUS;
+  if (task !== null && k.profile.poisonSignalsAtOnce) task.pendingSignal = SIGBUS;
 }
 
 /** take_page_off_buddy: a free frame leaves the allocator for good. False: it is not free. */

@@ -334,7 +334,7 @@ export class MigrationOp {
     const thp = k.folios.isThp(head) ? 1 : 0;
     const large = k.folios.isLarge(head);
     // MC-12: 6.1 moved partially mapped folios whole.
-    const mayBePartial = large && k.spec.kernel !== '6.1';
+    const mayBePartial = large && k.profile.partialFoliosSplitFirst;
     const partial = mayBePartial && (k.frames.flags[head] & PG_PARTIALLY_MAPPED) !== 0;
     if (partial && maySplit && this.#trySplit(head, mode) === 0) {
       countSplit(batch, thp);

@@ -76,7 +76,7 @@ export function mmapRegion(k: Kernel, mm: AddressSpace, request: MmapRequest): n
     }
     if (start < 0) return -ENOMEM;
   }
-  const vma = new Vma(mm, start, start + pages, vmFlagsOf(mm, request), start);
+  const vma = new Vma(mm, start, start + pages, vmFlagsOf(k, mm, request), start);
   attachFile(k, vma, request);
   insertVma(vma);
   if (vma.has(VM_LOCKED)) mm.lockedVm += pages;
@@ -84,11 +84,13 @@ export function mmapRegion(k: Kernel, mm: AddressSpace, request: MmapRequest): n
   return start;
 }
 
-function vmFlagsOf(mm: AddressSpace, request: MmapRequest): number {
+function vmFlagsOf(k: Kernel, mm: AddressSpace, request: MmapRequest): number {
   let vm = vmFlagsOfProt(request.prot) | mm.lockFutureFlags;
   if ((request.flags & MAP_SHARED) !== 0) vm |= VM_SHARED;
   if ((request.flags & MAP_LOCKED) !== 0) vm |= VM_LOCKED;
   if ((request.flags & MAP_STACK) !== 0) vm |= VM_NOHUGEPAGE;
+  // MC-41a: secretmem_mmap locks.
+  if (request.file?.kind === 'secretmem' && k.profile.secretMemoryIsMlocked) vm |= VM_LOCKED;
   if (request.file?.kind === 'devmem') vm |= VM_PFNMAP | VM_IO;
   // Huge pages of the pool are never swapped: there is nothing to lock.
   if (request.file?.kind === 'hugetlb') vm = (vm & ~(VM_LOCKED | VM_LOCKONFAULT)) | VM_HUGETLB;

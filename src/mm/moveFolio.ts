@@ -5,8 +5,9 @@
  */
 import { assert } from '../base/assert.ts';
 import type { FrameId } from '../base/units.ts';
-import { EAGAIN, EBUSY, EHWPOISON } from '../uapi/errno.ts';
+import { EAGAIN, EBUSY, EHWPOISON, EINVAL } from '../uapi/errno.ts';
 import {
+  MIGRATE_SYNC,
   type MigrateMode,
   type MigrateReason,
   MR_DEMOTION,
@@ -68,7 +69,7 @@ export function moveToNewFolio(
   k: Kernel,
   src: FrameId,
   dst: FrameId,
-  _mode: MigrateMode,
+  mode: MigrateMode,
   reason: MigrateReason,
   wasMapped: boolean,
 ): number {
@@ -79,7 +80,8 @@ export function moveToNewFolio(
     // MC-41, MC-41a: no migrate_folio operation and dirty, or one that always refuses.
     if (file.kind !== 'ramfs' || (f.flags[src] & PG_DIRTY) !== 0) {
       k.failures.record(src, CAUSE_NO_MIGRATE_OP, reason, nr);
-      return -EBUSY;
+      const tries = k.profile.migrationWritesOut && file.kind === 'ramfs' && mode === MIGRATE_SYNC;
+      return tries ? -EINVAL : -EBUSY;
     }
   }
   if (f.refcount[src] !== k.folios.expectedRefs(src) + 1) {

@@ -221,7 +221,9 @@ function shouldPromote(k: Kernel, head: FrameId, nr: number, dst: Nid): boolean 
   const nowMs = Math.floor(k.nowNs / 1_000_000);
   if (hasEnoughFree(k, dst)) {
     state.thresholdMs[dst] = 0;
-    k.vmstat.modNode(dst, PGPROMOTE_CANDIDATE_NRL, nr);
+    if (k.profile.countsPromotionsWithoutLimit) {
+      k.vmstat.modNode(dst, PGPROMOTE_CANDIDATE_NRL, nr);
+    }
     return true;
   }
   const defaultMs = k.sysctl.numa_balancing_hot_threshold_ms;

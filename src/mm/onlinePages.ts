@@ -74,7 +74,7 @@ function forgetPoison(k: Kernel, start: number, end: number): boolean {
   const { flags, refcount } = k.frames;
   for (let frame = start; frame < end; frame++) {
     if ((flags[frame] & PG_HWPOISON) === 0) continue;
-    if (k.spec.kernel !== '6.1') return false;
+    if (k.profile.poisonedBlocksStayOffline) return false;
     flags[frame] = 0;
     refcount[frame] = 0;
   }

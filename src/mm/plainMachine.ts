@@ -3,7 +3,13 @@
  * Zones lie one after the other from a given PFN, each aligned up to a section.
  */
 import { PAGES_PER_SECTION, type Pfn } from '../base/units.ts';
-import { COST_DEFAULTS, DEFAULT_CURVE, type MachineSpec, type SysctlSpec } from '../hw/index.ts';
+import {
+  COST_DEFAULTS,
+  DEFAULT_CURVE,
+  DEFAULT_KERNEL,
+  type MachineSpec,
+  type SysctlSpec,
+} from '../hw/index.ts';
 import type { ZoneType } from '../uapi/zone.ts';
 
 export interface PlainZone {
@@ -43,7 +49,7 @@ export function plainMachine(
   return {
     name: 'plain',
     sources: ['none: sizes only'],
-    kernel: '7.3',
+    kernel: DEFAULT_KERNEL,
     nodes: nodes.map((node, nid) => ({
       nid,
       kind: node.cpus.length > 0 ? 'dram' : 'cxl',

@@ -95,8 +95,8 @@ export function policyNode(
 function bindApplies(k: Kernel, policy: Mempolicy, gfp: number): boolean {
   if ((policy.nodes & k.pm.nodesWithMemory) === 0) return false;
   const movable = (gfp & __GFP_MOVABLE) !== 0 && (gfp & __GFP_HIGHMEM) !== 0;
-  // PM-20a: before 7.3 the mask was kept although a pin may not use ZONE_MOVABLE.
-  const pinning = k.pm.hooks.memallocPin && k.spec.kernel === '7.3';
+  // PM-20a: otherwise the mask is kept although a pin may not use ZONE_MOVABLE.
+  const pinning = k.pm.hooks.memallocPin && k.profile.pinIgnoresMovableOnlyPolicy;
   if (movable && !pinning) return true;
   for (const zone of k.pm.zones) {
     const isBound = (policy.nodes & (1 << zone.nid)) !== 0;

@@ -168,7 +168,7 @@ function dropBehindEnd(k: Kernel, head: FrameId, nr: number): void {
 
 /** Entries are restored to the children; all-zero anonymous children give way to the zero page. */
 function remapChildren(k: Kernel, head: FrameId, nr: number): void {
-  const content = k.frames.content;
+  const content = k.profile.splitDropsZeroPages ? k.frames.content : null;
   for (let i = 0; i < nr; i++) {
     const page = head + i;
     const zero = content !== null && content[page] === 0 && k.folios.isAnon(page);

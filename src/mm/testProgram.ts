@@ -3,6 +3,7 @@
  * where its pages are. Every store goes through a fault, as on a CPU.
  */
 import type { FrameId, Nid, Vpn } from '../base/units.ts';
+import type { KernelVersion } from '../hw/index.ts';
 import { __GFP_RECLAIM, __GFP_THISNODE, GFP_HIGHUSER_MOVABLE } from '../uapi/gfp.ts';
 import { MIGRATE_SYNC, type MigrateMode, MR_SYSCALL } from '../uapi/migrate.ts';
 import { MAP_ANONYMOUS, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
@@ -35,6 +36,7 @@ export function bootNodes(
     swapPages?: number;
     sysctl?: Parameters<typeof plainMachine>[1];
     memoryBlockPages?: number;
+    kernel?: KernelVersion;
   } = {},
 ): Kernel {
   const spec = plainMachine(nodes, { startPfn: 32768, ...options.sysctl });
@@ -44,7 +46,8 @@ export function bootNodes(
   );
   const blocks =
     options.memoryBlockPages === undefined ? {} : { memoryBlockPages: options.memoryBlockPages };
-  const machine = { ...spec, nodes: withTiers, swap, ...blocks };
+  const kernel = options.kernel ?? spec.kernel;
+  const machine = { ...spec, kernel, nodes: withTiers, swap, ...blocks };
   return new Kernel(machine, { seed: 1, trackContent: true });
 }
 

@@ -23,7 +23,7 @@ export function createVdso(k: Kernel): MappedFile {
   // Machines of tests may have no low zone.
   if (frame < 0) frame = allocPages(k.pm, 0, GFP_KERNEL, k.firstCpuNode(), -1);
   assert(frame >= 0, 'a machine has room for the vDSO');
-  if (k.spec.kernel !== '7.3') k.frames.flags[frame] |= PG_RESERVED;
+  if (k.profile.reservedVdso) k.frames.flags[frame] |= PG_RESERVED;
   const image = k.newFile('[vdso]', 'vdso', 1);
   image.specialFrames = Int32Array.of(frame);
   return image;

@@ -43,7 +43,7 @@ function shapeOf(path: string): string {
 }
 
 function exists(k: Kernel, file: KernelFile): boolean {
-  return file.kind === 'words' || (file.kernels?.includes(k.spec.kernel) ?? true);
+  return file.kind === 'words' || file.behaviour === undefined || k.profile[file.behaviour];
 }
 
 function everyFile(k: Kernel): KernelFile[] {

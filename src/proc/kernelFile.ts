@@ -1,12 +1,12 @@
 /** A file of /proc or /sys at its path on Linux: text, or 64-bit words that are read in parts. */
-import type { KernelProfile } from '../hw/index.ts';
+import type { BehaviourName } from '../hw/index.ts';
 import type { Words } from './wordFile.ts';
 
 export interface TextFile {
   readonly kind: 'text';
   readonly path: string;
-  /** Kernels that have the file; absent: all. */
-  readonly kernels?: readonly KernelProfile[];
+  /** What a version of Linux must have for the file to exist; absent: nothing. */
+  readonly behaviour?: BehaviourName;
   /** What cat prints, the last newline included. */
   text(): string;
 }
@@ -34,12 +34,12 @@ export type KernelFile = TextFile | WordsFile;
 export function lineFile(
   path: string,
   line: () => string | number,
-  kernels?: readonly KernelProfile[],
+  behaviour?: BehaviourName,
 ): TextFile {
   const text = () => `${line()}\n`;
-  return kernels === undefined
+  return behaviour === undefined
     ? { kind: 'text', path, text }
-    : { kind: 'text', path, text, kernels };
+    : { kind: 'text', path, text, behaviour };
 }
 
 export function textFile(path: string, text: () => string): TextFile {

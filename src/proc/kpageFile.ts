@@ -70,7 +70,7 @@ export function kpageflagsOf(k: Kernel, pfn: Pfn): number {
   const frame = presentFrame(k, pfn);
   if (frame < 0 && hasMemmap(k, pfn)) return 2 ** KPF_RESERVED;
   if (frame < 0) {
-    return k.spec.kernel === '6.12' || k.spec.kernel === '6.1' ? 2 ** KPF_NOPAGE : 0;
+    return k.profile.kpageflagsOfHolesIsNopage ? 2 ** KPF_NOPAGE : 0;
   }
   if (k.pm.isFree(frame)) return 2 ** KPF_BUDDY;
   const flags = kernelPageFlags(k, frame);

@@ -6,7 +6,7 @@
  * Not modelled: 1 GiB pages, deny and force of shmem_enabled, statistics of THP sizes.
  */
 import { HPAGE_PMD_ORDER, type Nid, PAGE_SIZE } from '../base/units.ts';
-import type { KernelProfile, ZoneSpec } from '../hw/index.ts';
+import type { ZoneSpec } from '../hw/index.ts';
 import { type Kernel, ksmPages, THP_ENABLED, THP_ORDER_MIN, THP_SETTINGS } from '../mm/index.ts';
 import { type KernelFile, lineFile } from './kernelFile.ts';
 
@@ -84,7 +84,6 @@ export function choiceText(choices: readonly string[], chosen: string): string {
 
 const THP_DEFRAG = ['always', 'defer', 'defer+madvise', 'madvise', 'never'];
 const SHMEM_ENABLED = ['always', 'within_size', 'advise', 'never', 'deny', 'force'];
-const WITH_MTHP: readonly KernelProfile[] = ['7.3', '7.2', '6.12'];
 
 function thpFiles(k: Kernel): KernelFile[] {
   const at = `${MM}/transparent_hugepage`;
@@ -97,7 +96,7 @@ function thpFiles(k: Kernel): KernelFile[] {
   ];
   for (let order = THP_ORDER_MIN; order <= HPAGE_PMD_ORDER; order++) {
     const path = `${at}/hugepages-${KIB_PER_PAGE << order}kB/enabled`;
-    files.push(lineFile(path, () => choiceText(THP_SETTINGS, s.thpOfOrder[order]), WITH_MTHP));
+    files.push(lineFile(path, () => choiceText(THP_SETTINGS, s.thpOfOrder[order]), 'mthpSizes'));
   }
   return files;
 }
@@ -105,10 +104,10 @@ function thpFiles(k: Kernel): KernelFile[] {
 /** TI-82: weights since 6.9, automatic ones since 6.16. */
 function interleaveFiles(k: Kernel): KernelFile[] {
   const at = `${MM}/mempolicy/weighted_interleave`;
-  const files = [lineFile(`${at}/auto`, () => String(k.interleaveAuto), ['7.3', '7.2'])];
+  const files = [lineFile(`${at}/auto`, () => String(k.interleaveAuto), 'autoInterleaveWeights')];
   for (const { nid, online } of k.pm.nodes) {
     if (!online) continue;
-    files.push(lineFile(`${at}/node${nid}`, () => k.interleaveWeights[nid], WITH_MTHP));
+    files.push(lineFile(`${at}/node${nid}`, () => k.interleaveWeights[nid], 'weightedInterleave'));
   }
   return files;
 }

@@ -70,7 +70,7 @@ const PHYSICAL = [
     `nrFrames flags refcount mapcount mapping indexLow private_ lruNext lruPrev generation
      lastCpupid orderIndexHigh content #frameSectionOf #pfnSectionOf`,
   ),
-  savedClass(Folios, 'frames'),
+  savedClass(Folios, 'frames sharedByMmIds'),
   savedClass(
     Zone,
     `id nid type name startPfn endPfn presentRanges reservedStart managedStart presentPages

@@ -113,7 +113,7 @@ function doMbind(
 
 /** MP-83: until 6.6 a STRICT call with a folio that could not be isolated moved nothing at all. */
 function abandonsMigration(k: Kernel, failed: number, flags: number): boolean {
-  return k.spec.kernel === '6.1' && failed > 0 && (flags & MPOL_MF_STRICT) !== 0;
+  return !k.profile.strictMbindMovesTheRest && failed > 0 && (flags & MPOL_MF_STRICT) !== 0;
 }
 
 /** MP-90: destinations by the new policy; interleaving as a fresh fault at the address would. */

@@ -185,7 +185,7 @@ class PagesMove {
 /** MP-22, MP-23: the status of an address where pageAt found no folio. */
 function absentStatus(k: Kernel, vma: Vma, vpn: number, page: number): number {
   if (page === PAGE_ZERO) return -EFAULT;
-  if (k.spec.kernel !== '6.1') return -ENOENT;
+  if (k.profile.holesAreEnoent) return -ENOENT;
   // follow_page with FOLL_DUMP: holes of memory that no file fills are -EFAULT, and raw frames.
   if (page === PAGE_SPECIAL) return -EFAULT;
   const fillsItself = vma.file !== null && vma.file.kind !== 'devmem';

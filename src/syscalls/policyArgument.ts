@@ -14,11 +14,11 @@ import { EINVAL } from '../uapi/errno.ts';
 import { MPOL_MODE_FLAGS, MPOL_WEIGHTED_INTERLEAVE } from '../uapi/mempolicy.ts';
 import { memsAllowedOf } from './targetTask.ts';
 
-/** MP-70: the mode without its flags, or -EINVAL. 6.1 had no weighted interleave. */
+/** MP-70: the mode without its flags, or -EINVAL. */
 export function policyMode(k: Kernel, modeArgument: number): number {
-  const old = k.spec.kernel === '6.1';
-  const mode = sanitizeMpolMode(modeArgument, !old);
-  return old && mode === MPOL_WEIGHTED_INTERLEAVE ? -EINVAL : mode;
+  const mode = sanitizeMpolMode(modeArgument, k.profile.balancingWithPreferredMany);
+  const isUnknown = mode === MPOL_WEIGHTED_INTERLEAVE && !k.profile.weightedInterleave;
+  return isUnknown ? -EINVAL : mode;
 }
 
 /** A policy of the caller, null for MPOL_DEFAULT, or -EINVAL. Preconditions: the mode is valid. */

@@ -16,7 +16,7 @@ export const UNTOUCHED = -99999;
 export const PAGES = 16;
 const SECTION_PAGES = 32768;
 
-export function threeNodes(kernel: Kernel['spec']['kernel'] = '7.3', swapPages = 4096): Kernel {
+export function threeNodes(version?: Kernel['spec']['kernel'], swapPages = 4096): Kernel {
   const dram = { zone: ZONE_NORMAL, pages: SECTION_PAGES } as const;
   const cxl = { zone: ZONE_MOVABLE, pages: SECTION_PAGES } as const;
   const nodes = [
@@ -30,6 +30,7 @@ export function threeNodes(kernel: Kernel['spec']['kernel'] = '7.3', swapPages =
     [30, 30, 10],
   ];
   const spec = plainMachine(nodes, { startPfn: SECTION_PAGES, distance });
+  const kernel = version ?? spec.kernel;
   const swap = { pages: swapPages, readNs: 0, writeNs: 0 };
   return new Kernel({ ...spec, kernel, swap }, { seed: 1, trackContent: true });
 }

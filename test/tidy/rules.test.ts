@@ -12,6 +12,7 @@ import { formatFindings } from './project.ts';
 import { checkFileLength, checkFunctionLength, checkLineLength } from './sizes.ts';
 import { checkSkips } from './skips.ts';
 import { checkTexts } from './texts.ts';
+import { checkVersions } from './versions.ts';
 
 const repeated = (line: string, nr: number) => Array.from({ length: nr }, () => line);
 
@@ -268,5 +269,15 @@ describe('debts', () => {
   it('must go when they are paid', () => {
     expect(formatFindings(withoutDebts('r', [], [debt]))).toContain('the debt of a.ts (r) is paid');
     expect(withoutDebts('other', [], [debt])).toEqual([]);
+  });
+});
+
+describe('one-table-of-versions', () => {
+  it('finds versions in sources, not in tests, texts or the table', () => {
+    const text = "if (k.spec.kernel === '6.1') x();";
+    expect(linesOf(checkVersions(fileOf('src/mm/a.ts', text)))).toEqual([1]);
+    expect(checkVersions(fileOf('src/mm/a.test.ts', text))).toEqual([]);
+    expect(checkVersions(fileOf('src/hw/kernelProfile.ts', text))).toEqual([]);
+    expect(checkVersions(fileOf('src/mm/a.ts', '// since 6.1', "f('since 6.1');"))).toEqual([]);
   });
 });

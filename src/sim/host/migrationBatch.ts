@@ -7,7 +7,7 @@
  * into a migration entry (MC-35). The last one ends the batch.
  */
 import { type FrameId, type Nanoseconds, type Nid, PAGE_SIZE } from '../../base/units.ts';
-import { type AccessCost, type CostSpec, migrateOverheadNs, nrTlbFlushes } from '../../hw/index.ts';
+import { type AccessCost, type CostSpec, migrateOverheadNs } from '../../hw/index.ts';
 import { CAUSE_NO_MEMORY, type Kernel, MigrationOp, putbackMovablePages } from '../../mm/index.ts';
 import { EBUSY, ENOMEM } from '../../uapi/errno.ts';
 import { __GFP_THISNODE, GFP_HIGHUSER_MOVABLE } from '../../uapi/gfp.ts';
@@ -67,7 +67,7 @@ export class MigrationBatch {
       entries += k.folios.mapcount(this.#head[i]);
       pages[this.#source[i]] += this.#nrPages[i];
     }
-    const flushes = k.spec.kernel === '6.1' ? nrTlbFlushes('6.1', this.nrFolios, 0) : 1;
+    const flushes = k.profile.batchedTlbFlush ? 1 : this.nrFolios;
     let ns = migrateOverheadNs(costs, this.nrFolios, entries, flushes, nrCpus);
     for (let nid = 0; nid < pages.length; nid++) {
       if (pages[nid] > 0) ns += cost.copyNs(nid, this.target, pages[nid] * PAGE_SIZE);
