@@ -16,6 +16,7 @@ export * from './fileFolio.ts';
 export * from './fileWrite.ts';
 export * from './folio.ts';
 export * from './folioLifecycle.ts';
+export * from './folioMappers.ts';
 export * from './fork.ts';
 export * from './frameOwner.ts';
 export * from './frameTable.ts';

@@ -2,12 +2,9 @@
  * move_pages(2): puts listed pages on listed nodes, or asks where they are (mm/migrate.c:
  * kernel_move_pages, do_pages_move, do_pages_stat). MP-1..MP-55.
  *
- * Consecutive pages for one node form a batch. A batch ends when the node changes, right after any
- * page that was not queued, at the end, and on a fatal error (MP-34).
- *
  * Not modelled: LSM hooks, ZONE_DEVICE folios (MP-24).
  */
-import { type FrameId, type Nid, PAGE_SIZE } from '../base/units.ts';
+import { type Nid, PAGE_SIZE } from '../base/units.ts';
 import {
   type AddressSpace,
   CAP_SYS_NICE,
@@ -18,32 +15,24 @@ import {
   entryIsNone,
   isolateFolio,
   type Kernel,
-  migratePages,
   PAGE_NOT_PRESENT,
   PAGE_SPECIAL,
   PAGE_ZERO,
   pageAt,
   ptraceMayRead,
-  putbackMovablePages,
   type Task,
   type Vma,
   vmaMigratable,
 } from '../mm/index.ts';
-import { EACCES, EBUSY, EFAULT, EINVAL, ENODEV, ENOENT, EPERM } from '../uapi/errno.ts';
-import { __GFP_THISNODE, GFP_HIGHUSER_MOVABLE } from '../uapi/gfp.ts';
-import { MAX_NUMNODES, MPOL_MF_MOVE, MPOL_MF_MOVE_ALL } from '../uapi/mempolicy.ts';
-import { MIGRATE_SYNC, MR_SYSCALL } from '../uapi/migrate.ts';
+import { EACCES, EBUSY, EFAULT, EINVAL, ENOENT, EPERM } from '../uapi/errno.ts';
+import { MPOL_MF_MOVE, MPOL_MF_MOVE_ALL } from '../uapi/mempolicy.ts';
+import { MR_SYSCALL } from '../uapi/migrate.ts';
+import { MoveBatches, QUEUED } from './moveBatches.ts';
 import { findTask, memsAllowedOf } from './targetTask.ts';
 import type { UserAddresses, UserInts } from './userMemory.ts';
 
 /** Addresses that do_pages_stat reads and answers at a time (MP-50). */
 const STAT_CHUNK = 16;
-
-/** No batch is open (NUMA_NO_NODE). */
-const NO_NODE = -1;
-
-/** addFolioForMigration: the folio was queued. Nothing else it answers is positive. */
-const QUEUED = 1;
 
 /**
  * move_pages(pid, count, pages, nodes, status, flags); `nodes` null asks instead of moving.
@@ -75,16 +64,11 @@ export function movePages(
   return result;
 }
 
-/** One do_pages_move. */
-class PagesMove {
-  readonly #k: Kernel;
+/** One do_pages_move on the pages of a process. */
+class PagesMove extends MoveBatches {
   readonly #mm: AddressSpace;
   readonly #allowed: number;
-  readonly #callerMems: number;
-  readonly #count: number;
-  readonly #status: UserInts;
   readonly #moveAll: boolean;
-  readonly #list: FrameId[] = [];
 
   constructor(
     k: Kernel,
@@ -94,61 +78,22 @@ class PagesMove {
     status: UserInts,
     moveAll: boolean,
   ) {
-    this.#k = k;
+    super(k, caller, count, status);
     this.#mm = target.mm!;
     this.#allowed = memsAllowedOf(k, target);
-    this.#callerMems = caller.memsAllowed;
-    this.#count = count;
-    this.#status = status;
     this.#moveAll = moveAll;
   }
 
-  run(pages: UserAddresses, nodes: UserInts): number {
-    let batchNode = NO_NODE;
-    let start = 0;
-    for (let i = 0; i < this.#count; i++) {
-      if (pages.faults(i) || nodes.faults(i)) return this.#fatal(-EFAULT, batchNode, start, i);
-      const node = nodes.get(i);
-      const refused = this.#checkNode(node);
-      if (refused !== 0) return this.#fatal(refused, batchNode, start, i);
-      if (node !== batchNode) {
-        if (batchNode !== NO_NODE) {
-          const result = this.#flush(batchNode, start, i);
-          if (result !== 0) return result;
-        }
-        batchNode = node;
-        start = i;
-      }
-      const outcome = this.#addFolio(pages.get(i), node);
-      if (outcome === QUEUED) continue;
-      const settled = outcome === 0 ? node : outcome;
-      if (this.#status.put(i, settled) !== 0) return this.#fatal(-EFAULT, batchNode, start, i);
-      const result = this.#flush(batchNode, start, i);
-      // Page i is settled: it does not count among those not tried (MP-37).
-      if (result !== 0) return result > 0 ? result - 1 : result;
-      batchNode = NO_NODE;
-    }
-    return batchNode === NO_NODE ? 0 : this.#flush(batchNode, start, this.#count);
-  }
-
-  /** MP-15: what is queued is still migrated, but only the fatal error is reported. */
-  #fatal(error: number, batchNode: Nid, start: number, i: number): number {
-    if (batchNode !== NO_NODE) this.#flush(batchNode, start, i);
-    return error;
-  }
-
-  /** MP-13, MP-14. */
-  #checkNode(node: number): number {
-    if (node < 0 || node >= MAX_NUMNODES) return -ENODEV;
-    if ((this.#k.pm.nodesWithMemory & (1 << node)) === 0) return -ENODEV;
+  /** MP-14. */
+  protected checkNode(node: Nid): number {
     if ((this.#allowed & (1 << node)) !== 0) return 0;
-    this.#k.failures.record(-1, CAUSE_NOT_IN_CPUSET, MR_SYSCALL, 1);
+    this.k.failures.record(-1, CAUSE_NOT_IN_CPUSET, MR_SYSCALL, 1);
     return -EACCES;
   }
 
   /** MP-20..MP-28: QUEUED, 0 if the folio is there already, or the page's errno. */
-  #addFolio(address: number, node: Nid): number {
-    const k = this.#k;
+  protected addFolio(address: number, node: Nid): number {
+    const k = this.k;
     const vpn = Math.floor(address / PAGE_SIZE);
     const vma = this.#mm.findVma(vpn);
     if (vma === null) return -EFAULT;
@@ -164,21 +109,9 @@ class PagesMove {
       k.failures.record(head, CAUSE_SHARED, MR_SYSCALL, k.folios.nrPages(head));
       return -EACCES;
     }
-    if (isolateFolio(k, head, this.#list)) return QUEUED;
+    if (isolateFolio(k, head, this.list)) return QUEUED;
     k.failures.record(head, CAUSE_NOT_ON_LRU, MR_SYSCALL, k.folios.nrPages(head));
     return -EBUSY;
-  }
-
-  /** MP-34..MP-39 (move_pages_and_store_status) for the batch of entries [start, i). */
-  #flush(node: Nid, start: number, i: number): number {
-    const list = this.#list;
-    if (list.length === 0) return 0;
-    const gfp = GFP_HIGHUSER_MOVABLE | __GFP_THISNODE;
-    const destination = { nid: node, mask: this.#callerMems, gfp };
-    const result = migratePages(this.#k, list, destination, MIGRATE_SYNC, MR_SYSCALL);
-    if (result !== 0) putbackMovablePages(this.#k, list);
-    if (result > 0) return result + this.#count - i;
-    return result < 0 ? result : this.#status.fill(start, i, node);
   }
 }
 

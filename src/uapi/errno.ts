@@ -6,6 +6,7 @@ export const ESRCH = 3;
 export const EINTR = 4;
 export const EIO = 5;
 export const ENXIO = 6;
+export const E2BIG = 7;
 export const EBADF = 9;
 export const ECHILD = 10;
 export const EAGAIN = 11;
@@ -31,6 +32,7 @@ const NAMES: ReadonlyMap<number, string> = new Map([
   [EINTR, 'EINTR'],
   [EIO, 'EIO'],
   [ENXIO, 'ENXIO'],
+  [E2BIG, 'E2BIG'],
   [EBADF, 'EBADF'],
   [ECHILD, 'ECHILD'],
   [EAGAIN, 'EAGAIN'],
