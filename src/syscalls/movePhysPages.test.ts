@@ -36,7 +36,7 @@ function confine(p: PhysicalProgram, task: Task, mems: number): void {
   const root = rootCpuset(p.k, false);
   const cpuset = createCpuset(root);
   writeCpusetMems(p.k, cpuset, mems);
-  attachTask(p.k, task, cpuset, root);
+  attachTask(p.k, task, cpuset);
 }
 
 describe('move_phys_pages: who may call', () => {
