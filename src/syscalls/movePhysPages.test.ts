@@ -165,7 +165,7 @@ describe('move_phys_pages: what a frame yields', () => {
 
   it('PP-27: the caller’s cpuset bounds where the new page may come from', () => {
     const p = new PhysicalProgram();
-    p.agent.memsAllowed = 1;
+    p.daemon.memsAllowed = 1;
     expect(p.rfc([p.physical(0)], [1])).toEqual({ ret: -ENOMEM, status: [UNTOUCHED] });
   });
 });
@@ -207,7 +207,7 @@ describe('move_phys_pages: the mappers decide', () => {
     confine(p, child, 1);
     expect(p.rfc([p.physical(0)], [1], MOVE_ALL).status).toEqual([-EACCES]);
     const exact = { ...RFC_V3, isExactRmap: true };
-    expect(p.rfc([p.physical(0)], [1], MOVE_ALL, p.agent, exact).status).toEqual([1]);
+    expect(p.rfc([p.physical(0)], [1], MOVE_ALL, p.daemon, exact).status).toEqual([1]);
   });
 
   it('PP-24: memory policy is not asked', () => {

@@ -25,13 +25,13 @@ export interface Entry {
 }
 
 export class PhysicalProgram extends TestProgram {
-  /** An agent with all capabilities that owns none of the pages. */
-  readonly agent: Task;
+  /** A daemon with all capabilities that owns none of the pages. */
+  readonly daemon: Task;
   readonly counts = new PhysicalMoveCounts();
 
   constructor(k?: Kernel, touched?: number) {
     super(k, touched);
-    this.agent = this.k.spawn(null, 0);
+    this.daemon = this.k.spawn(null, 0);
   }
 
   /** Physical byte address of a page of the area. */
@@ -68,7 +68,7 @@ export class PhysicalProgram extends TestProgram {
     addresses: readonly number[],
     nodes: readonly number[] | null,
     flags = 2,
-    caller: Task = this.agent,
+    caller: Task = this.daemon,
     profile: PhysicalProfile = RFC_V3,
   ): { ret: number; status: number[] } {
     const slots = new Int32Array(addresses.length).fill(UNTOUCHED);
@@ -85,7 +85,7 @@ export class PhysicalProgram extends TestProgram {
     entries: readonly Entry[],
     flags = 2,
     options: Partial<PhysicalCallOptions> = {},
-    caller: Task = this.agent,
+    caller: Task = this.daemon,
   ): { ret: number; status: number[] } {
     const status = new Int32Array(entries.length).fill(UNTOUCHED);
     const columns = {
