@@ -47,7 +47,7 @@ describe('move_phys_pages: who may call', () => {
     expect(p.rfc([p.physical(0)], null, 0, stranger(p, CAP_SYS_ADMIN)).status).toEqual([0]);
   });
 
-  it('S-PP-02 PP-5 v1: anybody moves a page that only its owner maps; ALL needs CAP_SYS_NICE', () => {
+  it('S-PP-02 PP-5 v1: anybody moves pages of one owner; ALL needs CAP_SYS_NICE', () => {
     const p = new PhysicalProgram();
     const nobody = stranger(p);
     expect(p.rfc([p.physical(0)], [1], 2, nobody, RFC_V1)).toEqual({ ret: 0, status: [1] });

@@ -47,7 +47,7 @@ export const RFC_V3: PhysicalProfile = { permission: 'sys-admin', isExactRmap: f
 /**
  * move_phys_pages(count, pages, nodes, status, flags): pages are physical byte addresses; `nodes`
  * null asks which node owns each frame. Returns 0, the pages not migrated (MP-37), or -EINVAL,
- * -EPERM, -EFAULT, -ENODEV, -ENOMEM. Status: node, -ENOENT, -EFAULT, -EACCES, -EBUSY (PP-10..PP-19).
+ * -EPERM, -EFAULT, -ENODEV, -ENOMEM. Status: node, -ENOENT, -EFAULT, -EACCES, -EBUSY (PP-10 ff.).
  */
 export function movePhysPages(
   k: Kernel,

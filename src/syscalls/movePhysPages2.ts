@@ -111,8 +111,8 @@ export class PhysicalMoveCounts {
 const MAY_MOVE = MAX_NUMNODES;
 
 /**
- * move_phys_pages2(entries, status, flags). Returns the number of entries with a negative status,
- * or -EINVAL (flags), -E2BIG (more than 2^20 entries), -EPERM. Statuses: the node, -ENOENT, -ESTALE,
+ * move_phys_pages2(entries, status, flags). Returns how many entries have a negative status,
+ * or -EINVAL (flags), -E2BIG (over 2^20 entries), -EPERM. Statuses: the node, -ENOENT, -ESTALE,
  * -EFAULT, -EACCES, -EBUSY, -ENODEV (no such node), -EINVAL (entry), -ENOMEM, -EAGAIN (the engine
  * gave up, PP-75).
  */
