@@ -4,6 +4,7 @@ export * as conform from './conform/index.ts';
 export * as experiment from './experiment/index.ts';
 export * as heat from './heat/index.ts';
 export * as hw from './hw/index.ts';
+export * as labs from './labs/index.ts';
 export * as mm from './mm/index.ts';
 export * as policy from './policy/index.ts';
 export * as report from './report/index.ts';

@@ -9,6 +9,7 @@
 import type { Command } from 'commander';
 import { describe as compare } from './compare.ts';
 import { describe as conform } from './conform.ts';
+import { describe as lab } from './lab.ts';
 import { describe as machine } from './machine.ts';
 import { describe as policies } from './policies.ts';
 import { describe as proc } from './proc.ts';
@@ -24,7 +25,7 @@ export interface CommandGroup {
 }
 
 export const COMMAND_GROUPS: readonly CommandGroup[] = [
-  { heading: 'Try an argument:', describe: [start, compare, run, report] },
+  { heading: 'Try an argument:', describe: [start, compare, run, report, lab] },
   { heading: 'Traces of real programs:', describe: [record, trace] },
   { heading: 'Machines and policies:', describe: [machine, policies] },
   { heading: 'The kernel model:', describe: [conform, proc] },

@@ -34,8 +34,9 @@ const NO_FRAME = {
 };
 
 /**
- * The table as lines without trailing blanks, ending in a newline. Numbers are printed as
- * JavaScript does; give a string for another form, and `align: 'right'` for its column.
+ * The table as lines without trailing blanks, ending in a newline. A title may have several lines.
+ * Numbers are printed as JavaScript does; give a string for another form, and `align: 'right'` for
+ * its column.
  */
 export function formatTable(
   columns: readonly Column[],
@@ -52,9 +53,12 @@ export function formatTable(
   table.push(columns.map(({ title }) => (isColoured ? paint('bold', title) : title)));
   for (const row of rows) table.push(row.map(String));
   const lines = table.toString().split('\n');
-  const [head, ...body] = lines.map((line) => line.trimEnd());
+  const trimmed = lines.map((line) => line.trimEnd());
+  const nrHeadLines = Math.max(...columns.map(({ title }) => title.split('\n').length));
+  const head = trimmed.slice(0, nrHeadLines);
+  const body = trimmed.slice(nrHeadLines);
   const width = Math.max(...lines.map((line) => visibleWidth(line.trimEnd())));
-  return `${[head, '─'.repeat(width), ...body].join('\n')}\n`;
+  return `${[...head, '─'.repeat(width), ...body].join('\n')}\n`;
 }
 
 function alignOf(rows: readonly (readonly Cell[])[], column: number): Align {

@@ -44,6 +44,12 @@ const PGLAZYFREE = vmEvent('pglazyfree');
 const UNEVICTABLE_PGS_CULLED = vmEvent('unevictable_pgs_culled');
 const UNEVICTABLE_PGS_RESCUED = vmEvent('unevictable_pgs_rescued');
 
+/** Neighbours on a list, by their ends; warmest -1 = none. */
+export interface Run {
+  warmest: FrameId;
+  coldest: FrameId;
+}
+
 export class Lru {
   readonly #pm: PhysicalMemory;
   readonly #frames: FrameTable;
@@ -181,6 +187,40 @@ export class Lru {
     else this.tail[list] = prev;
     f.flags[head] &= ~PG_LRU;
     this.#account(head, nid, list - nid * NR_LRU_LISTS, -this.#folios.nrPages(head));
+  }
+
+  /**
+   * Takes a run off a list and puts it before `aside`, as isolate_lru_folios does with folios that
+   * it skips. They keep PG_LRU and stay counted: spliceAside must follow at once.
+   */
+  setAside(nid: Nid, list: number, run: Run, aside: Run): void {
+    const f = this.#frames;
+    const at = nid * NR_LRU_LISTS + list;
+    const next = f.lruNext[run.coldest];
+    const prev = f.lruPrev[run.warmest];
+    if (prev >= 0) f.lruNext[prev] = next;
+    else this.head[at] = next;
+    if (next >= 0) f.lruPrev[next] = prev;
+    else this.tail[at] = prev;
+    // A run set aside later was warmer.
+    f.lruNext[run.coldest] = aside.warmest;
+    if (aside.warmest >= 0) f.lruPrev[aside.warmest] = run.coldest;
+    else aside.coldest = run.coldest;
+    f.lruPrev[run.warmest] = -1;
+    aside.warmest = run.warmest;
+  }
+
+  /** Puts what was set aside at the head of its list. */
+  spliceAside(nid: Nid, list: number, aside: Run): void {
+    if (aside.warmest < 0) return;
+    const f = this.#frames;
+    const at = nid * NR_LRU_LISTS + list;
+    const first = this.head[at];
+    f.lruNext[aside.coldest] = first;
+    if (first >= 0) f.lruPrev[first] = aside.coldest;
+    else this.tail[at] = aside.coldest;
+    this.head[at] = aside.warmest;
+    aside.warmest = -1;
   }
 
   /** MC-5 (folio_isolate_lru): false if PG_LRU is clear. Takes a reference; not NR_ISOLATED. */

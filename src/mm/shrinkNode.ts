@@ -5,8 +5,9 @@
  * Not modelled: slab shrinkers but deferred_split, refault costs in the anon/file balance,
  * multi-generation LRU.
  */
-import type { FrameId, Nid } from '../base/units.ts';
+import { type FrameId, type Nid, PAGEBLOCK_ORDER } from '../base/units.ts';
 import { NR_ISOLATED_ANON, NR_ISOLATED_FILE, NR_ZONE_LRU_BASE, vmEvent } from '../uapi/vmstat.ts';
+import { MAX_NR_ZONES } from '../uapi/zone.ts';
 import { deferredSplitScan } from './deferredSplit.ts';
 import { canDemote } from './demote.ts';
 import { PG_ACTIVE, PG_WORKINGSET } from './frameTable.ts';
@@ -18,6 +19,7 @@ import {
   LRU_INACTIVE_ANON,
   LRU_INACTIVE_FILE,
   NR_LRU_LISTS,
+  type Run,
 } from './lru.ts';
 import { shrinkFolioList } from './reclaimFolios.ts';
 import { type ScanControl, SWAPPINESS_ANON_ONLY } from './scanControl.ts';
@@ -34,8 +36,9 @@ const PGSTEAL_ANON = vmEvent('pgsteal_anon');
 const PGSTEAL_FILE = vmEvent('pgsteal_file');
 const PGSKIP_BASE = vmEvent('pgskip_dma');
 
-/** Folios of too high a zone that one isolation passes over before it takes what it finds. */
-const SWAP_CLUSTER_MAX_SKIPPED = 32 << 10;
+const HIGHEST_ZONE = MAX_NR_ZONES - 1;
+const run: Run = { warmest: -1, coldest: -1 };
+const aside: Run = { warmest: -1, coldest: -1 };
 
 const toScan = new Float64Array(4);
 
@@ -91,18 +94,20 @@ function getScanCount(k: Kernel, nid: Nid, sc: ScanControl): void {
 /** Base pages on a list that this reclaim is about: of its zones, or those of its cgroup. */
 function lruSize(k: Kernel, nid: Nid, list: number, sc: ScanControl): number {
   const { filter } = sc;
-  if (filter === null) {
-    let pages = 0;
-    for (const zone of k.pm.nodes[nid].zones) {
-      if (zone.type > sc.highestZoneType) continue;
-      pages += k.vmstat.zoneItem(zone.id, NR_ZONE_LRU_BASE + list);
-    }
-    return pages;
-  }
+  if (filter === null) return eligiblePages(k, nid, list, sc);
   let pages = 0;
   let head = k.lru.head[nid * NR_LRU_LISTS + list];
   for (; head >= 0; head = k.frames.lruNext[head]) {
     if (filter(head)) pages += k.folios.nrPages(head);
+  }
+  return pages;
+}
+
+function eligiblePages(k: Kernel, nid: Nid, list: number, sc: ScanControl): number {
+  let pages = 0;
+  for (const zone of k.pm.nodes[nid].zones) {
+    if (zone.type > sc.highestZoneType) continue;
+    pages += k.vmstat.zoneItem(zone.id, NR_ZONE_LRU_BASE + list);
   }
   return pages;
 }
@@ -118,8 +123,10 @@ function inactiveIsLow(k: Kernel, nid: Nid, inactiveList: number): boolean {
 
 /**
  * isolate_lru_folios: takes up to `nr` folios from the cold end of a list. NR_ISOLATED is raised.
- * Folios of zones above the reclaim's go to the warm end, so that the next one need not pass them
- * again; after many of them in a row such a folio is taken all the same.
+ * Folios of zones above the reclaim's are passed over and go to the warm end.
+ * Deviates: passes over any number of them; from 6.14 on Linux takes what comes after 32768
+ *   (SWAP_CLUSTER_MAX_SKIPPED), counts it as progress and tries on, with memory that the allocation
+ *   cannot use. A list without any folio of a usable zone is not walked, so pgskip misses it.
  */
 function isolateLruFolios(
   k: Kernel,
@@ -129,32 +136,36 @@ function isolateLruFolios(
   sc: ScanControl,
   out: FrameId[],
 ): number {
-  const f = k.frames;
+  const { lruPrev } = k.frames;
+  const { zones, blocks } = k.pm;
   let scanned = 0;
-  const skipped: FrameId[] = [];
+  let skipped = 0;
+  if (sc.highestZoneType < HIGHEST_ZONE && eligiblePages(k, nid, list, sc) === 0) return 0;
   let head = k.lru.tail[nid * NR_LRU_LISTS + list];
   while (head >= 0 && scanned < nr) {
-    const previous = f.lruPrev[head];
-    const pages = k.folios.nrPages(head);
-    const type = k.pm.zoneOf(head).type;
-    if (sc.filter !== null && !sc.filter(head)) {
-      head = previous;
-      continue;
-    }
-    if (type > sc.highestZoneType && skipped.length < SWAP_CLUSTER_MAX_SKIPPED) {
+    run.coldest = head;
+    run.warmest = -1;
+    while (head >= 0) {
+      const { type } = zones[blocks.zoneOfBlock[head >>> PAGEBLOCK_ORDER]];
+      if (type <= sc.highestZoneType) break;
+      const pages = k.folios.nrPages(head);
       k.vmstat.count(PGSKIP_BASE + type, pages);
-      k.lru.remove(head);
-      skipped.push(head);
-    } else {
-      scanned += pages;
+      skipped += pages;
+      run.warmest = head;
+      head = lruPrev[head];
+    }
+    if (run.warmest >= 0) k.lru.setAside(nid, list, run, aside);
+    if (head < 0) break;
+    const previous = lruPrev[head];
+    if (sc.filter === null || sc.filter(head)) {
+      scanned += k.folios.nrPages(head);
       k.lru.isolate(head);
       k.lru.countIsolated(head, 1);
       out.push(head);
     }
     head = previous;
   }
-  // The coldest of them stays the coldest.
-  for (const passed of skipped) k.lru.add(passed);
+  k.lru.spliceAside(nid, list, aside);
   if (k.trace.lruIsolate.isEnabled) traceIsolate(k, list, nr, scanned, skipped, sc);
   return scanned;
 }
@@ -164,11 +175,9 @@ function traceIsolate(
   list: number,
   requested: number,
   taken: number,
-  passed: readonly FrameId[],
+  skipped: number,
   sc: ScanControl,
 ): void {
-  let skipped = 0;
-  for (const head of passed) skipped += k.folios.nrPages(head);
   const scanned = taken + skipped;
   const zone = sc.highestZoneType;
   k.trace.lruIsolate.emit(zone, 0, requested, scanned, skipped, taken, list);

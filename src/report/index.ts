@@ -1,2 +1,3 @@
-/** The report of a comparison as one HTML file. The only door of report/. */
+/** Reports as one HTML file: of a comparison, of labs. The only door of report/. */
+export { renderLabs } from './labReport.ts';
 export { renderReport } from './report.ts';

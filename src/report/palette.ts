@@ -21,6 +21,8 @@ export const SHADES: Readonly<Record<string, Shade>> = {
   fault: { light: '#6c2354', dark: '#c36d9b' },
   migration: { light: '#3ea392', dark: '#85cdb5' },
   observation: { light: '#6e4e0f', dark: '#f0e45f' },
+  // Free memory, in labs.
+  free: { light: '#eceeef', dark: '#2a3036' },
   // Further nodes of the same speed, when there are several.
   fast1: { light: '#7a86d6', dark: '#a9b4ff' },
   fast2: { light: '#4b3f8f', dark: '#8577d6' },

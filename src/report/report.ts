@@ -16,48 +16,31 @@ import {
 } from '../experiment/index.ts';
 import { slowdownBars } from './bars.ts';
 import { glance } from './glance.ts';
-import { html, Markup } from './html.ts';
+import { html, type Markup } from './html.ts';
 import { machineSection } from './machineDrawing.ts';
 import { overTime } from './overTime.ts';
+import { renderPage } from './page.ts';
 import { failures, notes, provenance } from './provenance.ts';
-import { styleSheet } from './style.ts';
 import { groupTables } from './tables.ts';
-
-const POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
 
 /** The whole document as text. The same comparison gives the same text. */
 export function renderReport(comparison: Comparison): string {
   const title = comparison.question === '' ? comparison.name : comparison.question;
-  const page = html`<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="${POLICY}">
-<meta name="color-scheme" content="light dark">
-<meta name="generator" content="hetmem ${comparison.hetmem}">
-<title>${title} · hetmem</title>
-<style>${new Markup(styleSheet())}</style>
-</head>
-<body>
-<header>
-<p class="eyebrow">hetmem · ${comparison.name}</p>
+  return renderPage({
+    title,
+    version: comparison.hetmem,
+    header: html`<p class="eyebrow">hetmem · ${comparison.name}</p>
 <h1>${title}</h1>
-<p class="verdict">${unbroken(comparison)}</p>
-</header>
-<main>
-${failures(comparison)}
+<p class="verdict">${unbroken(comparison)}</p>`,
+    main: html`${failures(comparison)}
 ${glance(comparison)}
 ${comparison.workloads.map((_, workload) => workloadSection(comparison, workload))}
 ${machineSection(comparison.machines)}
 ${notes(comparison)}
-${provenance(comparison)}
-</main>
-<footer><p>hetmem ${comparison.hetmem}: an executable model of Linux memory migration.
-Modelled times, not measured ones.</p></footer>
-</body>
-</html>
-`;
-  return `<!doctype html>\n${page.text}`;
+${provenance(comparison)}`,
+    footer: html`hetmem ${comparison.hetmem}: an executable model of Linux memory migration.
+Modelled times, not measured ones.`,
+  });
 }
 
 /** The verdict, with names of machines, and numbers with their signs, kept on one line. */

@@ -148,6 +148,23 @@ const PICTURES = `
 .machine .strong { fill: var(--ink); font-size: 14px; font-weight: 600; }
 .machine .small { fill: var(--muted); font-size: 12px; font-weight: 400; }`;
 
+const LABS = `
+section.lab + section.lab { border-top: 2px solid var(--line); padding-top: 2rem; }
+section.lab > .verdict { margin: .75rem 0 1.5rem; }
+ul.setup { margin: 0 0 1.5rem; padding-left: 1.2rem; }
+.bar-row.lab { grid-template-columns: minmax(7rem, 13rem) minmax(0, 1fr) 6.5rem; }
+.bar-row.lab .bar-value { font-size: .875rem; white-space: nowrap; }
+.plot-lab { display: block; overflow: visible; }
+.plot-lab .curve { stroke-width: 2; fill: none; }
+.plot-lab .tick { fill: var(--muted); font-size: 12px; }
+.axis-names { margin: .25rem 0 0; }
+td.words, th.words { text-align: left; }
+section.lab section.group { margin: 1.25rem 0; padding-bottom: .5rem; }
+section.lab figure { margin-bottom: 1rem; }
+table.published th { white-space: normal; min-width: 12rem; }
+.positions dd { margin-bottom: .6rem; }
+.tag.warn { background: var(--warn-ground); color: var(--warn); }`;
+
 const PHONE = `
 @media screen and (max-width: 900px) {
   .cards { grid-template-columns: repeat(3, minmax(0, 1fr)); }
@@ -156,7 +173,7 @@ const PHONE = `
   body { padding: 1.5rem 1rem 2rem; }
   section.group { margin-inline: -.5rem; padding: 1rem .75rem; }
   .machine-card { grid-template-columns: minmax(0, 1fr); }
-  .bar-row { grid-template-columns: minmax(0, 1fr) 4rem; gap: 0 .5rem; }
+  .bar-row, .bar-row.lab { grid-template-columns: minmax(0, 1fr) max-content; gap: 0 .5rem; }
   .bar-row .bar-track { grid-column: 1 / -1; grid-row: 2; margin-bottom: .35rem; }
   .bar-row.axis .bar-track { grid-row: 1; }
   .cards { grid-template-columns: repeat(2, minmax(0, 1fr)); column-gap: .75rem; }
@@ -200,6 +217,6 @@ export function styleSheet(): string {
 @media screen and (prefers-color-scheme: dark) { :root { ${DARK} ${shades('dark')} } }
 ${classes}
 .key rect { stroke: none; }
-${LAYOUT}${TABLES}${PICTURES}${PHONE}${PAPER}
+${LAYOUT}${TABLES}${PICTURES}${LABS}${PHONE}${PAPER}
 `;
 }

@@ -30,6 +30,7 @@ const PURE_FOLDERS = [
   'workload',
   'sim',
   'experiment',
+  'labs',
   'report',
 ] as const;
 
@@ -42,6 +43,11 @@ export const OPEN_FOLDERS: ReadonlySet<string> = new Set(['base', 'uapi']);
 function pure(folders: readonly string[], packages: readonly string[] = []): ImportRow {
   return { folders, packages, node: false };
 }
+
+/** What may drive the model: everything but what works on results. */
+const BELOW_EXPERIMENTS = PURE_FOLDERS.filter((folder) => {
+  return !['experiment', 'labs', 'report'].includes(folder);
+});
 
 export const IMPORT_TABLE: Readonly<Record<string, ImportRow>> = {
   base: pure([], ['pure-rand']),
@@ -64,10 +70,11 @@ export const IMPORT_TABLE: Readonly<Record<string, ImportRow>> = {
   // Everything the modelled kernel is made of, to a file and back.
   state: pure(['base', 'uapi', 'hw', 'mm', 'drivers', 'trace']),
   workload: pure(['base', 'uapi', 'engine', 'trace']),
-  sim: pure(PURE_FOLDERS.filter((folder) => folder !== 'experiment' && folder !== 'report')),
+  sim: pure(BELOW_EXPERIMENTS),
   experiment: pure(['base', 'hw', 'policy', 'workload', 'sim'], ['yaml', 'zod']),
+  labs: pure(BELOW_EXPERIMENTS),
   // Drawn from results only: what is not in the result file is not in the report.
-  report: pure(['base', 'sim', 'experiment']),
+  report: pure(['base', 'sim', 'experiment', 'labs']),
   live: { folders: ['base', 'uapi', 'heat', 'policy', 'trace'], packages: [], node: true },
   runner: { folders: 'any but web', packages: ['piscina'], node: true },
   cli: { folders: 'any but web', packages: ['cli-table3', 'commander', 'yaml'], node: true },

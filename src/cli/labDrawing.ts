@@ -1,0 +1,143 @@
+/**
+ * Figures of labs on the terminal: bars of block characters, curves as a grid of marks. Patterns
+ * tell parts apart without colour; the numbers stand in the table beside.
+ */
+import { assert } from '../base/assert.ts';
+import type { Cell, Drawing, Figure, Part, Shade } from '../labs/index.ts';
+import { paint, type Style } from './paint.ts';
+
+const GLYPHS: Readonly<Record<Shade, readonly [glyph: string, style: Style]>> = {
+  kernel: ['▓', 'gray'],
+  pinned: ['█', 'magenta'],
+  user: ['▒', 'blue'],
+  free: ['·', 'dim'],
+  before: ['▒', 'yellow'],
+  after: ['█', 'blue'],
+  third: ['▓', 'green'],
+  fourth: ['░', 'magenta'],
+};
+const MARKS = ['o', 'x', '+', '*'];
+const GRID_ROWS = 12;
+
+/** The figure's drawing as lines, or '' if a table says it better. */
+export function drawFigure(figure: Figure, width: number): string {
+  const { drawing } = figure;
+  if (drawing.kind === 'bars') return bars(figure, drawing, width);
+  return drawing.kind === 'curves' ? curves(figure, drawing, width) : '';
+}
+
+function bars(figure: Figure, drawing: Drawing & { kind: 'bars' }, width: number): string {
+  const rows = figure.rows.map((row) => ({
+    label: drawing.labels.map((name) => String(cellOf(figure, row, name) ?? '')),
+    values: drawing.parts.map(({ column }) => numberOf(cellOf(figure, row, column))),
+  }));
+  const most = Math.max(...rows.map(({ values }) => sum(values)));
+  const labelWidths = drawing.labels.map((_, i) => {
+    return Math.max(...rows.map(({ label }) => label[i].length));
+  });
+  const room = Math.max(12, Math.min(60, width - sum(labelWidths) - 2 * labelWidths.length - 12));
+  const lines = rows.map(({ label, values }, n) => {
+    const isRepeated = n > 0 && label.length > 1 && rows[n - 1].label[0] === label[0];
+    const shown = label.map((text, i) =>
+      (i === 0 && isRepeated ? '' : text).padEnd(labelWidths[i]),
+    );
+    const value = drawing.parts.length === 1 ? ` ${values[0]} ${unitOf(figure, drawing)}` : '';
+    return `${shown.join('  ')}  ${bar(drawing.parts, values, most, room)}${value}`.trimEnd();
+  });
+  return `${legend(drawing.parts, (i) => GLYPHS[drawing.parts[i].shade][0])}${lines.join('\n')}\n`;
+}
+
+/** Parts end where their sums end, so that rounding never adds up. */
+function bar(
+  parts: readonly Part[],
+  values: readonly number[],
+  most: number,
+  room: number,
+): string {
+  let text = '';
+  let before = 0;
+  for (const [i, part] of parts.entries()) {
+    const from = most === 0 ? 0 : Math.round((before * room) / most);
+    before += values[i];
+    const to = most === 0 ? 0 : Math.round((before * room) / most);
+    const [glyph, style] = GLYPHS[part.shade];
+    if (part.isApart === true) text += '│';
+    if (to > from) text += paint(style, glyph.repeat(to - from));
+  }
+  return text;
+}
+
+function legend(parts: readonly Part[], markOf: (i: number) => string): string {
+  if (parts.length < 2) return '';
+  const entries = parts.map(({ column, shade }, i) => {
+    return `${paint(GLYPHS[shade][1], markOf(i))} ${column}`;
+  });
+  return `${entries.join('   ')}\n`;
+}
+
+interface Point {
+  readonly x: number;
+  readonly y: number;
+}
+
+function curves(figure: Figure, drawing: Drawing & { kind: 'curves' }, width: number): string {
+  const points = drawing.series.map(({ column }) => {
+    return figure.rows.flatMap((row): Point[] => {
+      const [x, y] = [cellOf(figure, row, drawing.x), cellOf(figure, row, column)];
+      return typeof x === 'number' && typeof y === 'number' ? [{ x, y }] : [];
+    });
+  });
+  const all = points.flat();
+  const [xMax, yMax] = [
+    Math.max(...all.map(({ x }) => x)),
+    Math.max(1e-9, ...all.map(({ y }) => y)),
+  ];
+  const columns = Math.max(20, Math.min(60, width - 14));
+  const grid = Array.from({ length: GRID_ROWS }, () => new Array<string>(columns).fill(' '));
+  for (const [n, series] of points.entries()) {
+    const { shade } = drawing.series[n];
+    for (const { x, y } of series) {
+      const column = Math.round((x / Math.max(1e-9, xMax)) * (columns - 1));
+      const row = GRID_ROWS - 1 - Math.round((y / yMax) * (GRID_ROWS - 1));
+      const isTaken = grid[row][column] !== ' ';
+      grid[row][column] = isTaken ? '#' : paint(GLYPHS[shade][1], MARKS[n]);
+    }
+  }
+  const labels = [String(yMax), String(Number((yMax / 2).toPrecision(3))), '0'];
+  const margin = Math.max(...labels.map((label) => label.length));
+  const labelAt = new Map([
+    [0, labels[0]],
+    [Math.floor(GRID_ROWS / 2), labels[1]],
+    [GRID_ROWS - 1, labels[2]],
+  ]);
+  const lines = grid.map((cells, row) => {
+    return `${(labelAt.get(row) ?? '').padStart(margin)} ┤${cells.join('')}`.trimEnd();
+  });
+  const axis = `${' '.repeat(margin)} └${'─'.repeat(columns)}`;
+  const end = `0${String(xMax).padStart(columns - 1)}`;
+  const unit = figure.columns.find(({ name }) => name === drawing.x)?.unit ?? '';
+  const below = `${' '.repeat(margin + 2)}${end} ${unit}`;
+  const key = legend(drawing.series, (i) => MARKS[i]);
+  const same = lines.some((line) => line.includes('#')) ? '# two or more at the same place\n' : '';
+  const what = `${' '.repeat(margin + 2)}${drawing.x}`;
+  return `${key}${lines.join('\n')}\n${axis}\n${below.trimEnd()}\n${what}\n${same}`;
+}
+
+function cellOf(figure: Figure, row: readonly Cell[], column: string): Cell {
+  const at = figure.columns.findIndex(({ name }) => name === column);
+  assert(at >= 0, `${figure.id} has no column ${column}`);
+  return row[at];
+}
+
+function numberOf(cell: Cell): number {
+  return typeof cell === 'number' ? cell : 0;
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+function unitOf(figure: Figure, drawing: Drawing & { kind: 'bars' }): string {
+  const [{ column }] = drawing.parts;
+  return figure.columns.find(({ name }) => name === column)?.unit ?? '';
+}

@@ -1,0 +1,19 @@
+/** Arguments of mailing-list threads as experiments on the model. The only door of labs/. */
+export { decimal, FigureReader } from './figureReader.ts';
+export type {
+  Cell,
+  Drawing,
+  Figure,
+  FigureColumn,
+  Finding,
+  Lab,
+  LabRun,
+  Measurement,
+  Part,
+  Position,
+  PublishedFigure,
+  Shade,
+  Support,
+} from './lab.ts';
+export { LABS } from './list.ts';
+export { judged, type LabChoice, type LabResult, runLab } from './runLab.ts';

@@ -1,0 +1,237 @@
+/**
+ * A machine for labs: a modelled kernel on zones of given sizes, the kernel's own memory, and
+ * programs that touch and pin theirs.
+ *
+ * kswapd runs as soon as it was woken and until it sleeps again: it never comes too late, so what
+ * still fails fails for want of memory.
+ */
+import { RandomStream } from '../base/prng.ts';
+import { type FrameId, MIB, type Nid, PAGE_SIZE, type Vpn } from '../base/units.ts';
+import { COST_DEFAULTS, migrateOverheadNs, type SysctlSpec } from '../hw/index.ts';
+import {
+  accessPage,
+  allocPages,
+  FAULT_ERROR,
+  FAULT_MAJOR,
+  freePages,
+  Kernel,
+  type KernelReclaim,
+  mmapRegion,
+  type PlainNode,
+  pageAt,
+  pinUserPages,
+  plainMachine,
+  type Task,
+  type Zone,
+} from '../mm/index.ts';
+import { GFP_KERNEL } from '../uapi/gfp.ts';
+import { FOLL_LONGTERM, FOLL_WRITE } from '../uapi/gup.ts';
+import { MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
+import { ZONE_MOVABLE, ZONE_NORMAL, type ZoneType } from '../uapi/zone.ts';
+
+export const PAGES_PER_MIB = MIB / PAGE_SIZE;
+const START_PFN = 32768;
+
+export interface LabMachineOptions {
+  readonly nodes: readonly PlainNode[];
+  readonly seed: number;
+  readonly swapMib?: number;
+  readonly sysctl?: Partial<SysctlSpec>;
+  /** Keep contents, to see that nothing is lost. */
+  readonly trackContent?: boolean;
+  /** As before Linux 5.13 (Kernel.pinsStayInMovable). */
+  readonly pinsStayInMovable?: boolean;
+}
+
+/** Pages of a zone by what they hold. */
+export interface ZoneCensus {
+  readonly free: number;
+  /** Pinned user pages. */
+  readonly pinned: number;
+  /** Other user pages. */
+  readonly user: number;
+  /** The kernel's own, page tables among them. */
+  readonly kernel: number;
+}
+
+/** One node with CPUs and the two zones; a size of 0 leaves a zone out. In MiB. */
+export function twoZones(normalMib: number, movableMib: number): PlainNode {
+  const zone = (type: ZoneType, mib: number) => {
+    return mib === 0 ? [] : [{ zone: type, pages: mib * PAGES_PER_MIB }];
+  };
+  return { cpus: [0], zones: [...zone(ZONE_NORMAL, normalMib), ...zone(ZONE_MOVABLE, movableMib)] };
+}
+
+export class LabMachine {
+  readonly k: Kernel;
+  readonly random: RandomStream;
+  readonly #kernelFrames: FrameId[] = [];
+
+  constructor(options: LabMachineOptions) {
+    const { nodes, seed, sysctl = {} } = options;
+    const spec = plainMachine(nodes, { startPfn: START_PFN, sysctl });
+    const swap = { pages: (options.swapMib ?? 0) * PAGES_PER_MIB, readNs: 0, writeNs: 0 };
+    const trackContent = options.trackContent === true;
+    this.k = new Kernel({ ...spec, swap }, { seed, trackContent });
+    this.k.pinsStayInMovable = options.pinsStayInMovable === true;
+    this.random = new RandomStream(seed, 'lab');
+  }
+
+  /** The kernel takes pages for itself, as slab or vmalloc would: unmovable. How many it got. */
+  takeKernelPages(nr: number, nid: Nid = 0): number {
+    for (let n = 0; n < nr; n++) {
+      const frame = allocPages(this.k.pm, 0, GFP_KERNEL, nid, -1);
+      if (frame < 0) return n;
+      this.#kernelFrames.push(frame);
+      this.runKswapd();
+    }
+    return nr;
+  }
+
+  /** Gives back the pages that the kernel took last. */
+  freeKernelPages(nr: number): void {
+    for (let n = 0; n < nr; n++) freePages(this.k.pm, this.#kernelFrames.pop()!, 0);
+  }
+
+  runKswapd(): void {
+    const { k } = this;
+    while (k.kswapdWoken !== 0) {
+      for (const { nid } of k.pm.nodes) {
+        if ((k.kswapdWoken & (1 << nid)) !== 0) (k.pm.hooks as KernelReclaim).kswapdStep(nid);
+      }
+    }
+  }
+
+  program(cpu = 0): LabProgram {
+    return new LabProgram(this, this.k.spawn(null, cpu));
+  }
+
+  /** A counter or gauge by its name in /proc/vmstat. */
+  vmstat(name: string): number {
+    return this.k.vmstat.snapshot().get(name)!;
+  }
+
+  /** Counters of /proc/vmstat that are not 0. */
+  counters(): Record<string, number> {
+    const entries = [...this.k.vmstat.snapshot()].filter(([, value]) => value !== 0);
+    return Object.fromEntries(entries);
+  }
+
+  zone(type: ZoneType, nid: Nid = 0): Zone | null {
+    return this.k.pm.nodes[nid].zones.find((zone) => zone.type === type) ?? null;
+  }
+
+  census(zone: Zone | null): ZoneCensus {
+    const found = { free: 0, pinned: 0, user: 0, kernel: 0 };
+    const { pm, frames, folios } = this.k;
+    for (const { start, end } of zone?.presentRanges ?? []) {
+      for (let frame = start; frame < end; frame++) {
+        if (pm.isReserved(frame)) continue;
+        if (pm.isFree(frame)) found.free++;
+        else if (frames.refcount[frames.headOf(frame)] === 0) found.free++;
+        else {
+          const head = frames.headOf(frame);
+          const isUser = folios.isAnon(head) || folios.hasFileMapping(head);
+          if (!isUser) found.kernel++;
+          else if (folios.maybeDmaPinned(head)) found.pinned++;
+          else found.user++;
+        }
+      }
+    }
+    return found;
+  }
+}
+
+/** What a series of accesses met. */
+export interface Touched {
+  /** Pages that were touched before the first failure. */
+  readonly pages: number;
+  readonly majorFaults: number;
+}
+
+export interface Pinned {
+  /** Frames, tails included. */
+  readonly pages: readonly FrameId[];
+  /** 0, or the errno (negative) with which the first failing call ended. */
+  readonly errno: number;
+}
+
+/** A process: private anonymous memory, pinned in batches as drivers do. */
+export class LabProgram {
+  readonly machine: LabMachine;
+  readonly task: Task;
+
+  constructor(machine: LabMachine, task: Task) {
+    this.machine = machine;
+    this.task = task;
+  }
+
+  map(pages: number): Vpn {
+    const flags = MAP_PRIVATE | MAP_ANONYMOUS;
+    const prot = PROT_READ | PROT_WRITE;
+    const request = { addr: 0, pages, prot, flags, file: null, pgoff: 0 };
+    return mmapRegion(this.machine.k, this.task.mm!, request);
+  }
+
+  /** Stores to pages [start, start + nr), until one fails for want of memory. */
+  touch(start: Vpn, nr: number): Touched {
+    let majorFaults = 0;
+    for (let n = 0; n < nr; n++) {
+      const outcome = this.access(start + n, true);
+      if ((outcome & FAULT_ERROR) !== 0) return { pages: n, majorFaults };
+      if ((outcome & FAULT_MAJOR) !== 0) majorFaults++;
+    }
+    return { pages: nr, majorFaults };
+  }
+
+  /** As touch, at `nr` random pages of the range. */
+  touchAtRandom(start: Vpn, pages: number, nr: number): Touched {
+    let majorFaults = 0;
+    for (let n = 0; n < nr; n++) {
+      const outcome = this.access(start + this.machine.random.below(pages), true);
+      if ((outcome & FAULT_ERROR) !== 0) return { pages: n, majorFaults };
+      if ((outcome & FAULT_MAJOR) !== 0) majorFaults++;
+    }
+    return { pages: nr, majorFaults };
+  }
+
+  /** One access; returns FAULT_* bits. kswapd comes when it was woken. */
+  access(vpn: Vpn, write: boolean): number {
+    const outcome = accessPage(this.machine.k, this.task, vpn, write);
+    this.machine.runKswapd();
+    return outcome;
+  }
+
+  /** FOLL_LONGTERM pins of [start, start + nr), `batch` pages a call, until a call fails. */
+  pinLongterm(start: Vpn, nr: number, batch: number): Pinned {
+    return this.pin(start, nr, batch, FOLL_LONGTERM | FOLL_WRITE);
+  }
+
+  pin(start: Vpn, nr: number, batch: number, flags: number): Pinned {
+    const pages: FrameId[] = [];
+    for (let n = 0; n < nr; n += batch) {
+      const want = Math.min(batch, nr - n);
+      const got = pinUserPages(this.machine.k, this.task, start + n, want, flags, pages);
+      this.machine.runKswapd();
+      if (got < 0) return { pages, errno: got };
+    }
+    return { pages, errno: 0 };
+  }
+
+  /** The frame behind a page, negative if there is none. */
+  frame(vpn: Vpn): FrameId {
+    return pageAt(this.machine.k, this.task.mm!, vpn);
+  }
+}
+
+/** MiB of a number of pages. */
+export function mibOf(pages: number): number {
+  return pages / PAGES_PER_MIB;
+}
+
+/** CPU time of migrating small pages, each mapped once, copy included, in milliseconds. */
+export function migrationMs(pages: number): number {
+  const costs = COST_DEFAULTS;
+  const ns = migrateOverheadNs(costs, pages, pages, 0, 0);
+  return (ns + (pages * PAGE_SIZE) / costs.copyBandwidth) / 1e6;
+}

@@ -1,0 +1,5 @@
+/** The labs, in the order in which `hetmem lab --list` shows them. */
+import type { Lab } from './lab.ts';
+import { reviewersMachine } from './reviewersMachine.ts';
+
+export const LABS: readonly Lab[] = [reviewersMachine];

@@ -1,0 +1,179 @@
+/**
+ * Figures of labs as SVG: stacked bars, and curves over a number.
+ *
+ * Everything is placed in percent, so a picture fits any width and its labels keep their size.
+ */
+import { assert } from '../base/assert.ts';
+import type { Cell, Drawing, Figure, Part, Shade } from '../labs/index.ts';
+import { fixed } from './bars.ts';
+import { type Content, element, html, type Markup } from './html.ts';
+import { legend, legendEntry } from './legend.ts';
+
+/** Colours of the palette; nothing but free memory is as pale as the page. */
+const COLOURS: Readonly<Record<Shade, string>> = {
+  kernel: 'compute',
+  pinned: 'fault',
+  user: 'fast',
+  free: 'free',
+  before: 'slow',
+  after: 'fast',
+  third: 'migration',
+  fourth: 'fault',
+};
+/** Series differ without colour, too. */
+const DASHES = ['none', '6 3', '2 3', '8 3 2 3'];
+const PLOT_HEIGHT = 220;
+/** Room for labels beside and below the plot, in percent of its size. */
+const LEFT = 9;
+const RIGHT = 97;
+const TOP = 5;
+const BOTTOM = 86;
+
+export function figureDrawing(figure: Figure): Content {
+  const { drawing } = figure;
+  if (drawing.kind === 'bars') return bars(figure, drawing);
+  return drawing.kind === 'curves' ? curves(figure, drawing) : null;
+}
+
+function bars(figure: Figure, drawing: Drawing & { kind: 'bars' }): Markup {
+  const { parts, labels } = drawing;
+  const rows = figure.rows.map((row) => ({
+    label: labels.map((name) => String(cellOf(figure, row, name) ?? '')).join(', '),
+    values: parts.map(({ column }) => numberOf(cellOf(figure, row, column))),
+  }));
+  const most = Math.max(1e-9, ...rows.map(({ values }) => sum(values)));
+  const unit = unitOf(figure, parts[0].column);
+  const keys = parts.map(({ column, shade }) => legendEntry(COLOURS[shade], column));
+  return html`${parts.length < 2 ? null : legend(keys)}
+<div class="bar-rows">
+${rows.map(({ label, values }) => {
+  const value = parts.length === 1 ? `${values[0]} ${unit}` : `${Math.round(sum(values))} ${unit}`;
+  return html`<div class="bar-row lab"><span class="bar-label">${label}</span>
+<span class="bar-track">${bar(parts, values, most, `${label}: ${value}`, unit)}</span>
+<span class="bar-value">${value}</span></div>
+`;
+})}
+</div>`;
+}
+
+function bar(
+  parts: readonly Part[],
+  values: readonly number[],
+  most: number,
+  text: string,
+  unit: string,
+): Markup {
+  let start = 0;
+  const drawn = parts.flatMap(({ column, shade, isApart }, i) => {
+    const x = `${fixed((100 * start) / most)}%`;
+    start += values[i];
+    const divider =
+      isApart === true ? [html`<line class="unit" x1="${x}" x2="${x}" y1="0" y2="24"/>`] : [];
+    if (values[i] <= 0) return divider;
+    const title = html`<title>${column}: ${values[i]} ${unit}</title>`;
+    const place = { x, y: 3, width: `${fixed((100 * values[i]) / most)}%`, height: 18 };
+    return [element('rect', { class: `p-${COLOURS[shade]}`, ...place }, title), ...divider];
+  });
+  const attributes = { class: 'bar', role: 'img', 'aria-label': text, width: '100%', height: 24 };
+  return element('svg', attributes, drawn);
+}
+
+interface Point {
+  readonly x: number;
+  readonly y: number;
+}
+
+function curves(figure: Figure, drawing: Drawing & { kind: 'curves' }): Markup {
+  const lines = drawing.series.map(({ column, shade }) => ({
+    column,
+    colour: COLOURS[shade],
+    points: figure.rows.flatMap((row): Point[] => {
+      const [x, y] = [cellOf(figure, row, drawing.x), cellOf(figure, row, column)];
+      return typeof x === 'number' && typeof y === 'number' ? [{ x, y }] : [];
+    }),
+  }));
+  const all = lines.flatMap(({ points }) => points);
+  const xTicks = ticksTo(Math.max(1e-9, ...all.map(({ x }) => x)));
+  const yTicks = ticksTo(Math.max(1e-9, ...all.map(({ y }) => y)));
+  const [xMax, yMax] = [xTicks.at(-1)!, yTicks.at(-1)!];
+  const at = ({ x, y }: Point) => ({
+    x: `${fixed(LEFT + ((RIGHT - LEFT) * x) / xMax)}%`,
+    y: `${fixed(BOTTOM - ((BOTTOM - TOP) * y) / yMax)}%`,
+  });
+  const drawn = lines.map(({ column, colour, points }, n) => {
+    const segments = points.slice(1).map((point, i) => {
+      const [from, to] = [at(points[i]), at(point)];
+      const ends = { x1: from.x, y1: from.y, x2: to.x, y2: to.y };
+      return element('line', {
+        class: `p-${colour} curve`,
+        'stroke-dasharray': DASHES[n],
+        ...ends,
+      });
+    });
+    const dots = points.map((point) => {
+      const { x, y } = at(point);
+      const title = html`<title>${column}: ${point.y} at ${point.x}</title>`;
+      return element('circle', { class: `p-${colour}`, cx: x, cy: y, r: 3 }, title);
+    });
+    return [segments, dots];
+  });
+  const unit = unitOf(figure, drawing.x);
+  const across = unit === '' ? drawing.x : `${drawing.x}, ${unit}`;
+  const yUnit = unitOf(figure, drawing.series[0].column);
+  const summary = lines.map(({ column, points }) => `${column} ends at ${points.at(-1)?.y ?? 0}`);
+  const text = `${figure.title}: ${summary.join(', ')}`;
+  const keys = lines.map(({ column, colour }) => legendEntry(colour, column));
+  const attributes = { class: 'plot-lab', role: 'img', 'aria-label': text };
+  return html`${legend(keys)}
+${element(
+  'svg',
+  { ...attributes, width: '100%', height: PLOT_HEIGHT },
+  yTicks.map((y) => yTick(at({ x: 0, y }).y, y)),
+  xTicks.map((x) => xTick(at({ x, y: 0 }).x, x)),
+  drawn,
+)}
+<p class="muted axis-names">across: ${across} · up: ${yUnit === '' ? 'number' : yUnit}</p>`;
+}
+
+function yTick(y: string, value: number): Markup {
+  return html`<line class="grid" x1="${LEFT}%" x2="${RIGHT}%" y1="${y}" y2="${y}"/>
+<text class="tick" x="${LEFT - 1}%" y="${y}" dy="4" text-anchor="end">${value}</text>`;
+}
+
+function xTick(x: string, value: number): Markup {
+  return html`<text class="tick" x="${x}" y="96%" text-anchor="middle">${value}</text>`;
+}
+
+/** Four to six round numbers from 0 to at least `most`. */
+function ticksTo(most: number): number[] {
+  let step = 1e-6;
+  for (const factor of endless()) {
+    if (most / step <= 5) break;
+    step *= factor;
+  }
+  const count = Math.ceil(most / step - 1e-9);
+  return Array.from({ length: count + 1 }, (_, i) => Number((i * step).toPrecision(6)));
+}
+
+/** From 1 to 2, to 5, to 10. */
+function* endless(): Generator<number> {
+  for (;;) yield* [2, 2.5, 2];
+}
+
+function cellOf(figure: Figure, row: readonly Cell[], column: string): Cell {
+  const at = figure.columns.findIndex(({ name }) => name === column);
+  assert(at >= 0, `${figure.id} has no column ${column}`);
+  return row[at];
+}
+
+function numberOf(cell: Cell): number {
+  return typeof cell === 'number' ? cell : 0;
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+function unitOf(figure: Figure, column: string): string {
+  return figure.columns.find(({ name }) => name === column)?.unit ?? '';
+}
