@@ -6,6 +6,7 @@ import type { FrameId, Vpn } from '../base/units.ts';
 import {
   type AddressSpace,
   type Kernel,
+  MEMORY_TYPE_NAMES,
   PAGE_SPECIAL,
   PAGE_ZERO,
   PG_HWPOISON,
@@ -66,6 +67,9 @@ function absentLabel(word: number, byte: number): string {
 }
 
 function presentLabel(k: Kernel, page: FrameId, byte: number): string {
+  if (k.pm.isZoneDevice(page)) {
+    return `ZONE_DEVICE(${MEMORY_TYPE_NAMES[k.devices.pagemapOf(page).type]})`;
+  }
   const head = k.frames.headOf(page);
   const flags = k.frames.flags[head];
   const folios = k.folios;

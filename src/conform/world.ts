@@ -23,10 +23,12 @@ import { FileTree } from './fileTree.ts';
 import { type Process, Programs } from './process.ts';
 import { References } from './references.ts';
 import { SysfsFiles } from './sysfs.ts';
+import { deviceSections, type ObservedDevice, TestDevices } from './testDevices.ts';
 
 /** machines.json with the parts that only cases need. */
 export interface CaseMachine extends ObservedMachine {
   readonly cgroup?: { readonly version: number };
+  readonly devices?: readonly ObservedDevice[];
   readonly filesystems: readonly { readonly at: string; readonly type: string }[];
 }
 
@@ -54,6 +56,7 @@ export class World {
   readonly cgroups: Cgroups;
   readonly references: References;
   readonly programs: Programs;
+  readonly devices: TestDevices;
   /** Physical frames remembered under a name. */
   readonly frames: Map<string, readonly number[]> = new Map();
   /** Memory blocks found out at run time, by name. */
@@ -72,7 +75,13 @@ export class World {
     }
     this.machine = machine;
     const spec = observedMachine(machines, name, kernel);
-    this.k = new Kernel(spec, { seed: SEED, trackContent: true });
+    const devices = machine.devices ?? [];
+    this.k = new Kernel(spec, {
+      seed: SEED,
+      trackContent: true,
+      deviceSections: deviceSections(devices),
+    });
+    this.devices = new TestDevices(this.k, devices);
     this.files = new FileTree(this.k, machine.filesystems);
     this.sysfs = new SysfsFiles(this);
     this.references = new References(this.k);

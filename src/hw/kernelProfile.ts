@@ -160,6 +160,18 @@ export const BEHAVIOURS = {
     evidence: 'dem_node_reclaim; 6.17',
     what: '/sys/devices/system/node/nodeN/reclaim',
   },
+  largeDeviceFolios: {
+    since: '7.2',
+    rule: 'DM-24, DM-60',
+    evidence: 'hmm_thp; 6.19',
+    what: 'a huge page goes to device memory and back whole; before: split',
+  },
+  deviceRefsFromZero: {
+    since: '7.2',
+    rule: 'DM-50',
+    evidence: '6.15',
+    what: 'a free page of device memory has no reference; before: one',
+  },
   kpageflagsOfHolesIsNopage: {
     until: '6.12',
     rule: 'HS-15',

@@ -8,6 +8,7 @@
  */
 import { assert } from '../base/assert.ts';
 import { HPAGE_PMD_NR, type Vpn } from '../base/units.ts';
+import type { MmuInterval } from './mmuNotifier.ts';
 import type { Vma } from './vma.ts';
 
 /** Task size of x86-64 with four levels: 2^47 bytes, in pages. */
@@ -56,6 +57,8 @@ export class AddressSpace {
   numaScanOffset: Vpn = 0;
   numaScanSeq = 0;
   numaNextScanNs = 0;
+  /** Drivers that mirror parts of it. Written by mmuNotifier.ts. */
+  readonly intervals: MmuInterval[] = [];
   #lastVma = 0;
 
   /** Private fields, for saved states (src/state). */

@@ -92,6 +92,7 @@ function targetNode(k: Kernel, vma: Vma, first: Vpn): Nid {
   const pages = new Int32Array(32);
   for (let vpn = first; vpn < first + HPAGE_PMD_NR; vpn++) {
     const page = pageAt(k, vma.mm, vpn);
+    if (page >= 0 && k.pm.isZoneDevice(page)) return -1;
     if (page >= 0) pages[k.pm.nidOf(page)]++;
     else if (page === PAGE_NOT_PRESENT && k.ptes.words[vma.mm.pteIndex(vpn)] !== 0) return -1;
   }

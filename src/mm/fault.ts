@@ -10,6 +10,7 @@
 import { HPAGE_PMD_NR, type Vpn } from '../base/units.ts';
 import { GFP_HIGHUSER_MOVABLE } from '../uapi/gfp.ts';
 import type { AddressSpace } from './addressSpace.ts';
+import { doDevicePrivate, removeDeviceExclusive } from './deviceEntries.ts';
 import { doWpPage } from './faultCow.ts';
 import { doFileFault } from './faultFile.ts';
 import { doSwapPage } from './faultSwap.ts';
@@ -156,6 +157,9 @@ export function handleFault(k: Kernel, task: Task, vpn: Vpn, write: boolean): nu
   if (pmd !== 0) {
     if ((pmd & PTE_FAST) === 0) {
       if (pteKind(pmd) === PTE_KIND_MIGRATION) return FAULT_WAIT;
+      if (pteKind(pmd) === PTE_KIND_DEVICE_PRIVATE) {
+        return doDevicePrivate(k, task, vma, vpn, ptePayload(pmd), write, true);
+      }
       return doNumaPage(k, task, vma, vpn, slot);
     }
     if (!write || (pmd & PTE_W) !== 0) return FAULT_DONE;
@@ -196,8 +200,9 @@ function handlePteFault(k: Kernel, task: Task, vma: Vma, vpn: Vpn, write: boolea
     case PTE_KIND_MARKER:
       return markerFault(k, task, vma, vpn, i, write);
     case PTE_KIND_DEVICE_PRIVATE:
+      return doDevicePrivate(k, task, vma, vpn, ptePayload(word), write, false);
     case PTE_KIND_DEVICE_EXCLUSIVE:
-      return k.deviceFault(task, vma, vpn, i, write);
+      return removeDeviceExclusive(k, vma, vpn, i);
     default:
       return FAULT_SIGBUS;
   }

@@ -17,6 +17,7 @@ import { setFolioDirty } from './fileFolio.ts';
 import { PG_ANON_EXCLUSIVE, PG_LRU, PG_SWAPBACKED, PG_SWAPCACHE } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
 import { munlockFolio } from './mlock.ts';
+import { MMU_NOTIFY_CLEAR, mmuNotifierInvalidate } from './mmuNotifier.ts';
 import {
   PTE_A,
   PTE_D,
@@ -117,6 +118,7 @@ export function copyToAnon(
   f.flags[copy] |= PG_SWAPBACKED | PG_ANON_EXCLUSIVE;
   k.folios.setAnonMapping(copy, vma.anonVma!.id);
   f.setIndex(copy, vma.indexOf(vpn));
+  mmuNotifierInvalidate(vma.mm, vpn, vpn + 1, MMU_NOTIFY_CLEAR);
   if (old >= 0) {
     if (k.folios.isKsm(old)) k.vmstat.count(COW_KSM, 1);
     unmapOld(k, vma, i, page);

@@ -17,6 +17,7 @@ import {
   PG_UPTODATE,
 } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
+import { freeZoneDeviceFolio } from './memremap.ts';
 import { allocPages, freePages } from './pageAlloc.ts';
 
 const UNEVICTABLE_PGS_CLEARED = vmEvent('unevictable_pgs_cleared');
@@ -41,9 +42,13 @@ export function allocFolio(
   return head;
 }
 
-/** The last reference of a folio is gone: off its lists and back to the buddy allocator. */
+/** The last reference of a folio is gone: off its lists and back to the allocator it is from. */
 export function releaseFolio(k: Kernel, head: FrameId): void {
   const f = k.frames;
+  if (k.pm.isZoneDevice(head)) {
+    freeZoneDeviceFolio(k, head);
+    return;
+  }
   let flags = f.flags[head];
   if ((flags & PG_HUGETLB) !== 0) {
     k.hugetlb.free(head);

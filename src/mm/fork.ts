@@ -2,19 +2,33 @@
  * fork, clone and exit: copying an address space (kernel/fork.c: dup_mmap; mm/memory.c:
  * copy_page_range; mm/huge_memory.c: copy_huge_pmd). OV-18, OV-31f, MC-35, PM-8, PM-8a.
  */
+import { assert } from '../base/assert.ts';
 import { type FrameId, HPAGE_PMD_NR, type Vpn } from '../base/units.ts';
 import { ENOMEM } from '../uapi/errno.ts';
 import { GFP_HIGHUSER_MOVABLE } from '../uapi/gfp.ts';
 import type { AddressSpace } from './addressSpace.ts';
+import {
+  copyDevicePrivatePmd,
+  copyDevicePrivatePte,
+  isDevicePrivateWord,
+  restoreExclusivePte,
+} from './deviceEntries.ts';
 import { addToLruVma } from './fault.ts';
 import { PG_ANON_EXCLUSIVE, PG_SWAPBACKED } from './frameTable.ts';
 import { copyHugetlb } from './hugetlb.ts';
 import type { Kernel } from './kernel.ts';
 import { exitMmap } from './mmap.ts';
 import {
+  MMU_NOTIFY_CLEAR,
+  MMU_NOTIFY_PROTECTION_PAGE,
+  mmuNotifierInvalidate,
+} from './mmuNotifier.ts';
+import {
   PTE_A,
   PTE_D,
   PTE_FAST,
+  PTE_KIND_DEVICE_EXCLUSIVE,
+  PTE_KIND_DEVICE_PRIVATE,
   PTE_KIND_HWPOISON,
   PTE_KIND_MARKER,
   PTE_KIND_MIGRATION,
@@ -120,6 +134,7 @@ function copyAddressSpace(
 function copyRange(k: Kernel, parent: Task, child: Task, vma: Vma, copy: Vma): boolean {
   if (vma.has(VM_HUGETLB)) return copyHugetlb(k, child, vma, copy);
   const mm = vma.mm;
+  if (vma.isCow()) mmuNotifierInvalidate(mm, vma.start, vma.end, MMU_NOTIFY_PROTECTION_PAGE);
   for (let vpn = vma.start; vpn < vma.end; ) {
     const next = Math.min(vma.end, (Math.floor(vpn / HPAGE_PMD_NR) + 1) * HPAGE_PMD_NR);
     const slot = mm.slotOf(vpn);
@@ -151,6 +166,13 @@ function copyPmd(k: Kernel, parent: Task, vma: Vma, copy: Vma, slot: number): bo
   const head = ptePayload(word);
   const special = (byte & PTEB_SPECIAL) !== 0;
   const present = pteIsPresent(word);
+  if (isDevicePrivateWord(word)) {
+    const target = copy.mm.ensureSlot(mm.slotVpn[slot]);
+    copy.mm.deposit[target] = table;
+    copyDevicePrivatePmd(k, vma, copy, slot, target);
+    copy.mm.rssAnon += HPAGE_PMD_NR;
+    return true;
+  }
   const pinned =
     present && !special && k.folios.isAnonExclusive(head) && k.folios.maybeDmaPinned(head);
   if (word === 0 || pinned) {
@@ -216,8 +238,16 @@ function copyEntry(k: Kernel, child: Task, vma: Vma, copy: Vma, vpn: Vpn): boole
     case PTE_KIND_MARKER:
       if (copy.has(VM_UFFD_WP)) k.ptes.set(to, word, byte);
       return true;
+    case PTE_KIND_DEVICE_PRIVATE:
+      copyDevicePrivatePte(k, vma, copy, from, to);
+      return true;
+    case PTE_KIND_DEVICE_EXCLUSIVE:
+      // DM-71: the parent's entry is an ordinary one again, and is copied as such.
+      mmuNotifierInvalidate(vma.mm, vpn, vpn + 1, MMU_NOTIFY_CLEAR);
+      restoreExclusivePte(k, vma, from);
+      return copyPresent(k, child, vma, copy, vpn, from, to);
     default:
-      return k.deviceFork(vma, copy, from, to);
+      return assert(false, 'an entry of an unknown kind', word) as never;
   }
 }
 

@@ -73,8 +73,10 @@ export const MAPPING_KSM = 3;
 export const FRAMES_MAX = 2 ** 28;
 
 export class FrameTable {
-  /** Frames of present sections, holes included. */
+  /** Frames of present sections, holes included, and of the room for device memory. */
   readonly nrFrames: number;
+  /** Sections of room for device memory, used or not. */
+  readonly spareSections: number;
 
   /** PG_*. Written by mm only. */
   readonly flags: Uint32Array;
@@ -100,8 +102,10 @@ export class FrameTable {
   /** One word of page content, or null when the model does not track contents. */
   readonly content: Uint32Array | null;
 
-  #frameSectionOf: Int32Array; // PFN section -> frame section | -1
-  #pfnSectionOf: Int32Array; // frame section -> PFN section
+  #frameSectionOf: Int32Array; // PFN section at boot -> frame section | -1
+  #pfnSectionOf: Int32Array; // frame section -> PFN section | -1
+  /** PFN section -> frame section of device memory. */
+  #added: Map<number, number> = new Map();
 
   /** Private fields, for saved states (src/state). */
   static privateFields(frames: FrameTable): object {
@@ -118,17 +122,25 @@ export class FrameTable {
       set pfnSectionOf(value) {
         frames.#pfnSectionOf = value;
       },
+      get added() {
+        return frames.#added;
+      },
+      set added(value) {
+        frames.#added = value;
+      },
     };
   }
 
   /**
-   * `sections` are the PFN section numbers present, ascending.
+   * `sections` are the PFN section numbers present, ascending; `spare` is room for so many sections
+   * of device memory behind them, which costs nothing until it is used.
    * Preconditions: at most FRAMES_MAX frames.
    */
-  constructor(sections: readonly number[], trackContent: boolean) {
-    const n = sections.length * PAGES_PER_SECTION;
+  constructor(sections: readonly number[], trackContent: boolean, spare: number = 0) {
+    const n = (sections.length + spare) * PAGES_PER_SECTION;
     assert(n <= FRAMES_MAX, `a machine has at most ${FRAMES_MAX} frames (1 TiB), not ${n}`);
     this.nrFrames = n;
+    this.spareSections = spare;
     this.flags = new Uint32Array(n);
     this.refcount = new Int32Array(n);
     this.mapcount = new Int32Array(n);
@@ -143,16 +155,51 @@ export class FrameTable {
     this.content = trackContent ? new Uint32Array(n) : null;
     const last = sections.length === 0 ? -1 : sections[sections.length - 1];
     this.#frameSectionOf = new Int32Array(last + 1).fill(-1);
-    this.#pfnSectionOf = Int32Array.from(sections);
+    this.#pfnSectionOf = new Int32Array(sections.length + spare).fill(-1);
+    this.#pfnSectionOf.set(sections);
     for (let i = 0; i < sections.length; i++) this.#frameSectionOf[sections[i]] = i;
   }
 
   /** The frame of a PFN, or -1 where no memmap exists. */
   frameOfPfn(pfn: Pfn): FrameId {
     const section = Math.floor(pfn / PAGES_PER_SECTION);
-    if (section >= this.#frameSectionOf.length || section < 0) return -1;
-    const base = this.#frameSectionOf[section];
+    if (section < 0) return -1;
+    let base = section < this.#frameSectionOf.length ? this.#frameSectionOf[section] : -1;
+    if (base < 0 && this.#added.size > 0) base = this.#added.get(section) ?? -1;
     return base < 0 ? -1 : (base << SECTION_SHIFT) | (pfn & (PAGES_PER_SECTION - 1));
+  }
+
+  /**
+   * Gives `nr` PFN sections from `pfnSection` on rows of their own, consecutive ones. Returns the
+   * first frame, or -1 when there is no room for so many in a row, or one of them has rows.
+   */
+  addSections(pfnSection: number, nr: number): FrameId {
+    for (let i = 0; i < nr; i++) {
+      if (this.frameOfPfn((pfnSection + i) * PAGES_PER_SECTION) >= 0) return -1;
+    }
+    const last = this.#pfnSectionOf.length;
+    let run = 0;
+    for (let section = 0; section < last; section++) {
+      run = this.#pfnSectionOf[section] < 0 ? run + 1 : 0;
+      if (run < nr) continue;
+      const first = section + 1 - nr;
+      for (let i = 0; i < nr; i++) {
+        this.#pfnSectionOf[first + i] = pfnSection + i;
+        this.#added.set(pfnSection + i, first + i);
+      }
+      return first << SECTION_SHIFT;
+    }
+    return -1;
+  }
+
+  /** Takes the rows of sections back that addSections gave. Preconditions: they are all zero. */
+  removeSections(pfnSection: number, nr: number): void {
+    for (let i = 0; i < nr; i++) {
+      const section = this.#added.get(pfnSection + i);
+      assert(section !== undefined, 'a section of device memory is removed twice', pfnSection + i);
+      this.#added.delete(pfnSection + i);
+      this.#pfnSectionOf[section] = -1;
+    }
   }
 
   pfnOf(frame: FrameId): Pfn {

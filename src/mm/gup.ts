@@ -5,12 +5,11 @@
  * Order of a long-term pin: fault and pin all; if some may not stay where they are, unpin all,
  * migrate those, start again (PM-17).
  * Deviates: where no page can be isolated the call gives up with -ENOMEM; Linux tries on (PM-18).
- * Not modelled: FOLL_FORCE, fs-dax, device-coherent pages (-EBUSY of PM-17), guard
- * regions with their own errno.
+ * Not modelled: FOLL_FORCE, fs-dax, guard regions with their own errno.
  */
 import type { FrameId, Vpn } from '../base/units.ts';
 import { HPAGE_PMD_NR } from '../base/units.ts';
-import { EAGAIN, EFAULT, EINVAL, ENOMEM, EOPNOTSUPP } from '../uapi/errno.ts';
+import { EAGAIN, EBUSY, EFAULT, EINVAL, ENOMEM, EOPNOTSUPP } from '../uapi/errno.ts';
 import { __GFP_MOVABLE, __GFP_NOWARN, GFP_USER } from '../uapi/gfp.ts';
 import {
   FOLL_ANON,
@@ -42,7 +41,9 @@ import { PG_REFERENCED } from './frameTable.ts';
 import { hugetlbWp } from './hugetlb.ts';
 import { isolateFolio, putbackMovablePages } from './isolateFolio.ts';
 import type { Kernel } from './kernel.ts';
+import { isDeviceCoherent } from './memremap.ts';
 import { migratePages } from './migrate.ts';
+import { migrateDeviceCoherentFolio } from './migrateVma.ts';
 import { PTE_D, PTE_FAST, PTE_W, PTEB_SPECIAL, ptePayload } from './pageTable.ts';
 import { PAGE_SPECIAL, PAGE_ZERO, presentPage } from './pageWalk.ts';
 import { splitPmd } from './pteSetup.ts';
@@ -160,6 +161,7 @@ export function putUserPages(k: Kernel, pages: readonly FrameId[]): void {
 
 /** PM-15 (folio_is_longterm_pinnable). */
 export function isLongtermPinnable(k: Kernel, page: FrameId): boolean {
+  if (k.pm.isZoneDevice(page)) return !isDeviceCoherent(k, page);
   const blocks = k.pm.blocks;
   if (blocks.isIsolated(page) || blocks.migratetypeBelowIsolation(page) === MIGRATE_CMA) {
     return false;
@@ -207,10 +209,12 @@ function longtermLocked(
 
 /**
  * check_and_migrate_movable_pages: 0 if all pages may stay. Otherwise everything is unpinned, those
- * that may not are migrated, and -EAGAIN asks for another round; -ENOMEM if one did not move.
+ * that may not are migrated, and -EAGAIN asks for another round; -ENOMEM if one did not move,
+ * -EBUSY if a coherent device page did not.
  */
 function migrateUnpinnable(k: Kernel, task: Task, pinned: readonly FrameId[]): number {
   const list: FrameId[] = [];
+  const coherent: FrameId[] = [];
   let unpinnable = 0;
   let previous = -1;
   let drained = false;
@@ -219,6 +223,12 @@ function migrateUnpinnable(k: Kernel, task: Task, pinned: readonly FrameId[]): n
     if (head === previous || isLongtermPinnable(k, head)) continue;
     previous = head;
     unpinnable++;
+    if (k.pm.isZoneDevice(head)) {
+      // The pin becomes a plain reference, which the migration expects (DM-36).
+      k.folios.get(head);
+      coherent.push(head);
+      continue;
+    }
     // A batch would hold a reference and keep the folio off the lists.
     if (!drained) k.lru.drainAll();
     drained = true;
@@ -227,7 +237,11 @@ function migrateUnpinnable(k: Kernel, task: Task, pinned: readonly FrameId[]): n
   }
   if (unpinnable === 0) return 0;
   unpinUserPages(k, pinned);
-  if (list.length === 0) return -ENOMEM;
+  if (!moveCoherent(k, task, coherent)) {
+    putbackMovablePages(k, list);
+    return -EBUSY;
+  }
+  if (list.length === 0) return coherent.length > 0 ? -EAGAIN : -ENOMEM;
   const movable = k.pinsStayInMovable ? __GFP_MOVABLE : 0;
   const gfp = GFP_USER | __GFP_NOWARN | movable;
   const reason = k.pinsStayInMovable ? MR_CONTIG_RANGE : MR_LONGTERM_PIN;
@@ -235,6 +249,16 @@ function migrateUnpinnable(k: Kernel, task: Task, pinned: readonly FrameId[]): n
   const left = migratePages(k, list, destination, MIGRATE_SYNC, reason);
   putbackMovablePages(k, list);
   return left === 0 ? -EAGAIN : -ENOMEM;
+}
+
+/** Coherent pages to system memory; false if one could not go: the references of the rest go. */
+function moveCoherent(k: Kernel, task: Task, coherent: readonly FrameId[]): boolean {
+  for (let n = 0; n < coherent.length; n++) {
+    if (migrateDeviceCoherentFolio(k, task, coherent[n]) === 0) continue;
+    for (const head of coherent.slice(n + 1)) k.putFolio(head);
+    return false;
+  }
+  return true;
 }
 
 /** __get_user_pages: as many from the start as there are, or the first one's errno. */

@@ -21,6 +21,7 @@ import {
   NR_ZONE_LRU_BASE,
 } from '../uapi/vmstat.ts';
 import type { AddressSpace } from './addressSpace.ts';
+import { brokenDeviceEntry, brokenDeviceMemory } from './deviceInvariants.ts';
 import {
   MAPPING_NONE,
   PG_ANON_EXCLUSIVE,
@@ -65,6 +66,7 @@ export function findBrokenInvariants(k: Kernel): string[] {
   census.countCaches();
   census.countLists();
   census.compareFolios();
+  census.compareDevices();
   census.compareGauges();
   census.compareSwap();
   return census.broken;
@@ -218,10 +220,15 @@ class Census {
         break;
       }
       case PTE_KIND_DEVICE_PRIVATE:
-      case PTE_KIND_DEVICE_EXCLUSIVE:
-        this.#pteMaps.set(payload, (this.#pteMaps.get(payload) ?? 0) + 1);
-        this.#addRss(rss, payload, 1);
+      case PTE_KIND_DEVICE_EXCLUSIVE: {
+        const maps = huge ? this.#pmdMaps : this.#pteMaps;
+        maps.set(payload, (maps.get(payload) ?? 0) + 1);
+        this.#addRss(rss, payload, huge ? HPAGE_PMD_NR : 1);
+        const head = this.#k.frames.headOf(payload);
+        if (this.#k.folios.isLarge(head)) this.#countMm(head, mm.id);
+        this.broken.push(...brokenDeviceEntry(this.#k, word));
         break;
+      }
     }
   }
 
@@ -333,6 +340,12 @@ class Census {
     for (const { nid } of k.pm.nodes) {
       this.#equal('MP-111', `hugetlb pages of node ${nid}`, hugetlb[nid], k.hugetlb.nrHuge[nid]);
     }
+  }
+
+  /** DM-50, DM-77, DM-110: pages of devices. */
+  compareDevices(): void {
+    const maps = { pte: this.#pteMaps, pmd: this.#pmdMaps };
+    this.broken.push(...brokenDeviceMemory(this.#k, maps));
   }
 
   #compareTail(frame: FrameId): void {

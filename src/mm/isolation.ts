@@ -26,7 +26,7 @@ import {
   PGTY_OFFLINE,
 } from './frameTable.ts';
 import { moveFreePages, pageblockInZone } from './mobility.ts';
-import { NO_ZONE } from './pageblock.ts';
+import { DEVICE_ZONE } from './pageblock.ts';
 import type { PhysicalMemory } from './physicalMemory.ts';
 import type { Zone } from './zone.ts';
 
@@ -107,7 +107,7 @@ function setMigratetypeIsolate(
   hugetlbMigratable: HugetlbMigratable,
 ): boolean {
   const { blocks, buddy } = pm;
-  if (blocks.zoneOfBlock[block] === NO_ZONE || blocks.isolatedBlock[block] !== 0) return false;
+  if (blocks.zoneOfBlock[block] >= DEVICE_ZONE || blocks.isolatedBlock[block] !== 0) return false;
   const start = block * PAGEBLOCK_NR;
   const zone = pm.zoneOf(start);
   if (findUnmovable(pm, zone, from, to, mode, hugetlbMigratable) >= 0) return false;

@@ -8,7 +8,7 @@
 
 import { assert } from '../base/assert.ts';
 import { RandomStream } from '../base/prng.ts';
-import type { FrameId, Nanoseconds, Nid, Vpn } from '../base/units.ts';
+import type { FrameId, Nanoseconds, Nid } from '../base/units.ts';
 import {
   abstractDistance,
   interleaveWeights,
@@ -41,7 +41,7 @@ import { Lru } from './lru.ts';
 import { type FileKind, MappedFile } from './mappedFile.ts';
 import type { MemoryNotifier } from './memoryNotifier.ts';
 import { MemoryTiers } from './memoryTiers.ts';
-import type { MigrationOp } from './migrate.ts';
+import { DeviceMemory } from './memremap.ts';
 import { NodeThreads } from './nodeThreads.ts';
 import { PromotionState } from './numaFault.ts';
 import type { OfflineOp } from './offlinePages.ts';
@@ -54,13 +54,15 @@ import { SwapArea } from './swap.ts';
 import { Task } from './task.ts';
 import { bootThpSettings, type ThpEnabled, type ThpSetting } from './thpSettings.ts';
 import { truncateFile } from './truncate.ts';
-import { AnonVma, type Vma } from './vma.ts';
+import { AnonVma } from './vma.ts';
 import type { VmStat } from './vmstat.ts';
 
 export interface KernelOptions {
   readonly seed: number;
   /** Keep one word of content per page: needed to check that no data is lost. */
   readonly trackContent: boolean;
+  /** Sections (128 MiB) of device memory there is room for; default none. */
+  readonly deviceSections?: number;
 }
 
 /** Settings the kernel reads at run time; written by sysctl and sysfs files. */
@@ -82,6 +84,8 @@ export class Kernel {
   readonly ptes: PteTables;
   readonly lru: Lru;
   readonly tiers: MemoryTiers;
+  /** Memory of devices that drivers registered (DM-52). */
+  readonly devices: DeviceMemory = new DeviceMemory();
   readonly swap: SwapArea;
   readonly sysctl: Sysctl;
   /** Merged pages (OV-31h). */
@@ -107,8 +111,8 @@ export class Kernel {
   readonly spaces: (AddressSpace | null)[] = [null];
   /** Large anonymous folios that are partly unmapped, oldest first (deferred split queue). */
   readonly deferredSplit: Set<FrameId> = new Set();
-  /** Source frames of migrations between two steps -> the operation that holds them (MC-90). */
-  readonly inFlight: Map<FrameId, MigrationOp> = new Map();
+  /** Source frames of migrations between two steps -> what holds them and can end it (MC-90). */
+  readonly inFlight: Map<FrameId, { finish(): void }> = new Map();
   /** Weighted interleave weights by node, 1..255. */
   readonly interleaveWeights: Uint8Array;
   interleaveAuto: boolean;
@@ -132,15 +136,6 @@ export class Kernel {
   nowNs: Nanoseconds = 0;
   /** Nodes whose kswapd was woken and has not yet finished. */
   kswapdWoken = 0;
-  /**
-   * CPU fault on a device-private or device-exclusive entry; returns FAULT_* bits. Set by the
-   * driver that owns the device; without one such entries cannot exist.
-   */
-  deviceFault: (task: Task, vma: Vma, vpn: Vpn, pteIndex: number, write: boolean) => number = () =>
-    assert(false, 'device entry without a driver') as never;
-  /** fork's copy of a device entry, for the driver that owns the device. */
-  deviceFork: (vma: Vma, copy: Vma, from: number, to: number) => boolean = () =>
-    assert(false, 'device entry without a driver') as never;
   #nextPid = 100;
   readonly #freeAnonVmas: number[] = [];
   readonly #freeSpaces: number[] = [];
@@ -161,7 +156,7 @@ export class Kernel {
 
   constructor(spec: MachineSpec, options: KernelOptions) {
     this.spec = spec;
-    this.pm = new PhysicalMemory(spec, { trackContent: options.trackContent });
+    this.pm = new PhysicalMemory(spec, options);
     this.frames = this.pm.frames;
     this.vmstat = this.pm.vmstat;
     this.folios = new Folios(this.frames, this.profile.sharedByMmIds);

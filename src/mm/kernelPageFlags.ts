@@ -32,6 +32,7 @@ const COPIED: ReadonlyArray<readonly [number, number]> = [
 
 /** Sum of 2 ** KPF_*; HS-14: a tail says what its folio is. Holes and ZONE_DEVICE: 0 (HS-15). */
 export function kernelPageFlags(k: Kernel, page: FrameId): number {
+  if (k.pm.isZoneDevice(page)) return 0;
   const { frames, folios } = k;
   const type = frames.mapcount[page];
   if (type < 0) return typeFlags(type);

@@ -16,6 +16,7 @@ import { FAULT_COPIED, FAULT_ERROR } from './fault.ts';
 import { copyToAnon } from './faultCow.ts';
 import { MAPPING_KSM, PG_ANON_EXCLUSIVE } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
+import { MMU_NOTIFY_CLEAR, mmuNotifierInvalidate } from './mmuNotifier.ts';
 import {
   PTE_A,
   PTE_D,
@@ -150,7 +151,7 @@ class Scan {
     const word = k.ptes.words[i];
     if ((word & PTE_FAST) === 0 || (k.ptes.bytes[i] & PTEB_SPECIAL) !== 0) return;
     const page = ptePayload(word);
-    if (!k.folios.isAnon(page) || k.folios.isKsm(page)) return;
+    if (!k.folios.isAnon(page) || k.folios.isKsm(page) || k.pm.isZoneDevice(page)) return;
     if (k.frames.headOf(page) !== page || k.folios.isLarge(page)) return;
     const key = this.#key(page);
     const stable = this.#stable.get(key);
@@ -178,6 +179,7 @@ class Scan {
     const k = this.#k;
     const i = vma.mm.pteIndex(vpn);
     const page = ptePayload(k.ptes.words[i]);
+    mmuNotifierInvalidate(vma.mm, vpn, vpn + 1, MMU_NOTIFY_CLEAR);
     const node = k.ksm.add(page);
     k.frames.mapping[page] = mappingOf(node);
     k.frames.flags[page] &= ~PG_ANON_EXCLUSIVE;
@@ -190,6 +192,7 @@ class Scan {
   #mergeInto(node: StableNode, vma: Vma, vpn: Vpn, i: number, page: FrameId): void {
     const k = this.#k;
     if (!isUnused(k, page)) return;
+    mmuNotifierInvalidate(vma.mm, vpn, vpn + 1, MMU_NOTIFY_CLEAR);
     const kept = k.ptes.bytes[i] & (PTEB_SOFT_DIRTY | PTEB_UFFD_WP);
     k.frames.refcount[node.frame]++;
     addRmapPte(k, node.frame, vma.mm);

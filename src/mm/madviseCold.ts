@@ -1,7 +1,7 @@
 /**
  * MADV_COLD and MADV_PAGEOUT (mm/madvise.c: madvise_cold_or_pageout_pte_range; mm/vmscan.c:
- * reclaim_pages). OV-31g: shared folios and those off the LRU are left alone; a large folio is
- * split only if the range has not all of it.
+ * reclaim_pages). OV-31g: shared folios, device pages and those off the LRU are left alone; a large
+ * folio is split only if the range has not all of it.
  */
 import { type FrameId, HPAGE_PMD_NR, type Nid, type Vpn } from '../base/units.ts';
 import {
@@ -68,6 +68,7 @@ function coldHuge(
   const special = (mm.pmdByte[slot] & PTEB_SPECIAL) !== 0;
   const head = ptePayload(word);
   if (special || !pteIsPresent(word) || k.folios.maybeMappedShared(head)) return true;
+  if (k.pm.isZoneDevice(head)) return true;
   if (!whole) return splitMappedFolio(k, head) !== 0;
   if (!pageout) {
     mm.pmd[slot] = withoutYoung(word);
@@ -93,6 +94,10 @@ function coldEntries(
     }
     const page = ptePayload(word);
     const head = k.frames.headOf(page);
+    if (k.pm.isZoneDevice(head)) {
+      n++;
+      continue;
+    }
     const run = folioPteBatch(k, i, nr - n, head, page);
     if (run < k.folios.nrPages(head)) {
       const may = !k.folios.maybeMappedShared(head) && (k.frames.flags[head] & PG_LOCKED) === 0;

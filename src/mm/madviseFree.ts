@@ -5,6 +5,7 @@
 import { type FrameId, HPAGE_PMD_NR, type Vpn } from '../base/units.ts';
 import { PG_DIRTY, PG_LOCKED, PG_SWAPCACHE } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
+import { MMU_NOTIFY_CLEAR, mmuNotifierInvalidate } from './mmuNotifier.ts';
 import {
   PTE_A,
   PTE_D,
@@ -25,6 +26,7 @@ import type { Vma } from './vma.ts';
 /** Frees the pages of [start, end) lazily; the range lies in one anonymous area. */
 export function freeLazily(k: Kernel, cpu: number, vma: Vma, start: Vpn, end: Vpn): void {
   const mm = vma.mm;
+  mmuNotifierInvalidate(mm, start, end, MMU_NOTIFY_CLEAR);
   k.lru.drainCpu(cpu);
   for (let vpn = start; vpn < end; ) {
     const next = Math.min(end, (Math.floor(vpn / HPAGE_PMD_NR) + 1) * HPAGE_PMD_NR);
@@ -44,6 +46,7 @@ function freeHuge(k: Kernel, vma: Vma, slot: number, whole: boolean): boolean {
   const special = (mm.pmdByte[slot] & PTEB_SPECIAL) !== 0;
   const head = ptePayload(word);
   if (special || !pteIsPresent(word) || k.folios.maybeMappedShared(head)) return true;
+  if (k.pm.isZoneDevice(head)) return true;
   if ((k.frames.flags[head] & PG_LOCKED) !== 0) return true;
   if (!whole) return splitMappedFolio(k, head) !== 0;
   k.frames.flags[head] &= ~PG_DIRTY;
@@ -65,6 +68,10 @@ function freeEntries(k: Kernel, vma: Vma, first: number, nr: number): void {
     }
     const page = ptePayload(word);
     const head = k.frames.headOf(page);
+    if (k.pm.isZoneDevice(head)) {
+      n++;
+      continue;
+    }
     const run = folioPteBatch(k, i, nr - n, head, page);
     if (run < k.folios.nrPages(head)) {
       const may = !k.folios.maybeMappedShared(head) && (k.frames.flags[head] & PG_LOCKED) === 0;

@@ -9,11 +9,14 @@ import type { AddressSpace } from './addressSpace.ts';
 import { setFolioDirty } from './fileFolio.ts';
 import { PG_ANON_EXCLUSIVE, PG_DIRTY, PG_HWPOISON } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
+import { isDevicePrivate } from './memremap.ts';
 import { mlockFolio } from './mlock.ts';
+import { MMU_NOTIFY_CLEAR, mmuNotifierInvalidate } from './mmuNotifier.ts';
 import {
   PTE_A,
   PTE_D,
   PTE_FAST,
+  PTE_KIND_DEVICE_PRIVATE,
   PTE_KIND_HWPOISON,
   PTE_KIND_MIGRATION,
   PTE_KIND_PROTNONE,
@@ -28,9 +31,9 @@ import {
   pteFast,
   pteIsDirty,
   pteIsKind,
-  pteIsPresent,
   pteIsWrite,
   pteIsYoung,
+  pteMapsPage,
   pteOther,
   ptePayload,
 } from './pageTable.ts';
@@ -56,6 +59,7 @@ export function tryToMigrate(k: Kernel, head: FrameId, splitHuge: boolean): numb
     const first = scratch.vpn[r];
     const sub = scratch.sub[r];
     const count = scratch.nr[r];
+    mmuNotifierInvalidate(vma.mm, first, first + count, MMU_NOTIFY_CLEAR);
     if (unmapRange(k, vma, head, first, sub, count, splitHuge) !== UNMAP_DONE) return UNMAP_PINNED;
   }
   return UNMAP_DONE;
@@ -79,7 +83,7 @@ function unmapRange(
       continue;
     }
     if (mm.pmd[slot] !== 0) {
-      const maps = pteIsPresent(mm.pmd[slot]) && ptePayload(mm.pmd[slot]) === head;
+      const maps = pteMapsPage(mm.pmd[slot]) && ptePayload(mm.pmd[slot]) === head;
       const zero = (mm.pmdByte[slot] & PTEB_SPECIAL) !== 0;
       if (maps && !zero) {
         if (!splitHuge) {
@@ -105,8 +109,8 @@ function unmapRange(
   return UNMAP_DONE;
 }
 
-/** Converts one entry if it maps `page`; false if a pin forbids it. */
-function setPteMigration(
+/** Converts one entry if it maps `page`; false if a pin forbids it. MC-26, DM-22.10. */
+export function setPteMigration(
   k: Kernel,
   mm: AddressSpace,
   vpn: Vpn,
@@ -116,7 +120,7 @@ function setPteMigration(
 ): boolean {
   const word = k.ptes.words[i];
   const byte = k.ptes.bytes[i];
-  if (!pteIsPresent(word) || (byte & PTEB_SPECIAL) !== 0) return true;
+  if (!pteMapsPage(word) || (byte & PTEB_SPECIAL) !== 0) return true;
   const f = k.frames;
   const anon = k.folios.isAnon(head);
   const exclusive = anon && (f.flags[page] & PG_ANON_EXCLUSIVE) !== 0;
@@ -149,7 +153,8 @@ function tracePte(
 
 /** Kind, young, dirty, soft-dirty, uffd-wp of a migration entry (MC-26, MC-31). */
 function entryByte(word: number, byte: number, exclusive: boolean): number {
-  const writable = (word & PTE_FAST) !== 0 && pteIsWrite(word, byte);
+  const hasWrite = (word & PTE_FAST) !== 0 || pteIsKind(word, PTE_KIND_DEVICE_PRIVATE);
+  const writable = hasWrite && pteIsWrite(word, byte);
   return (
     migrationKindByte(writable, exclusive) |
     (pteIsYoung(word, byte) ? PTEB_YOUNG : 0) |
@@ -158,8 +163,8 @@ function entryByte(word: number, byte: number, exclusive: boolean): number {
   );
 }
 
-/** MC-32: one PMD migration entry of the same kinds. */
-function setPmdMigration(k: Kernel, mm: AddressSpace, slot: number, head: FrameId): boolean {
+/** MC-32: one PMD migration entry of the same kinds; false if a pin forbids it. */
+export function setPmdMigration(k: Kernel, mm: AddressSpace, slot: number, head: FrameId): boolean {
   const word = mm.pmd[slot];
   const byte = mm.pmdByte[slot];
   const exclusive = k.folios.isAnon(head) && k.folios.isAnonExclusive(head);
@@ -215,12 +220,13 @@ export function removeMigrationPtes(k: Kernel, src: FrameId, dst: FrameId): numb
     }
     if (restored > before && vma.has(VM_LOCKED)) locked = true;
   }
-  if (locked && !k.folios.isLarge(dst)) mlockFolio(k, dst);
+  if (locked && !k.folios.isLarge(dst) && !k.pm.isZoneDevice(dst)) mlockFolio(k, dst);
   return restored;
 }
 
-/** The word and byte a migration entry turns into for a VMA. */
+/** The word and byte a migration entry turns into for a VMA. DM-31: a device-private entry. */
 function restoredWord(k: Kernel, vma: Vma, byte: number, head: FrameId, page: FrameId): number {
+  if (isDevicePrivate(k, head)) return pteOther(PTE_KIND_DEVICE_PRIVATE, page);
   let adw = 0;
   if ((byte & PTEB_YOUNG) !== 0) adw |= PTE_A;
   if ((byte & PTEB_DIRTY) !== 0 && (k.frames.flags[head] & PG_DIRTY) !== 0) adw |= PTE_D;
@@ -228,7 +234,10 @@ function restoredWord(k: Kernel, vma: Vma, byte: number, head: FrameId, page: Fr
   return vma.isAccessible() ? pteFast(page, adw) : pteOther(PTE_KIND_PROTNONE, page);
 }
 
-function restoredByte(vma: Vma, byte: number): number {
+function restoredByte(k: Kernel, vma: Vma, byte: number, head: FrameId): number {
+  if (isDevicePrivate(k, head)) {
+    return byte & (PTEB_SOFT_DIRTY | PTEB_UFFD_WP | PTEB_WRITE);
+  }
   const kept = byte & (PTEB_SOFT_DIRTY | PTEB_UFFD_WP);
   return vma.isAccessible() ? kept : kept | (byte & (PTEB_YOUNG | PTEB_DIRTY));
 }
@@ -236,7 +245,7 @@ function restoredByte(vma: Vma, byte: number): number {
 function restorePte(k: Kernel, vma: Vma, vpn: Vpn, i: number, head: FrameId, page: FrameId): void {
   const byte = k.ptes.bytes[i];
   const word = restoredWord(k, vma, byte, head, page);
-  k.ptes.set(i, word, restoredByte(vma, byte));
+  k.ptes.set(i, word, restoredByte(k, vma, byte, head));
   k.frames.refcount[head]++;
   addRmapPte(k, page, vma.mm);
   const exclusive = (byte & (PTEB_WRITE | PTEB_EXCLUSIVE)) !== 0;
@@ -250,7 +259,7 @@ function restorePmd(k: Kernel, vma: Vma, slot: number, head: FrameId): void {
   const byte = mm.pmdByte[slot];
   const word = restoredWord(k, vma, byte, head, head);
   mm.pmd[slot] = word;
-  mm.pmdByte[slot] = restoredByte(vma, byte);
+  mm.pmdByte[slot] = restoredByte(k, vma, byte, head);
   k.frames.refcount[head]++;
   addRmapPmd(k, head, mm);
   const exclusive = (byte & (PTEB_WRITE | PTEB_EXCLUSIVE)) !== 0;

@@ -4,6 +4,7 @@
  */
 import { type FrameId, HPAGE_PMD_NR } from '../base/units.ts';
 import type { Kernel } from './kernel.ts';
+import { MMU_NOTIFY_PROTECTION_PAGE, mmuNotifierInvalidate } from './mmuNotifier.ts';
 import {
   PTE_D,
   PTE_FAST,
@@ -27,6 +28,8 @@ export function folioMkclean(k: Kernel, head: FrameId): boolean {
     const vma = k.rmap.vma[r];
     const mm = vma.mm;
     if (!vma.has(VM_SHARED)) continue;
+    const first = k.rmap.vpn[r];
+    mmuNotifierInvalidate(mm, first, first + k.rmap.nr[r], MMU_NOTIFY_PROTECTION_PAGE);
     for (let j = 0; j < k.rmap.nr[r]; j++) {
       const vpn = k.rmap.vpn[r] + j;
       const slot = mm.slotOf(vpn);

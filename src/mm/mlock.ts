@@ -7,6 +7,7 @@
  *
  * Deviates: the mlock_count of the unevictable list is not kept; munlock looks for another locked
  * mapping through rmap, which gives the same flags for small folios.
+ * Deviates: device pages that come to a locked area are not marked; nr_mlock of Linux counts them.
  */
 import type { FrameId } from '../base/units.ts';
 import { HPAGE_PMD_NR } from '../base/units.ts';

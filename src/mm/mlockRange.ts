@@ -91,6 +91,7 @@ function lockEntries(k: Kernel, vma: Vma, i: number, from: Vpn, to: Vpn): void {
 }
 
 function lockFolio(k: Kernel, head: number, lock: boolean): void {
+  if (k.pm.isZoneDevice(head)) return;
   const locked = (k.frames.flags[head] & PG_MLOCKED) !== 0;
   if (lock && !locked) mlockFolio(k, head);
   else if (!lock && locked) munlockFolio(k, head);

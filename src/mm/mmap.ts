@@ -18,6 +18,7 @@ import { type AddressSpace, TASK_SIZE_PAGES } from './addressSpace.ts';
 import { closeHugetlb } from './hugetlb.ts';
 import type { Kernel } from './kernel.ts';
 import type { MappedFile } from './mappedFile.ts';
+import { MMU_NOTIFY_RELEASE, mmuNotifierInvalidate } from './mmuNotifier.ts';
 import {
   VM_EXEC,
   VM_HUGETLB,
@@ -156,6 +157,7 @@ function dropUnusedFile(k: Kernel, file: MappedFile | null): void {
 
 /** exit_mmap: everything goes. */
 export function exitMmap(k: Kernel, mm: AddressSpace): void {
+  mmuNotifierInvalidate(mm, 0, TASK_SIZE_PAGES, MMU_NOTIFY_RELEASE);
   while (mm.vmas.length > 0) {
     const vma = mm.vmas[mm.vmas.length - 1];
     zapRange(k, vma, vma.start, vma.end);

@@ -116,8 +116,11 @@ function fileOf(k: Kernel, head: FrameId): MappedFile | null {
   return k.folios.hasFileMapping(head) ? k.files[k.folios.mappingId(head)] : null;
 }
 
-/** MC-42, MC-43: the page cache or swap cache now points to dst; references follow. */
-function switchMapping(
+/**
+ * folio_migrate_mapping without its check: the page cache or swap cache now points to dst;
+ * references follow. MC-42, MC-43.
+ */
+export function switchMapping(
   k: Kernel,
   src: FrameId,
   dst: FrameId,
@@ -173,7 +176,7 @@ function moveGauges(
 }
 
 /** MC-44 (folio_migrate_flags). */
-function transferState(k: Kernel, src: FrameId, dst: FrameId): void {
+export function transferState(k: Kernel, src: FrameId, dst: FrameId): void {
   const f = k.frames;
   f.flags[dst] |= f.flags[src] & MOVED_FLAGS;
   if (k.folios.isKsm(src)) k.ksm.nodes[k.folios.mappingId(src)].frame = dst;
@@ -191,7 +194,7 @@ function transferState(k: Kernel, src: FrameId, dst: FrameId): void {
  * The source loses its isolation reference and is freed: nobody else has any. A page that goes out
  * of use for its errors keeps it, and the flags it had (MC-82b).
  */
-function releaseSource(k: Kernel, src: FrameId, reason: MigrateReason): void {
+export function releaseSource(k: Kernel, src: FrameId, reason: MigrateReason): void {
   const f = k.frames;
   const isPoisoned = reason === MR_MEMORY_FAILURE;
   const cleared = PG_SWAPCACHE | PG_PRIVATE | PG_UNEVICTABLE | PG_ACTIVE;

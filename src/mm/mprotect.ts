@@ -8,9 +8,11 @@ import type { AddressSpace } from './addressSpace.ts';
 import { wantsWriteNotify } from './fault.ts';
 import type { Kernel } from './kernel.ts';
 import { vmFlagsOfProt } from './mmap.ts';
+import { MMU_NOTIFY_PROTECTION_VMA, mmuNotifierInvalidate } from './mmuNotifier.ts';
 import {
   PTE_D,
   PTE_FAST,
+  PTE_KIND_DEVICE_PRIVATE,
   PTE_KIND_MIGRATION,
   PTE_KIND_PROTNONE,
   PTE_W,
@@ -49,6 +51,7 @@ export function mprotectRange(
       break;
     }
     vma.flags = (vma.flags & ~VM_ACCESS_FLAGS) | vmFlagsOfProt(prot);
+    mmuNotifierInvalidate(mm, vma.start, vma.end, MMU_NOTIFY_PROTECTION_VMA);
     changeProtection(k, vma, vma.start, vma.end);
     vpn = vma.end;
   }
@@ -97,6 +100,11 @@ function changeEntry(k: Kernel, vma: Vma): void {
       const anon = k.folios.isAnon(k.frames.headOf(ptePayload(word)));
       changed.byte = (byte & ~(PTEB_WRITE | PTEB_EXCLUSIVE)) | (anon ? PTEB_EXCLUSIVE : 0);
     }
+    return;
+  }
+  if (pteIsKind(word, PTE_KIND_DEVICE_PRIVATE)) {
+    // DM section 9: read kind from now on, whatever is allowed; soft-dirty is not kept.
+    if ((byte & PTEB_WRITE) !== 0) changed.byte = byte & PTEB_UFFD_WP;
     return;
   }
   const fast = (word & PTE_FAST) !== 0;

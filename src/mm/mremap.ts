@@ -9,6 +9,7 @@ import { MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from '../uapi/mman.ts'
 import type { AddressSpace } from './addressSpace.ts';
 import type { Kernel } from './kernel.ts';
 import { findUnmappedArea, munmapRange, rangeIsFree } from './mmap.ts';
+import { MMU_NOTIFY_UNMAP, mmuNotifierInvalidate } from './mmuNotifier.ts';
 import { PTEB_SOFT_DIRTY } from './pageTable.ts';
 import { pteAlloc, splitPmd } from './pteSetup.ts';
 import { VM_DONTEXPAND, VM_LOCKED, VM_LOCKONFAULT, VM_PFNMAP, Vma } from './vma.ts';
@@ -108,6 +109,7 @@ function moveVma(
 
 /** move_page_tables: whole PMD leaves where both sides are aligned, else entry by entry. */
 function moveEntries(k: Kernel, mm: AddressSpace, from: Vpn, to: Vpn, pages: number): boolean {
+  mmuNotifierInvalidate(mm, from, from + pages, MMU_NOTIFY_UNMAP);
   for (let n = 0; n < pages; ) {
     const slot = mm.slotOf(from + n);
     const inPmd = HPAGE_PMD_NR - ((from + n) % HPAGE_PMD_NR);

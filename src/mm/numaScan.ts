@@ -10,6 +10,7 @@ import { vmEvent } from '../uapi/vmstat.ts';
 import type { AddressSpace } from './addressSpace.ts';
 import { PG_DIRTY } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
+import { MMU_NOTIFY_PROTECTION_VMA, mmuNotifierInvalidate } from './mmuNotifier.ts';
 import {
   migratesOnFault,
   NUMA_BALANCING_MEMORY_TIERING,
@@ -84,6 +85,7 @@ function resetScan(mm: AddressSpace): void {
 
 /** change_prot_numa of a range of one area: entries marked. */
 function changeProtNuma(k: Kernel, task: Task, vma: Vma, start: Vpn, end: Vpn): number {
+  mmuNotifierInvalidate(vma.mm, start, end, MMU_NOTIFY_PROTECTION_VMA);
   let changed = 0;
   for (let vpn = start; vpn < end; ) {
     const next = Math.min(end, (Math.floor(vpn / HPAGE_PMD_NR) + 1) * HPAGE_PMD_NR);
@@ -146,16 +148,16 @@ function markPmd(k: Kernel, task: Task, vma: Vma, slot: number, start: Vpn, end:
 }
 
 /**
- * HS-92 (folio_can_map_prot_numa), in order: private areas keep pages that others share or that may
- * be pinned; dirty file pages would not move anyway; nor pages local to a process with one thread;
- * in tiering-only mode top-tier pages are left alone. Slow pages get the scan time in their cpupid
- * field (TI-27).
+ * HS-92 (folio_can_map_prot_numa), in order: merged and device pages never; private areas keep
+ * pages that others share or that may be pinned; dirty file pages would not move anyway; nor pages
+ * local to a process with one thread; in tiering-only mode top-tier pages are left alone. Slow
+ * pages get the scan time in their cpupid field (TI-27).
  */
 function worthMarking(k: Kernel, task: Task, vma: Vma, page: number): boolean {
   const mode = k.sysctl.numa_balancing;
   const folios = k.folios;
   const head = k.frames.headOf(page);
-  if (folios.isKsm(head)) return false;
+  if (folios.isKsm(head) || k.pm.isZoneDevice(head)) return false;
   const isPrivate = !vma.has(VM_SHARED);
   if (isPrivate && (folios.maybeDmaPinned(head) || folios.maybeMappedShared(head))) return false;
   if (folios.isFileLru(head) && (k.frames.flags[head] & PG_DIRTY) !== 0) return false;

@@ -72,6 +72,17 @@ export function pteIsKind(word: number, kind: number): boolean {
   return (word & (PTE_FAST | PTE_KIND_MASK)) === kind && word !== 0;
 }
 
+/** A device-private or device-exclusive entry: not present, and yet mapped (OV section 6). */
+export function pteIsDevice(word: number): boolean {
+  const kind = word & (PTE_FAST | PTE_KIND_MASK);
+  return kind === PTE_KIND_DEVICE_PRIVATE || kind === PTE_KIND_DEVICE_EXCLUSIVE;
+}
+
+/** The entry holds rmap, rss and a reference of the page it names, unless it is special. */
+export function pteMapsPage(word: number): boolean {
+  return pteIsPresent(word) || pteIsDevice(word);
+}
+
 /** A fast entry with the given PTE_A, PTE_D, PTE_W bits. */
 export function pteFast(frame: FrameId, adw: number): number {
   return ((frame << PTE_PAYLOAD_SHIFT) | adw | PTE_FAST) >>> 0;

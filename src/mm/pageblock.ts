@@ -14,12 +14,14 @@ import { MIGRATE_ISOLATE, MIGRATE_MOVABLE } from '../uapi/zone.ts';
 
 /** zoneOfBlock and nidOfBlock of a block in which no zone has a frame. */
 export const NO_ZONE = 255;
+/** zoneOfBlock of device memory: no zone of the allocator has it (is_zone_device_page). */
+export const DEVICE_ZONE = 254;
 
 export class Pageblocks {
   readonly nrBlocks: number;
-  /** Dense zone id, NO_ZONE in a hole. Written at boot. */
+  /** Dense zone id, NO_ZONE in a hole, DEVICE_ZONE. Written at boot and by memremap.ts. */
   readonly zoneOfBlock: Uint8Array;
-  /** Node, NO_ZONE in a hole. Written at boot. Index it with frame >>> 9. */
+  /** Node, NO_ZONE in a hole. Written at boot and by memremap.ts. Index it with frame >>> 9. */
   readonly nidOfBlock: Uint8Array;
   /** MIGRATE_*, never MIGRATE_ISOLATE. Written by the allocator when it claims a block. */
   readonly migratetypeOfBlock: Uint8Array;

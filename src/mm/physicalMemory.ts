@@ -10,10 +10,11 @@
  *
  * Layout of a zone: holes where the spec places them, absent frames without a place first, then
  * frames reserved by boot, then managed memory; CMA areas inside it. Zones may start and end
- * anywhere, but no two zones may share a pageblock, which makes node and zone of a frame
- * a pageblock fact.
+ * anywhere, but no two zones may share a pageblock, which makes node and zone of a frame a
+ * pageblock fact. Device memory comes after boot into rows kept for it (memremap.ts): it has no
+ * zone of its own here, because the allocator never sees it.
  * Offlining and onlining of memory blocks change zones later (hotplugZone.ts).
- * Not modelled: memory hot-add after boot, deferred struct page init, ZONE_DEVICE.
+ * Not modelled: memory hot-add after boot, deferred struct page init.
  * Order: zones, then free lists, then watermarks and reserves, then zonelists.
  */
 import { assert } from '../base/assert.ts';
@@ -39,7 +40,7 @@ import {
 import { Buddy } from './buddy.ts';
 import { FrameTable, PG_RESERVED } from './frameTable.ts';
 import { MemoryBlocks } from './memoryBlocks.ts';
-import { NO_ZONE, Pageblocks } from './pageblock.ts';
+import { DEVICE_ZONE, NO_ZONE, Pageblocks } from './pageblock.ts';
 import { VmStat } from './vmstat.ts';
 import {
   setFixedWmarks,
@@ -120,6 +121,8 @@ export interface PhysicalMemoryOptions {
   readonly trackContent: boolean;
   /** khugepaged's raise of min_free_kbytes (PM-112) if that is more; default off. */
   readonly thpRecommendedMin?: boolean;
+  /** Sections (128 MiB) of device memory there is room for; default none. */
+  readonly deviceSections?: number;
 }
 
 export interface PhysicalNode {
@@ -181,7 +184,11 @@ export class PhysicalMemory {
    */
   constructor(spec: MachineSpec, options: PhysicalMemoryOptions) {
     this.spec = spec;
-    this.frames = new FrameTable(presentSections(spec), options.trackContent);
+    this.frames = new FrameTable(
+      presentSections(spec),
+      options.trackContent,
+      options.deviceSections ?? 0,
+    );
     this.blocks = new Pageblocks(this.frames.nrFrames);
     this.zones = makeZones(spec, this.frames);
     this.highestNid = spec.nodes.reduce((most, node) => Math.max(most, node.nid), 0);
@@ -220,7 +227,12 @@ export class PhysicalMemory {
     return this.blocks.nidOfBlock[frame >>> PAGEBLOCK_ORDER];
   }
 
-  /** Precondition: the frame is in a zone's pageblock (every present frame is). */
+  /** is_zone_device_page: memory of a device, not the allocator's. */
+  isZoneDevice(frame: FrameId): boolean {
+    return this.blocks.zoneOfBlock[frame >>> PAGEBLOCK_ORDER] === DEVICE_ZONE;
+  }
+
+  /** Precondition: the frame is in a zone's pageblock (every present frame but a device's is). */
   zoneOf(frame: FrameId): Zone {
     return this.zones[this.blocks.zoneOfBlock[frame >>> PAGEBLOCK_ORDER]];
   }
@@ -238,7 +250,7 @@ export class PhysicalMemory {
   /** Present but never in the buddy allocator (kernel image, memmap), or marked PG_reserved. */
   isReserved(frame: FrameId): boolean {
     const id = this.blocks.zoneOfBlock[frame >>> PAGEBLOCK_ORDER];
-    if (id === NO_ZONE) return false;
+    if (id >= DEVICE_ZONE) return false;
     const zone = this.zones[id];
     if (frame < zone.managedStart && frame >= zone.reservedStart && zone.isPresent(frame)) {
       return true;
@@ -249,7 +261,7 @@ export class PhysicalMemory {
   /** Backed by memory: no hole, inside its zone. */
   isPresent(frame: FrameId): boolean {
     const id = this.blocks.zoneOfBlock[frame >>> PAGEBLOCK_ORDER];
-    return id !== NO_ZONE && this.zones[id].isPresent(frame);
+    return id < DEVICE_ZONE && this.zones[id].isPresent(frame);
   }
 
   #setupWatermarks(thpRecommendedMin: boolean): void {
@@ -329,7 +341,7 @@ function makeZones(spec: MachineSpec, frames: FrameTable): Zone[] {
       zones.push(new Zone(zones.length, node.nid, zone.zone, span));
     }
   }
-  assert(zones.length < NO_ZONE, `a machine has at most ${NO_ZONE - 1} zones`);
+  assert(zones.length < DEVICE_ZONE, `a machine has at most ${DEVICE_ZONE - 1} zones`);
   return zones;
 }
 

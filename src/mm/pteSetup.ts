@@ -9,6 +9,7 @@ import type { AddressSpace } from './addressSpace.ts';
 import { setFolioDirty } from './fileFolio.ts';
 import { PG_ANON_EXCLUSIVE, PG_REFERENCED } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
+import { MMU_NOTIFY_CLEAR, mmuNotifierInvalidate } from './mmuNotifier.ts';
 import {
   PTE_KIND_MIGRATION,
   PTEB_EXCLUSIVE,
@@ -17,6 +18,7 @@ import {
   pteIsDirty,
   pteIsPresent,
   pteIsYoung,
+  pteMapsPage,
   pteOther,
   ptePayload,
 } from './pageTable.ts';
@@ -51,8 +53,8 @@ export function anonVmaPrepare(k: Kernel, vma: Vma): void {
 
 /**
  * Replaces a PMD leaf by 512 entries in the deposited table (__split_huge_pmd): mappings of the
- * same folio, or migration entries. A file's leaf is only taken out: its pages fault in again.
- * Counts thp_split_pmd. MC-86, OV-13.
+ * same folio, device-private entries (DM-63) or migration entries. A file's leaf is only taken out:
+ * its pages fault in again. Counts thp_split_pmd. MC-86, OV-13.
  */
 export function splitPmd(k: Kernel, mm: AddressSpace, slot: number): void {
   const word = mm.pmd[slot];
@@ -65,6 +67,8 @@ export function splitPmd(k: Kernel, mm: AddressSpace, slot: number): void {
   mm.pmdByte[slot] = 0;
   mm.leaf[slot] = table;
   k.vmstat.count(THP_SPLIT_PMD, 1);
+  const start = mm.slotVpn[slot];
+  mmuNotifierInvalidate(mm, start, start + HPAGE_PMD_NR, MMU_NOTIFY_CLEAR);
   const base = table * HPAGE_PMD_NR;
   if ((byte & PTEB_SPECIAL) !== 0) {
     for (let i = 0; i < HPAGE_PMD_NR; i++) {
@@ -73,17 +77,17 @@ export function splitPmd(k: Kernel, mm: AddressSpace, slot: number): void {
     return;
   }
   const head = ptePayload(word);
-  const present = pteIsPresent(word);
+  const mapped = pteMapsPage(word);
   if (!k.folios.isAnon(head)) {
     takeFilePmdOut(k, mm, head, word, byte);
     return;
   }
-  const exclusive = present && k.folios.isAnonExclusive(head);
+  const exclusive = mapped && k.folios.isAnonExclusive(head);
   for (let i = 0; i < HPAGE_PMD_NR; i++) {
     const low = word & 0xf;
     k.ptes.set(base + i, (((head + i) << 4) | low) >>> 0, byte);
   }
-  if (!present) return;
+  if (!mapped) return;
   const f = k.frames;
   f.refcount[head] += HPAGE_PMD_NR - 1;
   if (exclusive) for (let i = 1; i < HPAGE_PMD_NR; i++) f.flags[head + i] |= PG_ANON_EXCLUSIVE;

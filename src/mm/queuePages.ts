@@ -2,8 +2,7 @@
  * Which folios of a range are in the wrong place, isolated onto a list where they shall move
  * (mm/mempolicy.c: queue_pages_range and below). Shared by mbind, migrate_pages and cpusets.
  * MP-66, MP-76, MP-80, MP-81, MP-85..MP-89.
- *
- * Not modelled: ZONE_DEVICE folios.
+ * Device pages are not looked at (DM section 9).
  */
 import type { FrameId, Vpn } from '../base/units.ts';
 import { EFAULT, EIO } from '../uapi/errno.ts';
@@ -109,7 +108,8 @@ class QueuePages implements PageWalker {
       if (pteIsKind(word, PTE_KIND_MIGRATION)) this.failed++;
     } else if ((vma.mm.pmdByte[slot] & PTEB_SPECIAL) === 0) {
       const head = ptePayload(word);
-      if (this.#isWanted(head) && !this.#queue(head)) this.failed++;
+      const wanted = !this.#k.pm.isZoneDevice(head) && this.#isWanted(head);
+      if (wanted && !this.#queue(head)) this.failed++;
     }
     return this.#verdict();
   }
@@ -127,7 +127,7 @@ class QueuePages implements PageWalker {
         continue;
       }
       const page = presentPage(k, word, bytes[at]);
-      if (page < 0) continue;
+      if (page < 0 || k.pm.isZoneDevice(page)) continue;
       const head = k.frames.headOf(page);
       let run = 1;
       if (k.folios.isLarge(head)) {

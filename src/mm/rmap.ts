@@ -178,6 +178,7 @@ export function removeRmapPmd(
 
 /** A large anonymous folio lost some mappings: queue it for splitting (deferred_split_folio). */
 function deferSplit(k: Kernel, head: FrameId): void {
+  if (k.pm.isZoneDevice(head)) return; // DM-63
   const flags = k.frames.flags[head];
   const queued = PG_PARTIALLY_MAPPED | PG_DEFERRED_SPLIT;
   if ((flags & queued) === queued) return;

@@ -99,7 +99,29 @@ export function splitFolio(k: Kernel, head: FrameId, list: FrameId[] | null): nu
       if (i > 0) k.putFolio(head + i);
     }
   }
+  tellDriver(k, head, nr);
   if (wasThp) k.vmstat.count(THP_SPLIT_PAGE, 1);
+  return 0;
+}
+
+/** DM-51: the driver hears of every new folio of its memory, and then that there are no more. */
+function tellDriver(k: Kernel, head: FrameId, nr: number): void {
+  if (!k.pm.isZoneDevice(head)) return;
+  const { folioSplit } = k.devices.pagemapOf(head).ops;
+  for (let i = 1; i < nr; i++) folioSplit?.(head, head + i);
+  folioSplit?.(head, -1);
+}
+
+/**
+ * folio_split_unmapped (6.19): splits a folio in the middle of a device migration, whose entries
+ * are migration entries and which the caller alone holds. 0 or -EAGAIN. Counts no thp_split_page.
+ */
+export function splitUnmappedFolio(k: Kernel, head: FrameId): number {
+  const nr = k.folios.nrPages(head);
+  if (k.frames.refcount[head] !== k.folios.expectedRefs(head) + 1) return -EAGAIN;
+  if ((k.frames.flags[head] & PG_MLOCKED) !== 0) k.clearMlocked(head);
+  breakUp(k, head, nr);
+  tellDriver(k, head, nr);
   return 0;
 }
 
@@ -171,7 +193,8 @@ function remapChildren(k: Kernel, head: FrameId, nr: number): void {
   const content = k.profile.splitDropsZeroPages ? k.frames.content : null;
   for (let i = 0; i < nr; i++) {
     const page = head + i;
-    const zero = content !== null && content[page] === 0 && k.folios.isAnon(page);
+    const mayBeZero = k.folios.isAnon(page) && !k.pm.isZoneDevice(page); // DM-65
+    const zero = content !== null && content[page] === 0 && mayBeZero;
     if (zero && (k.frames.flags[page] & (PG_MLOCKED | PG_SWAPCACHE)) === 0) mapZeroInstead(k, page);
     removeMigrationPtes(k, page, page);
   }

@@ -16,6 +16,7 @@ import { addToLruVma, FAULT_CLEARED, FAULT_DONE, FAULT_HUGE } from './fault.ts';
 import { allocFolio } from './folioLifecycle.ts';
 import { PG_ANON_EXCLUSIVE, PG_RESERVED, PG_SWAPBACKED } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
+import { MMU_NOTIFY_CLEAR, mmuNotifierInvalidate } from './mmuNotifier.ts';
 import {
   PTE_A,
   PTE_D,
@@ -138,6 +139,8 @@ function hugeZero(k: Kernel): FrameId {
 export function doHugePmdWp(k: Kernel, task: Task, vma: Vma, slot: number): number {
   const mm = vma.mm;
   if ((mm.pmdByte[slot] & PTEB_SPECIAL) !== 0) {
+    const start = mm.slotVpn[slot];
+    mmuNotifierInvalidate(mm, start, start + HPAGE_PMD_NR, MMU_NOTIFY_CLEAR);
     // do_huge_zero_wp_pmd: the deposited table stays.
     anonVmaPrepare(k, vma);
     const fresh = allocHuge(k, task, vma, slot);

@@ -14,6 +14,7 @@ import {
 } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
 import { mlockFolio } from './mlock.ts';
+import { MMU_NOTIFY_CLEAR, mmuNotifierInvalidate } from './mmuNotifier.ts';
 import {
   PTE_A,
   PTE_FAST,
@@ -26,6 +27,7 @@ import {
   pteIsDirty,
   pteIsPresent,
   pteIsYoung,
+  pteMapsPage,
   pteOther,
   ptePayload,
 } from './pageTable.ts';
@@ -139,8 +141,8 @@ function clearYoung(word: number): number {
 
 /**
  * try_to_unmap for reclaim: swap entries for swapbacked anon (the folio is in the swap cache),
- * nothing for file pages and clean lazyfree pages. PMD mappings are split. Returns true if no
- * mapping is left.
+ * nothing for file pages and clean lazyfree pages; device-exclusive entries like the rest (DM
+ * section 9). PMD mappings are split. Returns true if no mapping is left.
  */
 export function tryToUnmap(k: Kernel, head: FrameId): boolean {
   const n = rmapCollect(k, head);
@@ -148,6 +150,8 @@ export function tryToUnmap(k: Kernel, head: FrameId): boolean {
     const vma = k.rmap.vma[r];
     const mm = vma.mm;
     if (vma.has(VM_LOCKED)) continue;
+    const first = k.rmap.vpn[r];
+    mmuNotifierInvalidate(mm, first, first + k.rmap.nr[r], MMU_NOTIFY_CLEAR);
     for (let j = 0; j < k.rmap.nr[r]; j++) {
       const vpn = k.rmap.vpn[r] + j;
       const slot = mm.slotOf(vpn);
@@ -168,7 +172,7 @@ export function tryToUnmap(k: Kernel, head: FrameId): boolean {
 function unmapEntry(k: Kernel, vma: Vma, i: number, head: FrameId, page: FrameId): boolean {
   const word = k.ptes.words[i];
   const byte = k.ptes.bytes[i];
-  if (!pteIsPresent(word) || ptePayload(word) !== page || (byte & PTEB_SPECIAL) !== 0) return true;
+  if (!pteMapsPage(word) || ptePayload(word) !== page || (byte & PTEB_SPECIAL) !== 0) return true;
   const f = k.frames;
   const mm = vma.mm;
   const dirty = pteIsDirty(word, byte);

@@ -10,6 +10,7 @@ import { HPAGE_PMD_NR, type Vpn } from '../base/units.ts';
 import { EINVAL, ENOENT } from '../uapi/errno.ts';
 import type { AddressSpace } from './addressSpace.ts';
 import type { Kernel } from './kernel.ts';
+import { MMU_NOTIFY_PROTECTION_VMA, mmuNotifierInvalidate } from './mmuNotifier.ts';
 import {
   PTE_FAST,
   PTE_KIND_MARKER,
@@ -38,6 +39,7 @@ export function userfaultRegister(k: Kernel, mm: AddressSpace, start: Vpn, end: 
 /** UFFDIO_WRITEPROTECT: what is there is protected. -ENOENT unless all of it is registered. */
 export function userfaultProtect(k: Kernel, mm: AddressSpace, start: Vpn, end: Vpn): number {
   if (!isMapped(mm, start, end)) return -ENOENT;
+  mmuNotifierInvalidate(mm, start, end, MMU_NOTIFY_PROTECTION_VMA);
   return walkPageRange(mm, start, end, new Protector(k));
 }
 

@@ -11,6 +11,7 @@ import { PG_MLOCKED } from './frameTable.ts';
 import { zapHugetlb } from './hugetlb.ts';
 import type { Kernel } from './kernel.ts';
 import { munlockFolio } from './mlock.ts';
+import { MMU_NOTIFY_UNMAP, mmuNotifierInvalidate } from './mmuNotifier.ts';
 import {
   PTE_KIND_DEVICE_EXCLUSIVE,
   PTE_KIND_DEVICE_PRIVATE,
@@ -21,6 +22,7 @@ import {
   pteIsPresent,
   pteIsYoung,
   pteKind,
+  pteMapsPage,
   ptePayload,
 } from './pageTable.ts';
 import { splitPmd } from './pteSetup.ts';
@@ -35,6 +37,7 @@ export function zapRange(k: Kernel, vma: Vma, start: Vpn, end: Vpn): void {
     return;
   }
   const mm = vma.mm;
+  mmuNotifierInvalidate(mm, start, end, MMU_NOTIFY_UNMAP);
   let vpn = start;
   while (vpn < end) {
     const next = Math.min(end, (Math.floor(vpn / HPAGE_PMD_NR) + 1) * HPAGE_PMD_NR);
@@ -67,8 +70,8 @@ function zapPmd(k: Kernel, vma: Vma, slot: number): void {
   const head = ptePayload(word);
   const file = !k.folios.isAnon(head);
   addRss(k, mm, head, -HPAGE_PMD_NR);
-  if (!pteIsPresent(word)) {
-    assert(pteKind(word) === PTE_KIND_MIGRATION, 'PMD leaves are present or migrating');
+  if (!pteMapsPage(word)) {
+    assert(pteKind(word) === PTE_KIND_MIGRATION, 'PMD leaves are mappings or migrating');
     return;
   }
   if (file && pteIsDirty(word, byte)) setFolioDirty(k, head);

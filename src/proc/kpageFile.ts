@@ -7,7 +7,7 @@
  * Not modelled: kpagecgroup (no memory control groups).
  */
 import { type FrameId, PAGEBLOCK_ORDER, PAGES_PER_SECTION, type Pfn } from '../base/units.ts';
-import { type Kernel, kernelPageFlags, NO_ZONE, type Task } from '../mm/index.ts';
+import { DEVICE_ZONE, type Kernel, kernelPageFlags, type Task } from '../mm/index.ts';
 import { EACCES } from '../uapi/errno.ts';
 import { KPF_BUDDY, KPF_NOPAGE, KPF_RESERVED } from '../uapi/kernelPageFlags.ts';
 import { readWords, type Words, wordOf, wordRange } from './wordFile.ts';
@@ -62,7 +62,7 @@ export function presentFrame(k: Kernel, pfn: Pfn): FrameId {
 /** A hole inside a zone's pageblock has a struct page all the same (init_unavailable_range). */
 function hasMemmap(k: Kernel, pfn: Pfn): boolean {
   const frame = k.frames.frameOfPfn(pfn);
-  return frame >= 0 && k.pm.blocks.zoneOfBlock[frame >>> PAGEBLOCK_ORDER] !== NO_ZONE;
+  return frame >= 0 && k.pm.blocks.zoneOfBlock[frame >>> PAGEBLOCK_ORDER] < DEVICE_ZONE;
 }
 
 /** Sum of 2 ** KPF_* of a PFN. HS-15: where no page is, 0, or NOPAGE on kernels up to 6.12. */

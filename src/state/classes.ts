@@ -6,11 +6,13 @@
  * Plain objects (interfaces) need no entry: they are saved with the keys they have.
  */
 import { RandomStream } from '../base/prng.ts';
+import { Dmirror, DmirrorDevice } from '../drivers/index.ts';
 import {
   AddressSpace,
   AnonVma,
   Buddy,
   Cpuset,
+  DeviceMemory,
   FailureLog,
   Folios,
   FrameTable,
@@ -25,6 +27,7 @@ import {
   MemoryTiers,
   Mempolicy,
   MigrationOp,
+  MmuInterval,
   NodeThreads,
   OfflineOp,
   Pageblocks,
@@ -42,12 +45,12 @@ import { SavedClasses, savedClass } from './savedClass.ts';
 
 const KERNEL = savedClass(
   Kernel,
-  `spec pm frames folios vmstat ptes lru tiers swap sysctl ksm hugetlb failures offlining hotplug
-   nodeThreads random topCpuset tasks files anonVmas spaces deferredSplit
+  `spec pm frames folios vmstat ptes lru tiers devices swap sysctl ksm hugetlb failures offlining
+   hotplug nodeThreads random topCpuset tasks files anonVmas spaces deferredSplit
    inFlight interleaveWeights interleaveAuto zeroFrame hugeZeroHead promotion pinsStayInMovable
    poisonedPages nowNs kswapdWoken #nextPid #freeAnonVmas #freeSpaces`,
   null,
-  'rmap trace onMigrated deviceFault deviceFork memoryNotifiers',
+  'rmap trace onMigrated memoryNotifiers',
 );
 
 const EMPTY_SPAN = {
@@ -67,8 +70,8 @@ const PHYSICAL = [
   ),
   savedClass(
     FrameTable,
-    `nrFrames flags refcount mapcount mapping indexLow private_ lruNext lruPrev generation
-     lastCpupid orderIndexHigh content #frameSectionOf #pfnSectionOf`,
+    `nrFrames spareSections flags refcount mapcount mapping indexLow private_ lruNext lruPrev
+     generation lastCpupid orderIndexHigh content #frameSectionOf #pfnSectionOf #added`,
   ),
   savedClass(Folios, 'frames sharedByMmIds'),
   savedClass(
@@ -110,7 +113,7 @@ const SPACES = [
     AddressSpace,
     `id vmas nrSlots leaf pmd pmdByte deposit slotVpn #slotOfPmd rssAnon rssFile rssShmem swapEnts
      hugetlbPages lockedVm pinnedVm users dumpable mmapBase brkStart brk lockFutureFlags vdsoNid
-     numaScanOffset numaScanSeq numaNextScanNs #lastVma`,
+     numaScanOffset numaScanSeq numaNextScanNs intervals #lastVma`,
     () => new AddressSpace(1),
   ),
   savedClass(
@@ -155,15 +158,37 @@ const TASKS = [
   savedClass(RandomStream, '#generator'),
 ];
 
+const DEVICES = [
+  savedClass(DeviceMemory, '#bySection pagemaps #live physPagesMax'),
+  savedClass(
+    MmuInterval,
+    'mm start end listener seq',
+    () => new MmuInterval(null as never, 0, 0, null as never),
+  ),
+  savedClass(
+    DmirrorDevice,
+    'name k coherentPfn nid chunks freePages freeFolios failsNext',
+    () => Object.create(DmirrorDevice.prototype) as DmirrorDevice,
+  ),
+  savedClass(
+    Dmirror,
+    'device k mm notifier table',
+    () => Object.create(Dmirror.prototype) as Dmirror,
+  ),
+];
+
 export const KERNEL_CLASSES: SavedClasses = new SavedClasses([
   KERNEL,
   ...PHYSICAL,
   ...SPACES,
   ...TASKS,
+  ...DEVICES,
 ]);
 
 /** Classes of src/mm whose objects do not outlive an operation, so that no state has any. */
 export const SHORT_LIVED: readonly string[] = [
+  'DeviceMigration', // a driver's, between setup and finalize
+  'HmmRange',
   'Census', // a check of the invariants
   'KernelTrace', // who listens is no state
   'NoReclaim', // before a kernel exists

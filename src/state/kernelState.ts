@@ -2,7 +2,8 @@
  * A modelled kernel as bytes and back (the body of a saved state; stateFile.ts is the file around
  * it). What comes back is a live kernel: the same operations have the same results on both.
  *
- * Order: the machine and whether contents are kept, from which a kernel boots; then the kernel,
+ * Order: whether contents are kept, room for device memory and the machine, from which a kernel
+ * boots; then the kernel,
  * read onto the booted one.
  * Not saved: what watches or drives the kernel from outside (Kernel.onMigrated, drivers' hooks,
  * events of a simulation that are still to come).
@@ -26,6 +27,7 @@ export interface KernelState {
 export function encodeKernel({ k, attached }: KernelState): Uint8Array {
   const writer = new GraphWriter(KERNEL_CLASSES);
   writer.write(k.frames.content !== null);
+  writer.write(k.frames.spareSections);
   writer.write(k.spec);
   writer.write(k);
   writer.write(attached);
@@ -36,7 +38,9 @@ export function encodeKernel({ k, attached }: KernelState): Uint8Array {
 export function decodeKernel(bytes: Uint8Array): KernelState {
   const reader = new GraphReader(new ByteReader(bytes), KERNEL_CLASSES);
   const trackContent = reader.read(null) === true;
+  const deviceSections = reader.read(null) as number;
   const spec = reader.read(null) as MachineSpec;
-  const k = reader.read(new Kernel(spec, { seed: 0, trackContent })) as Kernel;
+  const booted = new Kernel(spec, { seed: 0, trackContent, deviceSections });
+  const k = reader.read(booted) as Kernel;
   return { k, attached: reader.read(null) };
 }

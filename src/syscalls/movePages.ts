@@ -2,7 +2,7 @@
  * move_pages(2): puts listed pages on listed nodes, or asks where they are (mm/migrate.c:
  * kernel_move_pages, do_pages_move, do_pages_stat). MP-1..MP-55.
  *
- * Not modelled: LSM hooks, ZONE_DEVICE folios (MP-24).
+ * Not modelled: LSM hooks.
  */
 import { type Nid, PAGE_SIZE } from '../base/units.ts';
 import {
@@ -103,6 +103,7 @@ class PagesMove extends MoveBatches {
     }
     const page = pageAt(k, this.#mm, vpn);
     if (page < 0) return absentStatus(k, vma, vpn, page);
+    if (k.pm.isZoneDevice(page)) return -ENOENT; // MP-24
     const head = k.frames.headOf(page);
     if (k.pm.nidOf(head) === node) return 0;
     if (!this.#moveAll && k.folios.maybeMappedShared(head)) {
@@ -151,5 +152,6 @@ function statPage(k: Kernel, mm: AddressSpace, vpn: number): number {
   const vma = mm.findVma(vpn);
   if (vma === null) return -EFAULT;
   const page = pageAt(k, mm, vpn);
-  return page < 0 ? absentStatus(k, vma, vpn, page) : k.pm.nidOf(page);
+  if (page < 0) return absentStatus(k, vma, vpn, page);
+  return k.pm.isZoneDevice(page) ? -ENOENT : k.pm.nidOf(page);
 }

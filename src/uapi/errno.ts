@@ -20,6 +20,7 @@ export const EINVAL = 22;
 export const EFBIG = 27;
 export const ENOSPC = 28;
 export const ENOSYS = 38;
+export const EOVERFLOW = 75;
 export const EOPNOTSUPP = 95;
 export const ESTALE = 116;
 export const EREMOTEIO = 121;
@@ -46,6 +47,7 @@ const NAMES: ReadonlyMap<number, string> = new Map([
   [EFBIG, 'EFBIG'],
   [ENOSPC, 'ENOSPC'],
   [ENOSYS, 'ENOSYS'],
+  [EOVERFLOW, 'EOVERFLOW'],
   [EOPNOTSUPP, 'EOPNOTSUPP'],
   [ESTALE, 'ESTALE'],
   [EREMOTEIO, 'EREMOTEIO'],

@@ -58,8 +58,8 @@ export const IMPORT_TABLE: Readonly<Record<string, ImportRow>> = {
   mm: pure(['base', 'uapi', 'engine', 'hw']),
   syscalls: pure(['base', 'uapi', 'mm']),
   proc: pure(['base', 'uapi', 'hw', 'mm']),
-  // Acts out what real kernels were seen to do; machines come from hw.
-  conform: pure(['base', 'uapi', 'hw', 'mm', 'syscalls', 'proc']),
+  // Acts out what real kernels were seen to do; machines come from hw, test devices from drivers.
+  conform: pure(['base', 'uapi', 'hw', 'mm', 'syscalls', 'proc', 'drivers']),
   drivers: pure(['base', 'uapi', 'mm']),
   // Needs the byte writer of trace.
   events: pure(['base', 'uapi', 'mm', 'trace']),

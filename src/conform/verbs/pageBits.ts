@@ -47,7 +47,8 @@ function lookKpage(world: World, process: Process, inputs: Inputs): Fields {
   const pagemap = PAGEMAP_NAMES.filter(([, bit]) => (bits & bit) !== 0).map(([name]) => name);
   if ((bits & PM_PRESENT) === 0) return { mapcount: 0, flags: [], pagemap };
   const page = k.frames.frameOfPfn(payload);
-  const mapcount = page === k.zeroFrame ? 0 : k.folios.pageMapcount(page);
+  const isOutside = page === k.zeroFrame || k.pm.isZoneDevice(page);
+  const mapcount = isOutside ? 0 : k.folios.pageMapcount(page);
   return { mapcount, flags: flagNames(world, page), pagemap };
 }
 

@@ -19,6 +19,7 @@ function doFork(world: World, process: Process, inputs: Inputs): Fields {
   const child = new Process(inputs.string('as'), task);
   process.copyNamesTo(child);
   world.references.inherit(process, child);
+  world.devices.inherit(process, child, inputs.place);
   world.processes.set(child.name, child);
   world.programs.useVdso(child);
   return {};
@@ -27,6 +28,7 @@ function doFork(world: World, process: Process, inputs: Inputs): Fields {
 function doExit(world: World, process: Process): Fields {
   world.references.closeAll(process);
   exit(world.k, process.task);
+  world.devices.closeAll(process);
   return {};
 }
 

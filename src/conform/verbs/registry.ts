@@ -1,6 +1,7 @@
 /** All verbs and looks that the model can act out. Those of the format that are not here skip. */
 import type { VerbTable } from '../verbTypes.ts';
 import { CGROUP_VERBS } from './controlGroups.ts';
+import { DEVICE_VERBS } from './devices.ts';
 import { FILE_VERBS } from './files.ts';
 import { LOOKS } from './looks.ts';
 import { MAPPING_VERBS } from './mapping.ts';
@@ -25,6 +26,7 @@ export const VERBS: VerbTable = {
   ...PIPE_VERBS,
   ...PAGE_BIT_VERBS,
   ...MEMORY_BLOCK_VERBS,
+  ...DEVICE_VERBS,
 };
 
 export { LOOKS };

@@ -1,0 +1,361 @@
+/**
+ * The kernel's test driver (lib/test_hmm.c): one open file of a test device, that is a mirror of
+ * the page table of the process that opened it. DM-3, DM-4, DM-13, DM-14a, DM-20a, DM-33a, DM-43a,
+ * DM-70.
+ *
+ * Every operation is an ioctl of the real one. It answers a negative errno, or 0 with the pages it
+ * got through and the device faults it took. A read or write goes as far as the mirror has pages,
+ * faults once for all the rest, and goes on.
+ *
+ * Deviates: a device write to a page on the private device works; 7.3.4 crashes.
+ */
+import { type FrameId, HPAGE_PMD_NR, HPAGE_PMD_ORDER, type Vpn } from '../base/units.ts';
+import {
+  type AddressSpace,
+  clearPages,
+  copyPages,
+  DeviceMigration,
+  devicePageLoad,
+  devicePageStore,
+  HMM_PFN_ERROR,
+  HMM_PFN_REQ_FAULT,
+  HMM_PFN_REQ_WRITE,
+  HMM_PFN_VALID,
+  HMM_PFN_WRITE,
+  HmmRange,
+  hmmRangeFault,
+  isDevicePrivate,
+  type Kernel,
+  MIGRATE_PFN_COMPOUND,
+  MIGRATE_PFN_WRITE,
+  MIGRATE_VMA_SELECT_COMPOUND,
+  MIGRATE_VMA_SELECT_SYSTEM,
+  MMU_NOTIFY_MIGRATE,
+  MmuInterval,
+  type MmuListener,
+  type MmuRange,
+  makeDeviceExclusive,
+  migrateVmaFinalize,
+  migrateVmaPages,
+  migrateVmaSetup,
+  mmuIntervalInsert,
+  mmuIntervalReadBegin,
+  mmuIntervalReadRetry,
+  mmuIntervalRemove,
+  TASK_SIZE_PAGES,
+  type Task,
+  VM_READ,
+} from '../mm/index.ts';
+import { EBUSY, EFAULT, EINVAL, ENOENT, ENOMEM, EPERM } from '../uapi/errno.ts';
+import type { DmirrorDevice } from './dmirrorDevice.ts';
+
+/** Pages that one hmm_range_fault call of the driver asks for. */
+const RANGE_PAGES = 32;
+/** Tries before the driver gives a range up (DM-5: it has a second). */
+const TRIES_MAX = 1000;
+
+/** What a mirror entry allows. */
+const TAG_READ = 0;
+const TAG_ATOMIC = 1;
+const TAG_WRITE = 3;
+
+/** The result of an ioctl. */
+export interface DmirrorResult {
+  /** 0 or a negative errno. */
+  readonly ret: number;
+  readonly cpages: number;
+  /** Device faults taken. */
+  readonly faults: number;
+  /** Content word of each page that was read. */
+  readonly words: readonly number[];
+}
+
+function failed(ret: number): DmirrorResult {
+  return { ret, cpages: 0, faults: 0, words: [] };
+}
+
+export class Dmirror implements MmuListener {
+  readonly device: DmirrorDevice;
+  readonly k: Kernel;
+  readonly mm: AddressSpace;
+  readonly notifier: MmuInterval;
+  /** The device's page table: page number -> frame * 4 + tag. */
+  readonly table: Map<Vpn, number> = new Map();
+
+  /** open(2) by a task. */
+  constructor(k: Kernel, device: DmirrorDevice, task: Task) {
+    this.k = k;
+    this.device = device;
+    this.mm = task.mm!;
+    const notifier = mmuIntervalInsert(this.mm, 0, TASK_SIZE_PAGES, this);
+    if (!(notifier instanceof MmuInterval)) throw new Error(`mirror of a dying mm: ${notifier}`);
+    this.notifier = notifier;
+  }
+
+  /** The last close. */
+  close(): void {
+    mmuIntervalRemove(this.notifier);
+    this.table.clear();
+  }
+
+  /** dmirror_interval_invalidate. DM-43a: the page at the end of the range is forgotten, too. */
+  invalidate({ start, end, event, owner }: MmuRange): void {
+    if (event === MMU_NOTIFY_MIGRATE && owner === this.device) return;
+    if (end - start > this.table.size) {
+      for (const vpn of [...this.table.keys()]) {
+        if (vpn >= start && vpn <= end) this.table.delete(vpn);
+      }
+      return;
+    }
+    for (let vpn = start; vpn <= end; vpn++) this.table.delete(vpn);
+  }
+
+  /** HMM_DMIRROR_READ. */
+  read(task: Task, start: Vpn, nr: number): DmirrorResult {
+    const words: number[] = [];
+    let faults = 0;
+    for (;;) {
+      if (this.#readMirror(start, nr, words)) return { ret: 0, cpages: nr, faults, words };
+      const ret = this.#fault(task, start + words.length, start + nr, false);
+      if (ret < 0) return { ret, cpages: words.length, faults, words };
+      faults++;
+    }
+  }
+
+  /** HMM_DMIRROR_WRITE: `words` go to the pages from `start` on. */
+  write(task: Task, start: Vpn, words: readonly number[]): DmirrorResult {
+    const nr = words.length;
+    let done = 0;
+    let faults = 0;
+    for (;;) {
+      for (; done < nr; done++) {
+        const entry = this.table.get(start + done);
+        if (entry === undefined || entry % 4 !== TAG_WRITE) break;
+        devicePageStore(this.k, Math.floor(entry / 4), words[done]);
+      }
+      if (done === nr) return { ret: 0, cpages: nr, faults, words: [] };
+      const ret = this.#fault(task, start + done, start + nr, true);
+      if (ret < 0) return { ret, cpages: done, faults, words: [] };
+      faults++;
+    }
+  }
+
+  /** dmirror_do_read: appends words; false at the first page the mirror does not have. */
+  #readMirror(start: Vpn, nr: number, words: number[]): boolean {
+    while (words.length < nr) {
+      const entry = this.table.get(start + words.length);
+      if (entry === undefined) return false;
+      words.push(devicePageLoad(this.k, Math.floor(entry / 4)));
+    }
+    return true;
+  }
+
+  /** dmirror_fault: the range gets into the mirror. */
+  #fault(task: Task, start: Vpn, end: Vpn, write: boolean): number {
+    const request = HMM_PFN_REQ_FAULT | (write ? HMM_PFN_REQ_WRITE : 0);
+    for (let vpn = start; vpn < end; vpn += RANGE_PAGES) {
+      const to = Math.min(end, vpn + RANGE_PAGES);
+      const range = this.#mirrorRange(task, vpn, to, request);
+      if (typeof range === 'number') return range;
+      const ret = this.#enter(range, write);
+      if (ret < 0) return ret;
+    }
+    return 0;
+  }
+
+  /** dmirror_range_fault: the protocol of DM-3. */
+  #mirrorRange(task: Task, start: Vpn, end: Vpn, request: number): HmmRange | number {
+    for (let tries = 0; tries < TRIES_MAX; tries++) {
+      const range = new HmmRange(this.notifier, start, end, this.device, request);
+      range.seq = mmuIntervalReadBegin(this.notifier);
+      const ret = hmmRangeFault(this.k, task, range);
+      if (ret === -EBUSY) continue;
+      if (ret < 0) return ret;
+      if (!mmuIntervalReadRetry(this.notifier, range.seq)) return range;
+    }
+    return -EBUSY;
+  }
+
+  /** dmirror_do_fault. */
+  #enter(range: HmmRange, write: boolean): number {
+    for (let i = 0; i < range.end - range.start; i++) {
+      const isWritable = (range.bits[i] & HMM_PFN_WRITE) !== 0;
+      if (write && !isWritable) return -EFAULT;
+      this.#map(range.start + i, range.pages[i], isWritable ? TAG_WRITE : TAG_READ);
+    }
+    return 0;
+  }
+
+  #map(vpn: Vpn, frame: FrameId, tag: number): void {
+    this.table.set(vpn, frame * 4 + tag);
+  }
+
+  /**
+   * HMM_DMIRROR_MIGRATE_TO_DEV: area by area, 512 pages at a time; then the range is read through
+   * the mirror, and -ENOENT says that a page is not there (DM-33a). -EINVAL at a hole or an area
+   * that cannot be read (DM-20a).
+   */
+  migrateToDevice(task: Task, start: Vpn, nr: number): DmirrorResult {
+    const select = MIGRATE_VMA_SELECT_SYSTEM | MIGRATE_VMA_SELECT_COMPOUND;
+    const ret = this.#eachPart(task, start, start + nr, select, (m) => {
+      this.#copyToDevice(m);
+      migrateVmaPages(this.k, m);
+      this.#enterMigrated(m);
+      migrateVmaFinalize(this.k, m);
+      return 0;
+    });
+    if (ret < 0) return failed(ret);
+    const words: number[] = [];
+    const isThere = this.#readMirror(start, nr, words);
+    return { ret: isThere ? 0 : -ENOENT, cpages: words.length, faults: 0, words };
+  }
+
+  /**
+   * HMM_DMIRROR_MIGRATE_TO_SYS. Counts slots: a large page is one. -ENOMEM when system memory ran
+   * out: the 2 MiB it happened in stay.
+   */
+  migrateToSystem(task: Task, start: Vpn, nr: number): DmirrorResult {
+    let cpages = 0;
+    const select = this.device.select | MIGRATE_VMA_SELECT_COMPOUND;
+    const ret = this.#eachPart(task, start, start + nr, select, (m) => {
+      const isGiven = this.device.copyToSystem(m);
+      if (isGiven) {
+        this.#forget(m);
+        migrateVmaPages(this.k, m);
+        for (let i = 0; i < m.npages; i++) if (m.wants(i) && m.src[i] >= 0) cpages++;
+      }
+      migrateVmaFinalize(this.k, m);
+      return isGiven ? 0 : -ENOMEM;
+    });
+    return { ret, cpages, faults: 0, words: [] };
+  }
+
+  /** What goes to system memory leaves the mirror. */
+  #forget(m: DeviceMigration): void {
+    for (let i = 0; i < m.npages; i++) {
+      if (!m.wants(i) || m.src[i] < 0) continue;
+      const nr = m.isCompound(i) ? HPAGE_PMD_NR : 1;
+      for (let n = 0; n < nr; n++) this.table.delete(m.start + i + n);
+    }
+  }
+
+  /**
+   * Sets up one migration per area and 512 pages, and runs `move` on it; ends at the first errno.
+   */
+  #eachPart(
+    task: Task,
+    start: Vpn,
+    end: Vpn,
+    select: number,
+    move: (m: DeviceMigration) => number,
+  ): number {
+    for (let vpn = start; vpn < end; ) {
+      const vma = this.mm.findVma(vpn);
+      if (vma === null || !vma.has(VM_READ)) return -EINVAL;
+      const next = Math.min(end, vpn + HPAGE_PMD_NR, vma.end);
+      const m = new DeviceMigration(task, vma, vpn, next, this.device, select);
+      const ret = migrateVmaSetup(this.k, m);
+      if (ret < 0) return ret;
+      const moved = move(m);
+      if (moved < 0) return moved;
+      vpn = next;
+    }
+    return 0;
+  }
+
+  /** dmirror_migrate_alloc_and_copy: device pages for system pages and holes (DM-28). */
+  #copyToDevice(m: DeviceMigration): void {
+    const k = this.k;
+    for (let i = 0; i < m.npages; i++) {
+      if (!m.wants(i)) continue;
+      const src = m.src[i];
+      // A page that is on a device already: this driver leaves it there.
+      if (src >= 0 && k.pm.isZoneDevice(src)) continue;
+      const isLarge = m.isCompound(i);
+      const large = isLarge ? this.device.allocate(true) : -1;
+      if (large >= 0) {
+        fillPages(k, large, src, HPAGE_PMD_NR);
+        m.setDestination(i, large, true);
+        continue;
+      }
+      for (let n = 0; n < (isLarge ? HPAGE_PMD_NR : 1); n++) {
+        const small = this.device.allocate(false);
+        if (small < 0) continue;
+        fillPages(k, small, src < 0 ? -1 : src + n, 1);
+        m.setDestination(i + n, small, false);
+      }
+    }
+  }
+
+  /** dmirror_migrate_finalize_and_map: what moved gets into the mirror (DM-32). */
+  #enterMigrated(m: DeviceMigration): void {
+    for (let i = 0; i < m.npages; i++) {
+      if (!m.wants(i) || m.dst[i] < 0) continue;
+      const head = m.dst[i];
+      const tag = (m.dstBits[i] & MIGRATE_PFN_WRITE) !== 0 ? TAG_WRITE : TAG_READ;
+      const nr = (m.dstBits[i] & MIGRATE_PFN_COMPOUND) !== 0 ? HPAGE_PMD_NR : 1;
+      for (let n = 0; n < nr; n++) this.#map(m.start + i + n, head + n, tag);
+    }
+  }
+
+  /**
+   * HMM_DMIRROR_SNAPSHOT: what hmm_range_fault tells of each page without faulting, in words: NONE,
+   * READ, WRITE, ERROR, with the kind of page before.
+   */
+  snapshot(task: Task, start: Vpn, nr: number): readonly string[] | number {
+    const perms: string[] = [];
+    for (let vpn = start; vpn < start + nr; vpn += RANGE_PAGES) {
+      const to = Math.min(start + nr, vpn + RANGE_PAGES);
+      const range = this.#mirrorRange(task, vpn, to, 0);
+      if (typeof range === 'number') return range;
+      for (let i = 0; i < to - vpn; i++) perms.push(this.#describe(range, i));
+    }
+    return perms;
+  }
+
+  /** dmirror_mkentry. */
+  #describe(range: HmmRange, i: number): string {
+    const bits = range.bits[i];
+    if ((bits & HMM_PFN_ERROR) !== 0) return 'ERROR';
+    if ((bits & HMM_PFN_VALID) === 0) return 'NONE';
+    const kind = this.#kindOf(range.pages[i]);
+    const huge = range.order[i] === HPAGE_PMD_ORDER ? 'PMD|' : '';
+    return `${kind}${huge}${(bits & HMM_PFN_WRITE) !== 0 ? 'WRITE' : 'READ'}`;
+  }
+
+  #kindOf(frame: FrameId): string {
+    const k = this.k;
+    if (frame === k.zeroFrame) return 'ZERO|';
+    if (!k.pm.isZoneDevice(frame)) return '';
+    const kind = isDevicePrivate(k, frame) ? 'DEVPRIV' : 'DEVCOH';
+    return `${kind}_${this.device.owns(frame) ? 'LOCAL' : 'REMOTE'}|`;
+  }
+
+  /** HMM_DMIRROR_EXCLUSIVE: page by page; then the range is read through the mirror. */
+  exclusive(task: Task, start: Vpn, nr: number): DmirrorResult {
+    for (let vpn = start; vpn < start + nr; vpn++) {
+      const page = makeDeviceExclusive(this.k, task, vpn, null);
+      if (page < 0) return failed(page);
+      this.#map(vpn, page, TAG_ATOMIC);
+      this.k.putFolio(this.k.frames.headOf(page));
+    }
+    const words: number[] = [];
+    const isThere = this.#readMirror(start, nr, words);
+    return { ret: isThere ? 0 : -ENOENT, cpages: words.length, faults: 0, words };
+  }
+
+  /** HMM_DMIRROR_CHECK_EXCLUSIVE: -EPERM if the device still has a page of the range to itself. */
+  checkExclusive(start: Vpn, nr: number): DmirrorResult {
+    for (let vpn = start; vpn < start + nr; vpn++) {
+      const entry = this.table.get(vpn);
+      if (entry !== undefined && entry % 4 === TAG_ATOMIC) return failed(-EPERM);
+    }
+    return failed(0);
+  }
+}
+
+/** Content for fresh device pages: that of `src`, or zeroes for a hole. */
+function fillPages(k: Kernel, to: FrameId, src: FrameId, nr: number): void {
+  if (src < 0) clearPages(k, to, nr);
+  else copyPages(k, to, src, nr);
+}

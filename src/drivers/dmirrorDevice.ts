@@ -1,0 +1,229 @@
+/**
+ * The device side of the kernel's test driver (lib/test_hmm.c): a device with memory of its own
+ * that comes in chunks of 256 MiB, and what it does when the CPU wants a page back. DM-28, DM-35,
+ * DM-41, DM-41a, DM-51, DM-52.
+ *
+ * Free pages are two lists, small ones and 2 MiB ones; a chunk that is added for a large page is
+ * large pages altogether. A coherent device has one chunk at a fixed place: when its lists do not
+ * hold what is asked, that allocation fails.
+ *
+ * Not modelled: the system pages in which the real driver keeps the data of private pages; the
+ * device's own frames hold them here.
+ */
+import { type FrameId, HPAGE_PMD_NR, HPAGE_PMD_ORDER, type Nid, type Pfn } from '../base/units.ts';
+import {
+  allocFolioPolicy,
+  allocVmaFolio,
+  copyPages,
+  type DeviceFault,
+  DeviceMigration,
+  type DevPagemap,
+  type DevPagemapOps,
+  FAULT_DONE,
+  FAULT_OOM,
+  FAULT_SIGBUS,
+  type Kernel,
+  MEMORY_DEVICE_COHERENT,
+  MEMORY_DEVICE_PRIVATE,
+  MIGRATE_VMA_SELECT_COMPOUND,
+  MIGRATE_VMA_SELECT_DEVICE_COHERENT,
+  MIGRATE_VMA_SELECT_DEVICE_PRIVATE,
+  memremapPages,
+  memunmapPages,
+  migrateDeviceRange,
+  migrateVmaFinalize,
+  migrateVmaPages,
+  migrateVmaSetup,
+  NO_INTERLEAVE_INDEX,
+  PG_LOCKED,
+  type Task,
+  zoneDevicePageInit,
+} from '../mm/index.ts';
+import { EBUSY } from '../uapi/errno.ts';
+import { GFP_HIGHUSER_MOVABLE } from '../uapi/gfp.ts';
+
+/** DEVMEM_CHUNK_SIZE, in pages. */
+const CHUNK_PAGES = 65536;
+/** Chunks that a private device may have (DEVMEM_CHUNKS_RESERVE). */
+const CHUNKS_MAX = 16;
+
+export interface DmirrorSpec {
+  readonly name: string;
+  /** PFN of the one chunk of a coherent device; -1 = a private device. */
+  readonly coherentPfn: Pfn;
+  readonly nid: Nid;
+}
+
+export class DmirrorDevice implements DevPagemapOps {
+  readonly name: string;
+  readonly k: Kernel;
+  /** PFN of the one chunk of a coherent device, -1 = private. */
+  readonly coherentPfn: Pfn;
+  readonly nid: Nid;
+  readonly chunks: DevPagemap[] = [];
+  /** Last in, first out. */
+  readonly freePages: FrameId[] = [];
+  readonly freeFolios: FrameId[] = [];
+  /** FAIL_ALLOC: the next allocation, on the device or for a page coming back, fails (once). */
+  failsNext = false;
+
+  constructor(k: Kernel, spec: DmirrorSpec) {
+    this.k = k;
+    this.name = spec.name;
+    this.coherentPfn = spec.coherentPfn;
+    this.nid = spec.nid;
+    this.#addChunk(false);
+  }
+
+  get isCoherent(): boolean {
+    return this.coherentPfn >= 0;
+  }
+
+  /** dmirror_select_device: which pages of a VMA are the device's. */
+  get select(): number {
+    return this.isCoherent ? MIGRATE_VMA_SELECT_DEVICE_COHERENT : MIGRATE_VMA_SELECT_DEVICE_PRIVATE;
+  }
+
+  /** dmirror_allocate_chunk. */
+  #addChunk(isLarge: boolean): void {
+    if (this.chunks.length === CHUNKS_MAX) return;
+    const chunk = memremapPages(this.k, {
+      type: this.isCoherent ? MEMORY_DEVICE_COHERENT : MEMORY_DEVICE_PRIVATE,
+      owner: this,
+      nid: this.nid,
+      startPfn: this.coherentPfn,
+      nrPages: CHUNK_PAGES,
+      ops: this,
+    });
+    if (typeof chunk === 'number') return;
+    this.chunks.push(chunk);
+    const step = isLarge ? HPAGE_PMD_NR : 1;
+    const list = isLarge ? this.freeFolios : this.freePages;
+    for (let page = chunk.start; page < chunk.start + CHUNK_PAGES; page += step) list.push(page);
+  }
+
+  folioFree(head: FrameId, order: number): void {
+    (order === 0 ? this.freePages : this.freeFolios).push(head);
+  }
+
+  /** dmirror_devmem_alloc_page: a locked folio with one reference, or -1. */
+  allocate(isLarge: boolean): FrameId {
+    if (this.failsNext) {
+      this.failsNext = false;
+      return -1;
+    }
+    const list = isLarge ? this.freeFolios : this.freePages;
+    if (list.length === 0) this.#addChunk(isLarge);
+    const head = list.pop();
+    if (head === undefined) return -1;
+    zoneDevicePageInit(this.k, head, isLarge ? HPAGE_PMD_ORDER : 0);
+    return head;
+  }
+
+  /** Whether a frame is this device's. */
+  owns(frame: FrameId): boolean {
+    return this.k.pm.isZoneDevice(frame) && this.k.devices.pagemapOf(frame).owner === this;
+  }
+
+  /** dmirror_devmem_fault: the page, or all of a huge one, comes back for a CPU (DM-62). */
+  migrateToRam(fault: DeviceFault): number {
+    const nr = fault.isHuge ? HPAGE_PMD_NR : 1;
+    const start = fault.vpn - (fault.vpn % nr);
+    const select = this.select | (fault.isHuge ? MIGRATE_VMA_SELECT_COMPOUND : 0);
+    const { task, vma, page } = fault;
+    const m = new DeviceMigration(task, vma, start, start + nr, this, select, page);
+    if (migrateVmaSetup(this.k, m) !== 0) return FAULT_SIGBUS;
+    const isGiven = this.copyToSystem(m);
+    if (isGiven) migrateVmaPages(this.k, m);
+    migrateVmaFinalize(this.k, m);
+    return isGiven ? FAULT_DONE : FAULT_OOM;
+  }
+
+  /**
+   * dmirror_devmem_fault_alloc_and_copy: system pages by the policy of the addresses, and the
+   * content. False when memory ran out: then no slot has one.
+   */
+  copyToSystem(m: DeviceMigration): boolean {
+    const { k } = this;
+    for (let i = 0; i < m.npages; i++) {
+      const src = m.src[i];
+      if (!m.wants(i) || src < 0 || !this.owns(src)) continue;
+      const isLarge = m.isCompound(i);
+      const head = this.#allocSystem(m, i, isLarge ? HPAGE_PMD_ORDER : 0);
+      if (head >= 0) {
+        copyPages(k, head, src, isLarge ? HPAGE_PMD_NR : 1);
+        m.setDestination(i, head, isLarge);
+      } else if (!isLarge || !this.#copySmall(m, i, src)) {
+        this.#takeBack(m);
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /** 512 small pages for a large one. */
+  #copySmall(m: DeviceMigration, slot: number, src: FrameId): boolean {
+    for (let n = 0; n < HPAGE_PMD_NR; n++) {
+      const small = this.#allocSystem(m, slot + n, 0);
+      if (small < 0) return false;
+      copyPages(this.k, small, src + n, 1);
+      m.setDestination(slot + n, small, false);
+    }
+    return true;
+  }
+
+  #takeBack(m: DeviceMigration): void {
+    for (let i = 0; i < m.npages; i++) {
+      if (m.dst[i] < 0) continue;
+      this.k.frames.clear(m.dst[i], PG_LOCKED);
+      this.k.putFolio(m.dst[i]);
+      m.clearDestination(i);
+    }
+  }
+
+  /** alloc_page_vma, or alloc_pages when no VMA is known; locked. -1 = no memory. */
+  #allocSystem(m: DeviceMigration, slot: number, order: number): FrameId {
+    const k = this.k;
+    if (this.failsNext) {
+      this.failsNext = false;
+      return -1;
+    }
+    const { task, vma } = m;
+    const gfp = GFP_HIGHUSER_MOVABLE;
+    const head =
+      vma === null
+        ? allocFolioPolicy(k, task, task.policy, NO_INTERLEAVE_INDEX, order, gfp)
+        : allocVmaFolio(k, task, vma, m.start + slot, order, gfp);
+    if (head >= 0) k.frames.set(head, PG_LOCKED);
+    return head;
+  }
+
+  /**
+   * dmirror_device_remove_chunks: everything is evicted, then the chunks go. 0, or -EBUSY when
+   * pages stay in use (Linux would wait for them).
+   */
+  release(task: Task): number {
+    for (const chunk of [...this.chunks]) {
+      this.#evict(task, chunk);
+      if (this.k.devices.livePages(chunk) > 0) return -EBUSY;
+      memunmapPages(this.k, chunk);
+      this.chunks.splice(this.chunks.indexOf(chunk), 1);
+      this.#dropFree(chunk);
+    }
+    return 0;
+  }
+
+  #evict(task: Task, chunk: DevPagemap): void {
+    const m = migrateDeviceRange(this.k, task, chunk.start, chunk.nrPages);
+    if (this.copyToSystem(m)) migrateVmaPages(this.k, m);
+    migrateVmaFinalize(this.k, m);
+  }
+
+  #dropFree(chunk: DevPagemap): void {
+    for (const list of [this.freePages, this.freeFolios]) {
+      const kept = list.filter((f) => f < chunk.start || f >= chunk.start + chunk.nrPages);
+      list.length = 0;
+      for (const frame of kept) list.push(frame);
+    }
+  }
+}

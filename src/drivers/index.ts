@@ -1,0 +1,3 @@
+/** Drivers of devices with memory. */
+export * from './dmirror.ts';
+export * from './dmirrorDevice.ts';

@@ -1,0 +1,87 @@
+/**
+ * Recounts the pages of devices (for mm/invariants.ts): what is mapped, what is referred to, what
+ * the pagemap counts. DM-50, DM-77, DM-110, DM-111.
+ */
+import type { FrameId } from '../base/units.ts';
+import { PG_HEAD, PG_LRU, PG_LRU_BATCH, PG_MLOCKED, PG_SWAPCACHE, PG_TAIL } from './frameTable.ts';
+import type { Kernel } from './kernel.ts';
+import { type DevPagemap, isDevicePrivate } from './memremap.ts';
+import { PTE_KIND_DEVICE_PRIVATE, pteIsKind, ptePayload } from './pageTable.ts';
+
+/** Mappings that the recount found, by frame. */
+export interface CountedMaps {
+  readonly pte: ReadonlyMap<FrameId, number>;
+  readonly pmd: ReadonlyMap<FrameId, number>;
+}
+
+/** DM-111: private entries lead to private memory, exclusive ones to anonymous system memory. */
+export function brokenDeviceEntry(k: Kernel, word: number): string[] {
+  const page = ptePayload(word);
+  const isPrivate = pteIsKind(word, PTE_KIND_DEVICE_PRIVATE);
+  if (isPrivate === isDevicePrivate(k, page)) return [];
+  return [`DM-111: a device entry of another kind for frame ${page}`];
+}
+
+/** What is broken about device memory, as sentences. */
+export function brokenDeviceMemory(k: Kernel, maps: CountedMaps): string[] {
+  const broken: string[] = [];
+  for (const pagemap of k.devices.pagemaps) {
+    let live = 0;
+    const end = pagemap.start + pagemap.nrPages;
+    for (let head = pagemap.start; head < end; ) {
+      if (k.frames.refcount[head] === 0) {
+        if (maps.pte.has(head) || maps.pmd.has(head) || k.frames.flags[head] !== 0) {
+          broken.push(`DM-50: free device frame ${head} is mapped or has flags`);
+        }
+        head++;
+        continue;
+      }
+      const nr = k.folios.nrPages(head);
+      live += nr;
+      checkFolio(k, head, nr, maps, broken);
+      head += nr;
+    }
+    compareLive(k, pagemap, live, broken);
+  }
+  return broken;
+}
+
+/** DM-110. */
+function compareLive(k: Kernel, pagemap: DevPagemap, live: number, broken: string[]): void {
+  const kept = k.devices.livePages(pagemap);
+  if (live === kept) return;
+  broken.push(`DM-110: pagemap at ${pagemap.startPfn}: counted ${live} live pages, kept ${kept}`);
+}
+
+function checkFolio(
+  k: Kernel,
+  head: FrameId,
+  nr: number,
+  maps: CountedMaps,
+  broken: string[],
+): void {
+  const f = k.frames;
+  let mapped = maps.pmd.get(head) ?? 0;
+  for (let page = head; page < head + nr; page++) {
+    const counted = maps.pte.get(page) ?? 0;
+    mapped += counted;
+    if (counted !== f.mapcount[page]) {
+      broken.push(`OV-50: device frame ${page}: counted ${counted}, kept ${f.mapcount[page]}`);
+    }
+    const isTail = page > head;
+    if (isTail && ((f.flags[page] & PG_TAIL) === 0 || f.mapping[page] !== head)) {
+      broken.push(`OV-11: device frame ${page} is no tail of ${head}`);
+    }
+  }
+  if (mapped !== k.folios.mapcount(head)) {
+    broken.push(`DM-77: device folio ${head}: ${mapped} mappings, kept ${k.folios.mapcount(head)}`);
+  }
+  if (f.refcount[head] < mapped) {
+    broken.push(`DM-77: device folio ${head}: ${f.refcount[head]} references, ${mapped} mappings`);
+  }
+  const never = PG_LRU | PG_LRU_BATCH | PG_MLOCKED | PG_SWAPCACHE;
+  if ((f.flags[head] & never) !== 0) {
+    broken.push(`DM-111: device folio ${head} is on an LRU list, locked or in the swap cache`);
+  }
+  if (nr > 1 !== ((f.flags[head] & PG_HEAD) !== 0)) broken.push(`OV-11: order of ${head}`);
+}
