@@ -128,7 +128,10 @@ export function accountRss(k: Kernel, vma: Vma, head: FrameId, pages: number): v
   else vma.mm.rssFile += pages;
 }
 
-/** OV-31d: maps cached neighbours inside an aligned window and the VMA. */
+/**
+ * OV-31d: maps cached neighbours inside an aligned window and the VMA, as accessed: x86-64 wants no
+ * old entries (arch_wants_old_prefaulted_pte).
+ */
 function faultAround(k: Kernel, vma: Vma, vpn: Vpn, i: number): void {
   const start = vpn - (vpn % FAULT_AROUND_PAGES);
   for (let v = start; v < start + FAULT_AROUND_PAGES; v++) {
@@ -141,7 +144,6 @@ function faultAround(k: Kernel, vma: Vma, vpn: Vpn, i: number): void {
     const head = k.frames.headOf(page);
     if ((k.frames.flags[head] & PG_LOCKED) !== 0 || k.frames.has(page, PG_HWPOISON)) continue;
     mapFilePage(k, vma, v, at, page, false);
-    k.ptes.words[at] = (k.ptes.words[at] & ~PTE_A) >>> 0;
   }
 }
 

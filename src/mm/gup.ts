@@ -13,6 +13,7 @@ import { EAGAIN, EBUSY, EFAULT, EINVAL, ENOMEM, EOPNOTSUPP } from '../uapi/errno
 import { __GFP_MOVABLE, __GFP_NOWARN, GFP_USER } from '../uapi/gfp.ts';
 import {
   FOLL_ANON,
+  FOLL_FORCE,
   FOLL_GET,
   FOLL_INTERNAL,
   FOLL_LONGTERM,
@@ -44,7 +45,7 @@ import type { Kernel } from './kernel.ts';
 import { isDeviceCoherent } from './memremap.ts';
 import { migratePages } from './migrate.ts';
 import { migrateDeviceCoherentFolio } from './migrateVma.ts';
-import { PTE_D, PTE_FAST, PTE_W, PTEB_SPECIAL, ptePayload } from './pageTable.ts';
+import { PTE_A, PTE_D, PTE_FAST, PTE_W, PTEB_SPECIAL, ptePayload } from './pageTable.ts';
 import { PAGE_SPECIAL, PAGE_ZERO, presentPage } from './pageWalk.ts';
 import { splitPmd } from './pteSetup.ts';
 import type { Task } from './task.ts';
@@ -272,7 +273,7 @@ function getPages(
 ): number {
   for (let n = 0; n < nr; n++) {
     const vma = task.mm!.findVma(start + n);
-    const page = vma === null ? -EFAULT : onePage(k, task, vma, start + n, flags);
+    const page = vma === null ? -EFAULT : faultInPage(k, task, vma, start + n, flags);
     if (page < 0) return n > 0 ? n : page;
     grab(k, page, flags);
     out.push(page);
@@ -280,7 +281,11 @@ function getPages(
   return nr;
 }
 
-function onePage(k: Kernel, task: Task, vma: Vma, vpn: Vpn, flags: number): FrameId {
+/**
+ * faultin_page until follow_page_mask finds the page: a frame, or a negative errno. Takes no
+ * reference.
+ */
+export function faultInPage(k: Kernel, task: Task, vma: Vma, vpn: Vpn, flags: number): FrameId {
   const refused = checkVmaFlags(vma, flags);
   if (refused !== 0) return refused;
   for (let tries = 0; tries < RETRIES_MAX; tries++) {
@@ -304,7 +309,8 @@ function checkVmaFlags(vma: Vma, flags: number): number {
   const longterm = (flags & FOLL_LONGTERM) !== 0;
   if (longterm && vma.has(VM_DAX)) return -EOPNOTSUPP;
   if (vma.file?.kind === 'secretmem') return -EFAULT;
-  if ((flags & FOLL_WRITE) === 0) return vma.has(VM_READ) ? 0 : -EFAULT;
+  const mayForce = (flags & FOLL_FORCE) !== 0;
+  if ((flags & FOLL_WRITE) === 0) return vma.has(VM_READ) || mayForce ? 0 : -EFAULT;
   const tracked = vma.has(VM_SHARED) && vma.has(VM_WRITE) && wantsWriteNotify(vma);
   if (longterm && tracked) return -EFAULT;
   return vma.has(VM_WRITE) ? 0 : -EFAULT;
@@ -331,7 +337,11 @@ function followPage(k: Kernel, vma: Vma, vpn: Vpn, flags: number): FrameId {
   const zero = frame === PAGE_ZERO || (huge && special);
   const page = zero ? k.zeroFrame : frame;
   if (mustUnshare(k, vma, page, zero, huge, flags)) return NEED_UNSHARE;
-  if ((flags & FOLL_TOUCH) !== 0 && !zero) touch(k, page, write && (word & PTE_D) === 0);
+  if ((flags & FOLL_TOUCH) !== 0) {
+    // touch_pmd: a huge page's entry is marked, not the folio.
+    if (huge) mm.pmd[slot] = (word | (write ? PTE_A | PTE_D : PTE_A)) >>> 0;
+    else if (!zero) touch(k, page, write && (word & PTE_D) === 0);
+  }
   return page;
 }
 

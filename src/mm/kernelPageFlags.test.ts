@@ -6,6 +6,7 @@ import { PG_BUDDY } from './frameTable.ts';
 import { Kernel } from './kernel.ts';
 import { hasKpf, kernelPageFlags } from './kernelPageFlags.ts';
 import { madviseRange } from './madvise.ts';
+import { populateRange } from './mlockRange.ts';
 import { mmapRegion } from './mmap.ts';
 import {
   PM_FILE,
@@ -47,6 +48,36 @@ describe('/proc/kpageflags', () => {
     expect(names(k, page)).toEqual(['UPTODATE', 'MMAP', 'ANON', 'SWAPBACKED', 'OWNER_2']);
     k.lru.drainAll();
     expect(names(k, page)).toEqual(['UPTODATE', 'LRU', 'MMAP', 'ANON', 'SWAPBACKED', 'OWNER_2']);
+  });
+
+  it('HS-13 HS-14: memory never used and memory freed is BUDDY all through; boot’s is RESERVED', () => {
+    const spec = plainMachine([{ cpus: [0], zones: [{ zone: 2, pages: 32768, reserved: 100 }] }]);
+    const k = new Kernel(spec, { seed: 1, trackContent: false });
+    const { managedStart } = k.pm.zones[0];
+    expect(names(k, managedStart - 1)).toEqual(['RESERVED']);
+    for (const frame of [20000, 20001, 20515]) expect(names(k, frame)).toEqual(['BUDDY']);
+    expect(names(k, k.zeroFrame)).toContain('ZERO_PAGE');
+  });
+
+  it('PM-6a OV-31g: populate marks pages accessed as GUP does: REFERENCED', () => {
+    const { k, task, start } = setup(2);
+    expect(populateRange(k, task, start, start + 1)).toBe(0);
+    accessPage(k, task, start + 1, true);
+    const flags = (vpn: number) => names(k, pageAt(k, task.mm!, vpn));
+    expect(flags(start)).toContain('REFERENCED');
+    expect(flags(start + 1)).not.toContain('REFERENCED');
+    expect(populateRange(k, task, start, start + 1)).toBe(0);
+    expect(flags(start)).toContain('ACTIVE');
+  });
+
+  it('PM-6a: of a huge page the entry is marked, not the folio', () => {
+    const { k, task, start } = setup(512);
+    madviseRange(k, task, start, start + 512, MADV_HUGEPAGE);
+    expect(populateRange(k, task, start, start + 512)).toBe(0);
+    const flags = names(k, pageAt(k, task.mm!, start));
+    expect(flags).toContain('THP');
+    expect(flags).not.toContain('REFERENCED');
+    expect(flags).not.toContain('ACTIVE');
   });
 
   it('HS-14: a tail has the flags of its folio; THP', () => {

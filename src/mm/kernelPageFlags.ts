@@ -4,7 +4,7 @@
  * A word needs bits up to 36: it is a number to which 2 ** KPF_* are added.
  * Not modelled: KPF_ERROR, KPF_OWNER_PRIVATE and the arch bits, which no frame of the model has.
  */
-import { type FrameId, MAX_PAGE_ORDER } from '../base/units.ts';
+import type { FrameId } from '../base/units.ts';
 import * as KPF from '../uapi/kernelPageFlags.ts';
 import * as PG from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
@@ -30,10 +30,14 @@ const COPIED: ReadonlyArray<readonly [number, number]> = [
   [PG.PG_PRIVATE_2, KPF.KPF_PRIVATE_2],
 ];
 
-/** Sum of 2 ** KPF_*; HS-14: a tail says what its folio is. Holes and ZONE_DEVICE: 0 (HS-15). */
+/**
+ * Sum of 2 ** KPF_*; HS-14: a tail says what its folio is, and every frame of a free block of the
+ * buddy allocator is BUDDY, not those on per-CPU lists. Holes and ZONE_DEVICE: 0 (HS-15).
+ */
 export function kernelPageFlags(k: Kernel, page: FrameId): number {
   if (k.pm.isZoneDevice(page)) return 0;
   const { frames, folios } = k;
+  if (k.pm.isFree(page)) return kpfBit(KPF.KPF_BUDDY);
   const type = frames.mapcount[page];
   if (type < 0) return typeFlags(type);
   const head = frames.headOf(page);
@@ -47,7 +51,9 @@ export function kernelPageFlags(k: Kernel, page: FrameId): number {
   if (isKsm) word += kpfBit(KPF.KPF_KSM);
   if (folios.isLarge(head)) word += compoundFlags(k, page, head);
   if (page === k.zeroFrame || head === k.hugeZeroHead) word += kpfBit(KPF.KPF_ZERO_PAGE);
-  if (isInFreeBlock(k, page)) word += kpfBit(KPF.KPF_BUDDY);
+  // Boot never wrote the rows of the frames that it kept.
+  const isMarked = (flags & PG.PG_RESERVED) !== 0;
+  if (!isMarked && k.pm.isReserved(page)) word += kpfBit(KPF.KPF_RESERVED);
   return word;
 }
 
@@ -72,14 +78,4 @@ function typeFlags(type: number): number {
   if (type === PG.PGTY_SLAB) return kpfBit(KPF.KPF_SLAB);
   if (type === PG.PGTY_TABLE) return kpfBit(KPF.KPF_PGTABLE);
   return type === PG.PGTY_OFFLINE ? kpfBit(KPF.KPF_OFFLINE) : 0;
-}
-
-/** HS-14: every frame of a free block of the buddy allocator, not those on per-CPU lists. */
-function isInFreeBlock(k: Kernel, page: FrameId): boolean {
-  const { frames } = k;
-  for (let order = 0; order <= MAX_PAGE_ORDER; order++) {
-    const head = page - (page % (1 << order));
-    if ((frames.flags[head] & PG.PG_BUDDY) !== 0) return frames.orderOf(head) >= order;
-  }
-  return false;
 }

@@ -5,6 +5,7 @@
  */
 import { HPAGE_PMD_NR, type Vpn } from '../base/units.ts';
 import { EINVAL, ENOMEM } from '../uapi/errno.ts';
+import { FOLL_TOUCH, FOLL_WRITE } from '../uapi/gup.ts';
 import {
   MADV_COLD,
   MADV_DODUMP,
@@ -28,7 +29,7 @@ import {
   MADV_WILLNEED,
   MADV_WIPEONFORK,
 } from '../uapi/mman.ts';
-import { accessPage, FAULT_ERROR } from './fault.ts';
+import { faultInPage } from './gup.ts';
 import { checkHugetlbCuts } from './hugetlb.ts';
 import type { Kernel } from './kernel.ts';
 import { coldOrPageout } from './madviseCold.ts';
@@ -164,8 +165,10 @@ function adviseFlags(vma: Vma, advice: number): number {
 
 function populate(k: Kernel, task: Task, start: Vpn, end: Vpn, write: boolean): number {
   for (let vpn = start; vpn < end; vpn++) {
-    if (task.mm!.findVma(vpn) === null) return -ENOMEM;
-    if ((accessPage(k, task, vpn, write) & FAULT_ERROR) !== 0) return -EINVAL;
+    const vma = task.mm!.findVma(vpn);
+    if (vma === null) return -ENOMEM;
+    const flags = write ? FOLL_TOUCH | FOLL_WRITE : FOLL_TOUCH;
+    if (faultInPage(k, task, vma, vpn, flags) < 0) return -EINVAL;
   }
   return 0;
 }

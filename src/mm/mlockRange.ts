@@ -4,9 +4,10 @@
  */
 import { HPAGE_PMD_NR, type Vpn } from '../base/units.ts';
 import { ENOMEM } from '../uapi/errno.ts';
+import { FOLL_FORCE, FOLL_TOUCH, FOLL_WRITE } from '../uapi/gup.ts';
 import type { AddressSpace } from './addressSpace.ts';
-import { accessPage, FAULT_ERROR } from './fault.ts';
 import { PG_MLOCKED } from './frameTable.ts';
+import { faultInPage } from './gup.ts';
 import type { Kernel } from './kernel.ts';
 import { mlockFolio, munlockFolio } from './mlock.ts';
 import { PTEB_SPECIAL, pteIsPresent, ptePayload } from './pageTable.ts';
@@ -98,17 +99,18 @@ function lockFolio(k: Kernel, head: number, lock: boolean): void {
 }
 
 /**
- * Faults every page of [start, end) in, writable where the area is private and writable
- * (populate_vma_page_range). Stops quietly where a page cannot be had.
+ * Faults every page of [start, end) in, writable where the area is private and writable, and marks
+ * it accessed, as GUP does (populate_vma_page_range, FOLL_TOUCH). Stops where a page cannot be had.
  */
 export function populateRange(k: Kernel, task: Task, start: Vpn, end: Vpn): number {
   const mm = task.mm!;
   for (let vpn = start; vpn < end; vpn++) {
     const vma = mm.findVma(vpn);
     if (vma === null) return -ENOMEM;
+    if (!vma.isAccessible() || vma.has(VM_IO | VM_PFNMAP)) continue;
     const write = vma.has(VM_WRITE) && !vma.has(VM_SHARED);
-    if (!vma.isAccessible()) continue;
-    if ((accessPage(k, task, vpn, write) & FAULT_ERROR) !== 0) return -ENOMEM;
+    const flags = FOLL_TOUCH | FOLL_FORCE | (write ? FOLL_WRITE : 0);
+    if (faultInPage(k, task, vma, vpn, flags) < 0) return -ENOMEM;
   }
   return 0;
 }

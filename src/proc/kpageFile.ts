@@ -2,14 +2,13 @@
  * /proc/kpageflags and /proc/kpagecount (fs/proc/page.c: kpage_read). HS-11..HS-16.
  *
  * One word a PFN up to the last PFN, rounded up to a section. Only root may open them.
- * How we model it: flags are mm's kernelPageFlags, to which this file adds what is derived of
- * frames whose rows boot never wrote: reserved ones, and the inside of free blocks.
+ * How we model it: flags are mm's kernelPageFlags; what stands where no page is, is this file's.
  * Not modelled: kpagecgroup (no memory control groups).
  */
 import { type FrameId, PAGEBLOCK_ORDER, PAGES_PER_SECTION, type Pfn } from '../base/units.ts';
 import { DEVICE_ZONE, type Kernel, kernelPageFlags, type Task } from '../mm/index.ts';
 import { EACCES } from '../uapi/errno.ts';
-import { KPF_BUDDY, KPF_NOPAGE, KPF_RESERVED } from '../uapi/kernelPageFlags.ts';
+import { KPF_NOPAGE, KPF_RESERVED } from '../uapi/kernelPageFlags.ts';
 import { readWords, type Words, wordOf, wordRange } from './wordFile.ts';
 
 /** An open kpageflags or kpagecount. */
@@ -72,10 +71,7 @@ export function kpageflagsOf(k: Kernel, pfn: Pfn): number {
   if (frame < 0) {
     return k.profile.kpageflagsOfHolesIsNopage ? 2 ** KPF_NOPAGE : 0;
   }
-  if (k.pm.isFree(frame)) return 2 ** KPF_BUDDY;
-  const flags = kernelPageFlags(k, frame);
-  const isMarked = Math.floor(flags / 2 ** KPF_RESERVED) % 2 === 1;
-  return k.pm.isReserved(frame) && !isMarked ? flags + 2 ** KPF_RESERVED : flags;
+  return kernelPageFlags(k, frame);
 }
 
 /** Mappings of exactly this page; 0 for free, kernel and zero pages and holes. HS-12. */

@@ -33,8 +33,7 @@ export const NODE_MEMINFO_ROWS: readonly string[] = words(`
 /** Printed as 0: the model does not account for them. */
 export const MEMINFO_NOT_MODELLED: readonly string[] = words(`
   Buffers SecPageTables NFS_Unstable Bounce WritebackTmp Committed_AS VmallocUsed VmallocChunk
-  Percpu HardwareCorrupted KernelStack GPUActive GPUReclaim HugePages_Total HugePages_Free
-  HugePages_Rsvd HugePages_Surp Hugetlb DirectMap4k DirectMap2M DirectMap1G`);
+  Percpu KernelStack GPUActive GPUReclaim DirectMap4k DirectMap2M DirectMap1G`);
 
 /** Row -> gauge of a node, in pages. */
 const NODE_GAUGES: Readonly<Record<string, string>> = {

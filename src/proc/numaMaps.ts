@@ -1,8 +1,8 @@
 /**
  * /proc/PID/numa_maps (fs/proc/task_mmu.c: show_numa_map; mm/mempolicy.c: mpol_to_str). HS-26.
  *
- * Pages count where they are present and have a page: not the zero page, not reserved ones.
- * Not modelled: hugetlb areas.
+ * Pages count where they are present and have a page: not the zero page, not reserved ones; of
+ * hugetlb areas each huge page counts as one.
  */
 import { UserError } from '../base/assert.ts';
 import { PAGE_SIZE } from '../base/units.ts';
@@ -19,6 +19,7 @@ import {
   pteIsPresent,
   type Task,
   VM_GROWSDOWN,
+  VM_HUGETLB,
   type Vma,
   vmaPolicy,
 } from '../mm/index.ts';
@@ -30,7 +31,7 @@ import {
 } from '../uapi/mempolicy.ts';
 import { nodeList } from './bitmapText.ts';
 import { isHeap } from './maps.ts';
-import { walkVmaEntries } from './vmaEntries.ts';
+import { vmaPageSize, walkVmaEntries } from './vmaEntries.ts';
 
 /** By mode number (policy_modes). */
 const MODE_NAMES = [
@@ -77,7 +78,10 @@ export function numaMapsOf(k: Kernel, task: Task): NumaMapsArea[] {
 }
 
 function whatOf(vma: Vma): string {
-  if (vma.file !== null && vma.file.kind !== 'vdso') return `file=${escaped(vma.file.name)}`;
+  const huge = vma.has(VM_HUGETLB) ? ' huge' : '';
+  if (vma.file !== null && vma.file.kind !== 'vdso') {
+    return `file=${escaped(vma.file.name)}${huge}`;
+  }
   if (isHeap(vma)) return 'heap';
   return vma.has(VM_GROWSDOWN) ? 'stack' : '';
 }
@@ -95,6 +99,7 @@ function countsOf(k: Kernel, vma: Vma): Map<string, number> {
   const { frames, folios } = k;
   const n = { pages: 0, anon: 0, dirty: 0, mapmax: 0, swapcache: 0, active: 0, writeback: 0 };
   const nodes = new Map<number, number>();
+  const isHugetlb = vma.has(VM_HUGETLB);
   const gather = (page: number, isDirty: boolean) => {
     const head = frames.headOf(page);
     const flags = frames.flags[head];
@@ -113,7 +118,8 @@ function countsOf(k: Kernel, vma: Vma): Map<string, number> {
     entry: (word, byte, _vpn, nr) => {
       const page = pteIsPresent(word) ? presentPage(k, word, byte) : -1;
       if (page < 0 || k.pm.isReserved(page)) return;
-      for (let i = 0; i < nr; i++) gather(page + i, pteIsDirty(word, byte));
+      const counted = isHugetlb ? 1 : nr;
+      for (let i = 0; i < counted; i++) gather(page + i, pteIsDirty(word, byte));
     },
   });
   const counts = new Map<string, number>();
@@ -126,10 +132,10 @@ function countsOf(k: Kernel, vma: Vma): Map<string, number> {
   show('mapped', n.pages, n.pages !== n.anon && n.pages !== n.dirty);
   show('mapmax', n.mapmax, n.mapmax > 1);
   show('swapcache', n.swapcache, n.swapcache > 0);
-  show('active', n.active, n.active < n.pages);
+  show('active', n.active, n.active < n.pages && !isHugetlb);
   show('writeback', n.writeback, n.writeback > 0);
   for (const [nid, pages] of [...nodes].sort(([a], [b]) => a - b)) counts.set(`N${nid}`, pages);
-  counts.set('kernelpagesize_kB', PAGE_SIZE / 1024);
+  counts.set('kernelpagesize_kB', vmaPageSize(vma) / 1024);
   return counts;
 }
 

@@ -2,7 +2,7 @@
  * /proc/PID/smaps and smaps_rollup (fs/proc/task_mmu.c: show_smap, show_smaps_rollup). HS-27's
  * "Referenced" is a row of it.
  *
- * Not modelled: hugetlb, protection keys, VM_ACCOUNT as a flag: `ac` is shown for private areas
+ * Not modelled: protection keys, VM_ACCOUNT as a flag: `ac` is shown for private areas
  * that are or once were writable; VM_MAY*: all areas but VM_PFNMAP show mr mw me.
  */
 import { UserError } from '../base/assert.ts';
@@ -16,6 +16,7 @@ import {
   VM_EXEC,
   VM_GROWSDOWN,
   VM_HUGEPAGE,
+  VM_HUGETLB,
   VM_IO,
   VM_LOCKED,
   VM_LOCKONFAULT,
@@ -32,6 +33,7 @@ import {
 } from '../mm/index.ts';
 import { formatMapsArea, type MapsArea, mapsAreaOf, parseMapsLine } from './maps.ts';
 import { countSmaps, kbOf, type SmapsRows } from './smapsCount.ts';
+import { vmaPageSize } from './vmaEntries.ts';
 
 const words = (text: string): readonly string[] => text.trim().split(/\s+/);
 
@@ -73,9 +75,10 @@ const FLAG_NAMES: ReadonlyArray<readonly [string, (vma: Vma) => boolean]> = [
   ['lo', (vma) => vma.has(VM_LOCKED)],
   ['io', (vma) => vma.has(VM_IO)],
   ['dc', (vma) => vma.has(VM_DONTCOPY)],
-  ['de', (vma) => vma.has(VM_DONTEXPAND) || vma.file?.kind === 'vdso'],
+  ['de', (vma) => vma.has(VM_DONTEXPAND | VM_HUGETLB) || vma.file?.kind === 'vdso'],
   ['lf', (vma) => vma.has(VM_LOCKONFAULT)],
   ['ac', isAccounted],
+  ['ht', (vma) => vma.has(VM_HUGETLB)],
   ['wf', (vma) => vma.has(VM_WIPEONFORK)],
   ['mm', (vma) => vma.has(VM_MIXEDMAP)],
   ['hg', (vma) => vma.has(VM_HUGEPAGE)],
@@ -84,7 +87,7 @@ const FLAG_NAMES: ReadonlyArray<readonly [string, (vma: Vma) => boolean]> = [
 ];
 
 function isAccounted(vma: Vma): boolean {
-  return !vma.has(VM_SHARED) && (vma.has(VM_WRITE) || vma.anonVma !== null);
+  return !vma.has(VM_SHARED | VM_HUGETLB) && (vma.has(VM_WRITE) || vma.anonVma !== null);
 }
 
 export function smapsAreaOf(k: Kernel, vma: Vma): SmapsArea {
@@ -92,8 +95,9 @@ export function smapsAreaOf(k: Kernel, vma: Vma): SmapsArea {
   countSmaps(k, vma, counted);
   const rows = new Map(SMAPS_ROWS.map((row) => [row, kbOf(counted, row)]));
   rows.set('Size', (vma.nrPages * PAGE_SIZE) / 1024);
-  rows.set('KernelPageSize', PAGE_SIZE / 1024);
-  rows.set('MMUPageSize', PAGE_SIZE / 1024);
+  const pageKib = vmaPageSize(vma) / 1024;
+  rows.set('KernelPageSize', pageKib);
+  rows.set('MMUPageSize', pageKib);
   rows.set('THPeligible', isThpEligible(k, vma) ? 1 : 0);
   rows.set('ProtectionKey', 0);
   const flags = FLAG_NAMES.filter(([, isShown]) => isShown(vma)).map(([name]) => name);

@@ -2,7 +2,7 @@
  * What smaps counts of an area (fs/proc/task_mmu.c: smaps_account, smaps_pte_entry,
  * smaps_pmd_entry). Rows are in bytes; Pss rows in bytes << PSS_SHIFT until printed.
  *
- * Not modelled: hugetlb mappings (their rows are 0); whether a folio counts as shared is asked of
+ * Not modelled: shared page tables of hugetlb; whether a folio counts as shared is asked of
  * each page (CONFIG_PAGE_MAPCOUNT).
  */
 import { type FrameId, HPAGE_PMD_NR, PAGE_SIZE, type Vpn } from '../base/units.ts';
@@ -24,6 +24,7 @@ import {
   pteIsYoung,
   pteKind,
   ptePayload,
+  VM_HUGETLB,
   VM_LOCKED,
   type Vma,
 } from '../mm/index.ts';
@@ -67,6 +68,10 @@ class SmapsCounter {
 
   entry(word: number, byte: number, _vpn: Vpn, nr: number): void {
     const k = this.#k;
+    if (this.#vma.has(VM_HUGETLB)) {
+      this.#hugetlb(word, nr);
+      return;
+    }
     if (!pteIsPresent(word)) {
       this.#absent(word, nr);
       return;
@@ -79,6 +84,15 @@ class SmapsCounter {
       this.#account(page + i, young, dirty, k.folios.pageMapcount(page + i));
     }
     if (nr === HPAGE_PMD_NR) this.#add(this.#hugeRow(k.frames.headOf(page)), nr * PAGE_SIZE);
+  }
+
+  /** smaps_hugetlb_range: counted apart from Rss; one in migration as shared. */
+  #hugetlb(word: number, nr: number): void {
+    const isPresent = pteIsPresent(word);
+    if (!isPresent && pteKind(word) !== PTE_KIND_MIGRATION) return;
+    const head = this.#k.frames.headOf(ptePayload(word));
+    const isShared = !isPresent || this.#k.folios.mapcount(head) > 1;
+    this.#add(isShared ? 'Shared_Hugetlb' : 'Private_Hugetlb', nr * PAGE_SIZE);
   }
 
   #hugeRow(head: FrameId): string {

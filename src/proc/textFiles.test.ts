@@ -23,7 +23,7 @@ import { MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '../uapi/mman.
 import { ZONE_NORMAL } from '../uapi/zone.ts';
 import { formatBuddyinfo, parseBuddyinfo, parsePagetypeinfo } from './buddyinfo.ts';
 import { parseMaps } from './maps.ts';
-import { meminfoOf, parseMeminfo } from './meminfo.ts';
+import { meminfoOf, nodeMeminfoOf, parseMeminfo } from './meminfo.ts';
 import { numaMapsOf, parseNumaMaps, policyText } from './numaMaps.ts';
 import { parseSmaps, smapsAreaOf } from './smaps.ts';
 import { parsePairs } from './vmstatFile.ts';
@@ -100,6 +100,18 @@ describe('values follow the model', () => {
     expect([count(task, 'anon'), count(task, 'mapmax'), count(task, 'N0')]).toEqual([4, 2, 4]);
     for (let i = 0; i < PAGES; i++) storeWord(k, child, start + i, 2);
     expect([count(child, 'mapmax'), count(task, 'mapmax')]).toEqual([undefined, undefined]);
+  });
+
+  it('MP-91 meminfo and a node’s show the pool of huge pages', () => {
+    const { k } = boot();
+    k.hugetlb.resize(3, 0);
+    k.hugetlb.reserved = 1;
+    const shown = (rows: ReadonlyMap<string, number>) =>
+      ['Total', 'Free', 'Rsvd', 'Surp'].map((row) => rows.get(`HugePages_${row}`));
+    expect(shown(meminfoOf(k))).toEqual([3, 3, 1, 0]);
+    expect(meminfoOf(k).get('Hugetlb')).toBe(3 * 2048);
+    expect(shown(nodeMeminfoOf(k, 0))).toEqual([3, 3, undefined, 0]);
+    expect(shown(nodeMeminfoOf(k, 1))).toEqual([0, 0, undefined, 0]);
   });
 
   it('smaps after fork: shared, half of it as Pss', () => {

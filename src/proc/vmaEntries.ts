@@ -1,6 +1,11 @@
 /** The page table entries of one area, in order (walk_page_vma): shared by smaps and numa_maps. */
-import { HPAGE_PMD_NR, type Vpn } from '../base/units.ts';
-import type { Kernel, Vma } from '../mm/index.ts';
+import { HPAGE_PMD_NR, PAGE_SIZE, type Vpn } from '../base/units.ts';
+import { type Kernel, VM_HUGETLB, type Vma } from '../mm/index.ts';
+
+/** vma_kernel_pagesize, in bytes. */
+export function vmaPageSize(vma: Vma): number {
+  return vma.has(VM_HUGETLB) ? HPAGE_PMD_NR * PAGE_SIZE : PAGE_SIZE;
+}
 
 /** One entry that holds something: `nr` pages from `vpn`; more than one only for a PMD. */
 export interface EntryVisitor {
