@@ -50,7 +50,7 @@ describe('/proc/kpageflags', () => {
     expect(names(k, page)).toEqual(['UPTODATE', 'LRU', 'MMAP', 'ANON', 'SWAPBACKED', 'OWNER_2']);
   });
 
-  it('HS-13 HS-14: memory never used and memory freed is BUDDY all through; boot’s is RESERVED', () => {
+  it('HS-13 HS-14: memory never used is BUDDY all through; boot’s is RESERVED', () => {
     const spec = plainMachine([{ cpus: [0], zones: [{ zone: 2, pages: 32768, reserved: 100 }] }]);
     const k = new Kernel(spec, { seed: 1, trackContent: false });
     const { managedStart } = k.pm.zones[0];
