@@ -46,6 +46,9 @@ export class AccessCost {
   readonly readBytes: Float64Array;
   readonly writeBytes: Float64Array;
 
+  /** nid -> bytes read and written in all quanta that ended. */
+  readonly totalBytes: Float64Array;
+
   readonly #spec: MachineSpec;
   /** Resources: nodes first (index = nid), then links. */
   readonly #nrResources: number;
@@ -96,6 +99,7 @@ export class AccessCost {
     this.unloadedWriteNs = new Float64Array(nrSlots);
     this.readBytes = new Float64Array(nrSlots);
     this.writeBytes = new Float64Array(nrSlots);
+    this.totalBytes = new Float64Array(nrNodes);
     this.#onPath = new Uint8Array(nrSlots * nrLinks);
     for (let slot = 0; slot < nrSlots; slot++) {
       const cpuNid = nids[Math.floor(slot / nrNodes)]!;
@@ -210,6 +214,7 @@ export class AccessCost {
       const nid = slot % this.nrNodes;
       this.#resourceRead[nid] = this.#resourceRead[nid]! + read;
       this.#resourceWrite[nid] = this.#resourceWrite[nid]! + write;
+      this.totalBytes[nid] = this.totalBytes[nid]! + read + write;
       for (let link = 0; link < nrLinks; link++) {
         if (this.#onPath[slot * nrLinks + link] === 0) continue;
         const r = this.nrNodes + link;

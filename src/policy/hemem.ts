@@ -16,7 +16,8 @@
  */
 import type { Nid } from '../base/units.ts';
 import { cooled, NO_LIST, NO_PID, ROWS_INITIAL, RowLists, resized } from '../heat/index.ts';
-import { EACCES, EAGAIN, EBUSY, ENOMEM, EPERM } from '../uapi/errno.ts';
+import { ENOMEM } from '../uapi/errno.ts';
+import { Backoff } from './backoff.ts';
 import { HEMEM_KNOBS, type HememKnobs, hememKnobs } from './hememKnobs.ts';
 import type { HostView } from './hostView.ts';
 import {
@@ -43,9 +44,6 @@ const FAST_COLD = 1;
 const SLOW_HOT = 2;
 const SLOW_COLD = 3;
 
-/** TI-91: tries of a row that says -EAGAIN or -EBUSY, and periods it is then left alone. */
-const TRIES_MAX = 3;
-
 export class Hemem implements Policy, UnitRows {
   readonly name = 'hemem';
   readonly needs: PolicyNeeds;
@@ -61,9 +59,7 @@ export class Hemem implements Policy, UnitRows {
   #clock = new Uint32Array(ROWS_INITIAL);
   /** Row -> 1 while a plan row of it is under way. */
   #pending = new Uint8Array(ROWS_INITIAL);
-  #tries = new Uint8Array(ROWS_INITIAL);
-  /** Row -> round before which it is left alone (TI-91). */
-  #notBefore = new Float64Array(ROWS_INITIAL);
+  readonly #backoff: Backoff;
   #globalClock = 0;
   #coolingCursor = 0;
   #round = 0;
@@ -82,6 +78,7 @@ export class Hemem implements Policy, UnitRows {
       futureWindows: 0,
     };
     this.#units = new UnitTable(knobs.unitPages, 1);
+    this.#backoff = new Backoff(ROWS_INITIAL, knobs.blacklistRounds);
   }
 
   decide(view: HostView, plan: MigrationPlan): void {
@@ -109,8 +106,7 @@ export class Hemem implements Policy, UnitRows {
     this.#writes[row] = 0;
     this.#clock[row] = this.#globalClock;
     this.#pending[row] = 0;
-    this.#tries[row] = 0;
-    this.#notBefore[row] = 0;
+    this.#backoff.forget(row);
   }
 
   found(row: number): void {
@@ -143,25 +139,10 @@ export class Hemem implements Policy, UnitRows {
       this.#pending[row] = 0;
       this.#units.migrated(row, outcome.targetNid[i], outcome.migratedPages[i]);
       if (status === -ENOMEM && outcome.reason[i] === REASON_PROMOTE) noRoom = true;
-      this.#backOff(row, status);
+      this.#backoff.settle(row, status, this.#round);
       this.#classify(row);
     }
     return noRoom;
-  }
-
-  /** TI-91: which rounds a unit sits out after a failure. */
-  #backOff(row: number, status: number): void {
-    if (status === -EAGAIN || status === -EBUSY) {
-      this.#tries[row]++;
-      const isGivenUp = this.#tries[row] > TRIES_MAX;
-      const rounds = isGivenUp ? this.#knobs.blacklistRounds : 1 << this.#tries[row];
-      if (isGivenUp) this.#tries[row] = 0;
-      this.#notBefore[row] = this.#round + rounds;
-    } else if (status === -EACCES || status === -EPERM) {
-      this.#notBefore[row] = this.#round + this.#knobs.blacklistRounds;
-    } else {
-      this.#tries[row] = 0;
-    }
   }
 
   /** TI-41..TI-43. */
@@ -272,7 +253,7 @@ export class Hemem implements Policy, UnitRows {
   /** The first unit of a list that may be tried now; those that may not are left out. */
   #firstReady(list: number): number {
     for (let row = this.#lists.first[list]; row >= 0; row = this.#lists.next(row)) {
-      if (this.#notBefore[row] <= this.#round) return row;
+      if (this.#backoff.isReady(row, this.#round)) return row;
     }
     return -1;
   }
@@ -293,7 +274,6 @@ export class Hemem implements Policy, UnitRows {
     this.#writes = resized(this.#writes, new Uint32Array(capacity));
     this.#clock = resized(this.#clock, new Uint32Array(capacity));
     this.#pending = resized(this.#pending, new Uint8Array(capacity));
-    this.#tries = resized(this.#tries, new Uint8Array(capacity));
-    this.#notBefore = resized(this.#notBefore, new Float64Array(capacity));
+    this.#backoff.reserve(capacity);
   }
 }

@@ -3,7 +3,7 @@
  * text says so.
  */
 import { HPAGE_PMD_NR, PAGE_SIZE } from '../base/units.ts';
-import { choiceOf, type Knob, type KnobValues, numberOf } from './knob.ts';
+import { choiceOf, integerKnob, type Knob, type KnobValues, numberKnob, numberOf } from './knob.ts';
 
 const MILLION = 1_000_000;
 
@@ -22,17 +22,45 @@ export const HEMEM_KNOBS: readonly Knob[] = [
     choices: ['pebs', 'idle-bits'],
     doc: 'heat source; idle-bits sees one access a page and scan, where there is no PEBS',
   },
-  number('scanInterval', 20, 0.001, 100_000, 'ms', 'between two scans of the accessed bits'),
-  integer('samplePeriod', 5000, 1, MILLION, 'accesses', 'one in so many is sampled (code: 19997)'),
-  integer('hotReads', 8, 1, MILLION, 'samples', 'reads of a hot unit (code: 4)'),
-  integer('hotWrites', 4, 1, MILLION, 'samples', 'writes of a hot unit'),
-  integer('coolingThreshold', 18, 2, MILLION, 'samples', 'of one unit that halve all (code: 10)'),
-  integer('coolingScan', 8192, 0, MILLION, 'units', 'cooled a round without being touched'),
-  number('period', 10, 0.001, 10_000, 'ms', 'time between two rounds'),
-  number('migrateRate', 10, 0.001, 1000, 'GB/s', 'most that a round migrates'),
-  number('reserveShare', 0.005, 0, 0.5, '', 'of each fast node, kept free'),
-  number('walkPeriod', 100, 0.001, 100_000, 'ms', 'time between two walks over the page tables'),
-  integer('blacklistRounds', 100, 1, MILLION, 'rounds', 'that a unit which cannot move is left'),
+  numberKnob('scanInterval', 20, 0.001, 100_000, 'ms', 'between two scans of the accessed bits'),
+  integerKnob(
+    'samplePeriod',
+    5000,
+    1,
+    MILLION,
+    'accesses',
+    'one in so many is sampled (code: 19997)',
+  ),
+  integerKnob('hotReads', 8, 1, MILLION, 'samples', 'reads of a hot unit (code: 4)'),
+  integerKnob('hotWrites', 4, 1, MILLION, 'samples', 'writes of a hot unit'),
+  integerKnob(
+    'coolingThreshold',
+    18,
+    2,
+    MILLION,
+    'samples',
+    'of one unit that halve all (code: 10)',
+  ),
+  integerKnob('coolingScan', 8192, 0, MILLION, 'units', 'cooled a round without being touched'),
+  numberKnob('period', 10, 0.001, 10_000, 'ms', 'time between two rounds'),
+  numberKnob('migrateRate', 10, 0.001, 1000, 'GB/s', 'most that a round migrates'),
+  numberKnob('reserveShare', 0.005, 0, 0.5, '', 'of each fast node, kept free'),
+  numberKnob(
+    'walkPeriod',
+    100,
+    0.001,
+    100_000,
+    'ms',
+    'time between two walks over the page tables',
+  ),
+  integerKnob(
+    'blacklistRounds',
+    100,
+    1,
+    MILLION,
+    'rounds',
+    'that a unit which cannot move is left',
+  ),
 ];
 
 export interface HememKnobs {
@@ -68,26 +96,4 @@ export function hememKnobs(values: KnobValues): HememKnobs {
     residencyPeriodNs: Math.round(numberOf(values, 'walkPeriod') * MILLION),
     blacklistRounds: numberOf(values, 'blacklistRounds'),
   };
-}
-
-function integer(
-  name: string,
-  initial: number,
-  min: number,
-  max: number,
-  unit: string,
-  doc: string,
-): Knob {
-  return { kind: 'integer', name, default: initial, min, max, unit, doc };
-}
-
-function number(
-  name: string,
-  initial: number,
-  min: number,
-  max: number,
-  unit: string,
-  doc: string,
-): Knob {
-  return { kind: 'number', name, default: initial, min, max, unit, doc };
 }

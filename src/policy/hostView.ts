@@ -49,6 +49,10 @@ export interface NodeTable {
   readonly promo: Float64Array;
   /** Unloaded read latency from the nearest CPUs. */
   readonly latencyNs: Float64Array;
+  /** Read latency now, with what waits in the queues: on Linux uncore occupancy / arrivals. */
+  readonly loadedLatencyNs: Float64Array;
+  /** Bytes read and written since the last decision, copies of migrations included. */
+  readonly trafficBytes: Float64Array;
   /** Read bandwidth. */
   readonly bandwidth: Float64Array;
   /** Where the node's pages are demoted to: the first preferred target (TI-4), -1 = none. */

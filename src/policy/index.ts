@@ -1,8 +1,10 @@
 /** Policies: the interface, the tables they see and write, and the list of them. */
+import { colloid } from './colloid.ts';
 import { demotionOnly } from './demotionOnly.ts';
 import { firstTouch } from './firstTouch.ts';
 import { hemem } from './hemem.ts';
 import { interleave, weightedInterleave } from './interleave.ts';
+import { memtis } from './memtis.ts';
 import { numaBalancing } from './numaBalancing.ts';
 import { oracle } from './oracle.ts';
 import type { PolicyDescription } from './policy.ts';
@@ -20,6 +22,8 @@ export const POLICIES: readonly PolicyDescription[] = [
   demotionOnly,
   numaBalancing,
   hemem,
+  memtis,
+  colloid,
   oracle,
 ];
 

@@ -107,3 +107,27 @@ export function booleanOf(values: KnobValues, name: string): boolean {
 export function choiceOf(values: KnobValues, name: string): string {
   return values[name] as string;
 }
+
+/** A whole number in [min, max]. */
+export function integerKnob(
+  name: string,
+  initial: number,
+  min: number,
+  max: number,
+  unit: string,
+  doc: string,
+): NumberKnob {
+  return { kind: 'integer', name, default: initial, min, max, unit, doc };
+}
+
+/** A number in [min, max]. */
+export function numberKnob(
+  name: string,
+  initial: number,
+  min: number,
+  max: number,
+  unit: string,
+  doc: string,
+): NumberKnob {
+  return { kind: 'number', name, default: initial, min, max, unit, doc };
+}

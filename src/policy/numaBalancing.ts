@@ -7,20 +7,27 @@
  * Decides on nothing: the mechanisms are the kernel's own (in mm/ of the model), this only sets
  * them up as TI-28 recommends.
  */
-import { booleanOf, type KnobValues, type NumberKnob, numberOf } from './knob.ts';
+import { booleanOf, integerKnob, type KnobValues, type NumberKnob, numberOf } from './knob.ts';
 import { NO_NEEDS, NO_SETTINGS, type Policy, type PolicyDescription } from './policy.ts';
 
 const NUMBERS: readonly { readonly knob: NumberKnob; readonly sysctl: string }[] = [
   {
-    knob: integer('mode', 2, 0, 3, '', 'numa_balancing: 1 normal, 2 memory tiering, 3 both, 0 off'),
+    knob: integerKnob(
+      'mode',
+      2,
+      0,
+      3,
+      '',
+      'numa_balancing: 1 normal, 2 memory tiering, 3 both, 0 off',
+    ),
     sysctl: 'numa_balancing',
   },
   {
-    knob: integer('rateLimit', 65536, 1, 1 << 20, 'MB/s', 'promotion rate limit (TI-26)'),
+    knob: integerKnob('rateLimit', 65536, 1, 1 << 20, 'MB/s', 'promotion rate limit (TI-26)'),
     sysctl: 'numa_balancing_promote_rate_limit_MBps',
   },
   {
-    knob: integer(
+    knob: integerKnob(
       'hotThreshold',
       1000,
       1,
@@ -31,19 +38,19 @@ const NUMBERS: readonly { readonly knob: NumberKnob; readonly sysctl: string }[]
     sysctl: 'numa_balancing_hot_threshold_ms',
   },
   {
-    knob: integer('scanDelay', 1000, 0, 60_000, 'ms', 'age of a program at its first scan'),
+    knob: integerKnob('scanDelay', 1000, 0, 60_000, 'ms', 'age of a program at its first scan'),
     sysctl: 'numa_balancing_scan_delay_ms',
   },
   {
-    knob: integer('scanPeriodMin', 1000, 1, 60_000, 'ms', 'shortest time between two scans'),
+    knob: integerKnob('scanPeriodMin', 1000, 1, 60_000, 'ms', 'shortest time between two scans'),
     sysctl: 'numa_balancing_scan_period_min_ms',
   },
   {
-    knob: integer('scanPeriodMax', 60_000, 1, 600_000, 'ms', 'longest time between two scans'),
+    knob: integerKnob('scanPeriodMax', 60_000, 1, 600_000, 'ms', 'longest time between two scans'),
     sysctl: 'numa_balancing_scan_period_max_ms',
   },
   {
-    knob: integer('scanSize', 256, 1, 1 << 20, 'MiB', 'memory marked in one scan'),
+    knob: integerKnob('scanSize', 256, 1, 1 << 20, 'MiB', 'memory marked in one scan'),
     sysctl: 'numa_balancing_scan_size_mb',
   },
 ];
@@ -77,15 +84,4 @@ function makeNumaBalancing(values: KnobValues): Policy {
     planCapacity: 1,
     decide: () => {},
   };
-}
-
-function integer(
-  name: string,
-  initial: number,
-  min: number,
-  max: number,
-  unit: string,
-  doc: string,
-): NumberKnob {
-  return { kind: 'integer', name, default: initial, min, max, unit, doc };
 }

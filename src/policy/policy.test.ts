@@ -1,14 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { RandomStream } from '../base/prng.ts';
-import { HeatTable } from '../heat/index.ts';
-import { EBUSY } from '../uapi/errno.ts';
 import { MPOL_WEIGHTED_INTERLEAVE } from '../uapi/mempolicy.ts';
 import { Hemem } from './hemem.ts';
 import { HEMEM_KNOBS, hememKnobs } from './hememKnobs.ts';
 import {
   type FutureTable,
   findPolicy,
-  type HostView,
   type KnobValues,
   MigrationPlan,
   NO_SETTINGS,
@@ -18,140 +15,8 @@ import {
   REASON_PROMOTE,
   resolveKnobs,
 } from './index.ts';
+import { makePolicy, NaiveHost, PID } from './naiveHost.ts';
 import { skeleton } from './skeleton.ts';
-
-const PID = 100;
-
-/** Two nodes, 0 fast and 1 slow; a page is an entry of a Map; plans are carried out at once. */
-class NaiveHost {
-  readonly capacity: readonly [number, number];
-  readonly where = new Map<number, number>();
-  readonly heat = new HeatTable();
-  /** Pages that answer -EBUSY. */
-  readonly busy = new Set<number>();
-  future: FutureTable | null = null;
-  nowNs = 0;
-  migrated = 0;
-  #outcome: { page: number; nrPages: number; nid: number; reason: number; status: number }[] = [];
-  #moved: number[] = [];
-
-  constructor(fastPages: number, slowPages: number) {
-    this.capacity = [fastPages, slowPages];
-  }
-
-  /** First touch of pages [from, to). */
-  touch(from: number, to: number): void {
-    for (let vpn = from; vpn < to; vpn++) this.where.set(vpn, this.free(0) > 0 ? 0 : 1);
-  }
-
-  free(nid: number): number {
-    let used = 0;
-    for (const at of this.where.values()) if (at === nid) used++;
-    return this.capacity[nid] - used;
-  }
-
-  on(nid: number): number[] {
-    return [...this.where].filter(([, at]) => at === nid).map(([vpn]) => vpn);
-  }
-
-  view(policy: Policy): HostView {
-    const o = this.#outcome;
-    const moved = this.#moved;
-    const view: HostView = {
-      nowNs: this.nowNs,
-      intervalNs: policy.periodNs,
-      nodes: {
-        nrNodes: 2,
-        hasCpu: Uint8Array.of(1, 0),
-        isToptier: Uint8Array.of(1, 0),
-        capacity: Float64Array.from(this.capacity),
-        free: Float64Array.of(this.free(0), this.free(1)),
-        incoming: new Float64Array(2),
-        low: new Float64Array(2),
-        high: new Float64Array(2),
-        promo: new Float64Array(2),
-        latencyNs: Float64Array.of(100, 250),
-        bandwidth: Float64Array.of(100, 20),
-        demotionNid: Int8Array.of(1, -1),
-      },
-      heat: this.heat,
-      residency: this.#walk(),
-      vmstat: new Map(),
-      outcome: {
-        nrRows: o.length,
-        keyKind: new Uint8Array(o.length),
-        pid: new Int32Array(o.length).fill(PID),
-        page: Float64Array.from(o, (row) => row.page),
-        nrPages: Int32Array.from(o, (row) => row.nrPages),
-        targetNid: Int8Array.from(o, (row) => row.nid),
-        reason: Uint8Array.from(o, (row) => row.reason),
-        status: Int16Array.from(o, (row) => row.status),
-        migratedPages: Int32Array.from(moved),
-      },
-      pendingPages: 0,
-      future: this.future,
-    };
-    return view;
-  }
-
-  /** One round; returns the plan's rows as text. */
-  round(policy: Policy): string[] {
-    const plan = new MigrationPlan(policy.planCapacity);
-    policy.decide(this.view(policy), plan);
-    this.heat.clear();
-    this.nowNs += policy.periodNs;
-    this.#outcome = [];
-    this.#moved = [];
-    const rows: string[] = [];
-    for (let row = 0; row < plan.nrRows; row++) {
-      const page = plan.page[row];
-      const nrPages = plan.nrPages[row];
-      const nid = plan.targetNid[row];
-      const reason = plan.reason[row];
-      rows.push(`${reason === REASON_PROMOTE ? 'promote' : 'demote'} ${page}+${nrPages}>${nid}`);
-      let status = nid;
-      let moved = 0;
-      for (let vpn = page; vpn < page + nrPages; vpn++) {
-        const at = this.where.get(vpn);
-        if (at === undefined || at === nid) continue;
-        if (this.busy.has(vpn)) {
-          status = -EBUSY;
-          continue;
-        }
-        this.where.set(vpn, nid);
-        moved++;
-      }
-      expect(this.free(nid), 'a plan fits').toBeGreaterThanOrEqual(0);
-      this.migrated += moved;
-      this.#outcome.push({ page, nrPages, nid, reason, status });
-      this.#moved.push(moved);
-    }
-    return rows;
-  }
-
-  sample(vpn: number, reads: number, writes: number): void {
-    this.heat.see(PID, vpn, 1, reads, writes, this.where.get(vpn) ?? -1, this.nowNs);
-  }
-
-  #walk() {
-    const vpns = [...this.where.keys()].sort((a, b) => a - b);
-    return {
-      nrRows: vpns.length,
-      pid: new Int32Array(vpns.length).fill(PID),
-      vpn: Float64Array.from(vpns),
-      nrPages: new Int32Array(vpns.length).fill(1),
-      folioPages: new Int32Array(vpns.length).fill(1),
-      nid: Int8Array.from(vpns, (vpn) => this.where.get(vpn)!),
-    };
-  }
-}
-
-function make(name: string, params: Record<string, unknown> = {}): Policy {
-  const description = findPolicy(name)!;
-  const { values, problems } = resolveKnobs(description.knobs, params);
-  expect(problems).toEqual([]);
-  return description.make(values, new RandomStream(1, `policy/${name}`));
-}
 
 function makeHemem(params: Record<string, unknown> = {}): Hemem {
   return new Hemem(hememKnobs(resolveKnobs(HEMEM_KNOBS, params).values));
@@ -172,25 +37,27 @@ describe('the list of policies', () => {
   });
 
   it('sets up the kernel where the kernel decides', () => {
-    expect(make('numa-balancing').settings.sysctl).toMatchObject({
+    expect(makePolicy('numa-balancing').settings.sysctl).toMatchObject({
       numa_balancing: 2,
       demotion_enabled: true,
     });
-    expect(make('numa-balancing', { mode: 1, demotion: false }).settings.sysctl).toMatchObject({
+    expect(
+      makePolicy('numa-balancing', { mode: 1, demotion: false }).settings.sysctl,
+    ).toMatchObject({
       numa_balancing: 1,
       demotion_enabled: false,
     });
-    expect(make('weighted-interleave').settings.mempolicy).toEqual({
+    expect(makePolicy('weighted-interleave').settings.mempolicy).toEqual({
       mode: MPOL_WEIGHTED_INTERLEAVE,
       nodes: 'all',
       weights: 'auto',
     });
     const weights = { autoWeights: false, weightToptier: 5, weightSlow: 2 };
-    expect(make('weighted-interleave', weights).settings.mempolicy?.weights).toEqual({
+    expect(makePolicy('weighted-interleave', weights).settings.mempolicy?.weights).toEqual({
       toptier: 5,
       slow: 2,
     });
-    expect(make('first-touch').settings).toMatchObject({ ...NO_SETTINGS, sysctl: {} });
+    expect(makePolicy('first-touch').settings).toMatchObject({ ...NO_SETTINGS, sysctl: {} });
   });
 });
 
@@ -392,7 +259,7 @@ describe('oracle', () => {
   }
 
   function oracle(params: KnobValues = {}): Policy {
-    return make('oracle', params);
+    return makePolicy('oracle', params);
   }
 
   it('keeps the pages with most coming accesses in the fast node', () => {

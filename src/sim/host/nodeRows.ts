@@ -25,13 +25,22 @@ export class NodeRows implements NodeTable {
   readonly high: Float64Array;
   readonly promo: Float64Array;
   readonly latencyNs: Float64Array;
+  readonly loadedLatencyNs: Float64Array;
+  readonly trafficBytes: Float64Array;
   readonly bandwidth: Float64Array;
   readonly demotionNid: Int8Array;
   readonly #k: Kernel;
+  readonly #cost: AccessCost;
+  /** nid -> AccessCost.totalBytes at the last refresh. */
+  readonly #before: Float64Array;
 
   constructor(k: Kernel, cost: AccessCost) {
     const n = k.pm.nodes.length;
     this.#k = k;
+    this.#cost = cost;
+    this.#before = new Float64Array(n);
+    this.loadedLatencyNs = new Float64Array(n);
+    this.trafficBytes = new Float64Array(n);
     this.nrNodes = n;
     this.hasCpu = new Uint8Array(n);
     this.isToptier = new Uint8Array(n);
@@ -48,13 +57,14 @@ export class NodeRows implements NodeTable {
       const { nid } = node;
       this.hasCpu[nid] = node.cpus.length > 0 ? 1 : 0;
       this.bandwidth[nid] = closestCoordinates(k.spec, nid).readBandwidth;
-      this.latencyNs[nid] = nearestLatencyNs(cost, nid);
+      this.latencyNs[nid] = nearest(cost, cost.unloadedReadNs, nid);
     }
   }
 
   /** `incoming` by nid: pages that plans are still to bring. */
   refresh(incoming: Float64Array): void {
     const { pm, tiers } = this.#k;
+    const cost = this.#cost;
     this.incoming.set(incoming);
     for (let nid = 0; nid < this.nrNodes; nid++) {
       const { managed, zones } = pm.nodes[nid];
@@ -64,6 +74,9 @@ export class NodeRows implements NodeTable {
       let free = 0;
       for (const zone of zones) free += freeCount(pm, zone);
       this.free[nid] = free;
+      this.loadedLatencyNs[nid] = nearest(cost, cost.readNs, nid);
+      this.trafficBytes[nid] = cost.totalBytes[nid] - this.#before[nid];
+      this.#before[nid] = cost.totalBytes[nid];
       this.low[nid] = this.#marks(nid, WMARK_LOW);
       this.high[nid] = this.#marks(nid, WMARK_HIGH);
       this.promo[nid] = this.#marks(nid, WMARK_PROMO);
@@ -77,10 +90,11 @@ export class NodeRows implements NodeTable {
   }
 }
 
-function nearestLatencyNs(cost: AccessCost, nid: Nid): number {
+/** The least of a node's latencies by CPU node. */
+function nearest(cost: AccessCost, latencyNs: Float64Array, nid: Nid): number {
   let best = Number.POSITIVE_INFINITY;
   for (let cpuNode = 0; cpuNode < cost.nrCpuNodes; cpuNode++) {
-    best = Math.min(best, cost.unloadedReadNs[cpuNode * cost.nrNodes + nid]);
+    best = Math.min(best, latencyNs[cpuNode * cost.nrNodes + nid]);
   }
   return best;
 }
