@@ -6,6 +6,8 @@
 
 import { PAGE_SIZE } from '../base/units.ts';
 import {
+  compactMemory,
+  compactNodeByHand,
   ksmUnmergeAll,
   nodeReclaim,
   offlinePfn,
@@ -157,7 +159,46 @@ const FILES: readonly SysfsFile[] = [
   },
   ...HUGETLB_FILES,
   ...MEMORY_BLOCK_FILES,
+  {
+    pattern: /^\/sys\/devices\/system\/node\/node(\d+)\/compact$/,
+    write: (world, _value, match) => compactOneNode(world, Number(match[1])),
+  },
+  {
+    pattern: /^\/proc\/sys\/vm\/compact_memory$/,
+    write: (world, value) => {
+      if (value !== '1') return -EINVAL;
+      compactMemory(world.k);
+      return 0;
+    },
+  },
+  {
+    pattern: /^\/proc\/sys\/vm\/(compaction_proactiveness|extfrag_threshold)$/,
+    write: (world, value, match) => writeCompaction(world, match[1], wholeNumber(value)),
+  },
+  {
+    pattern: /^\/proc\/sys\/vm\/compact_unevictable_allowed$/,
+    write: (world, value) => {
+      if (!/^[01]$/.test(value)) return -EINVAL;
+      world.k.compaction.unevictableAllowed = value === '1';
+      return 0;
+    },
+  },
 ];
+
+/** compact_store of a node: whatever is written. */
+function compactOneNode(world: World, nid: number): number {
+  if (world.k.pm.nodes[nid]?.online !== true) return -ENOENT;
+  compactNodeByHand(world.k, nid);
+  return 0;
+}
+
+function writeCompaction(world: World, name: string, value: number): number {
+  const isThreshold = name === 'extfrag_threshold';
+  if (value < 0 || value > (isThreshold ? 1000 : 100)) return -EINVAL;
+  if (isThreshold) world.k.compaction.extfragThreshold = value;
+  else world.k.compaction.proactiveness = value;
+  return 0;
+}
 
 function hasWeight(world: World, nid: number): boolean {
   return world.k.profile.weightedInterleave && world.k.pm.nodes[nid] !== undefined;

@@ -12,9 +12,12 @@ import type { KernelVersion } from '../hw/index.ts';
 import { type ObservedMachine, type ObservedMachines, observedMachine } from '../hw/index.ts';
 import {
   createVdso,
+  HPAGE_FRAG_CHECK_NS,
   Kernel,
   type KernelReclaim,
+  kcompactdStep,
   type MappedFile,
+  proactiveStep,
   Task,
   taskNumaWork,
 } from '../mm/index.ts';
@@ -64,6 +67,7 @@ export class World {
   /** Pages that the last `touch` with `until` got through: n "touched" of later steps. */
   touched = 0;
   #touches = 0;
+  #proactiveTurns = 0;
   /** Time that kswapd has not used up. */
   #kswapdNs = 0;
 
@@ -157,16 +161,26 @@ export class World {
     this.k.nowNs += ns;
     this.#kswapdNs += ns;
     for (; this.#kswapdNs >= KSWAPD_PASS_NS; this.#kswapdNs -= KSWAPD_PASS_NS) {
-      if (this.k.kswapdWoken !== 0) this.turn();
+      if (this.k.kswapdWoken !== 0 || this.k.compaction.kcompactdWoken !== 0) this.turn();
+    }
+    this.#compactProactively();
+  }
+
+  /** One pass of every kswapd and kcompactd that was woken. */
+  turn(): void {
+    const k = this.k;
+    for (const { nid } of k.pm.nodes) {
+      const bit = 1 << nid;
+      if ((k.kswapdWoken & bit) !== 0) (k.pm.hooks as KernelReclaim).kswapdStep(nid);
+      if ((k.compaction.kcompactdWoken & bit) !== 0) kcompactdStep(k, nid);
     }
   }
 
-  /** One pass of every kswapd that was woken. */
-  turn(): void {
-    const k = this.k;
-    for (const node of k.pm.nodes) {
-      if ((k.kswapdWoken & (1 << node.nid)) === 0) continue;
-      (k.pm.hooks as KernelReclaim).kswapdStep(node.nid);
+  /** kcompactd looks at the nodes every half second, asked or not. */
+  #compactProactively(): void {
+    const due = Math.floor(this.k.nowNs / HPAGE_FRAG_CHECK_NS);
+    for (; this.#proactiveTurns < due; this.#proactiveTurns++) {
+      for (const node of this.k.pm.nodes) if (node.present > 0) proactiveStep(this.k, node.nid);
     }
   }
 

@@ -181,7 +181,7 @@ function countAllocation(
  * prep_new_page. Relies on what freePages leaves: no flags, references, mappings.
  * PP-61a: every frame has a new identity.
  */
-function prepNewPage(frames: FrameTable, head: FrameId, order: Order, gfp: number): void {
+export function prepNewPage(frames: FrameTable, head: FrameId, order: Order, gfp: number): void {
   frames.refcount[head] = 1;
   frames.lastCpupid[head] = NO_CPUPID;
   frames.orderIndexHigh[head] = order;

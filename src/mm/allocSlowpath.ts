@@ -37,6 +37,7 @@ import {
   zonelistOf,
 } from './allocFastpath.ts';
 import {
+  COMPACT_DEFERRED,
   COMPACT_PRIO_ASYNC,
   COMPACT_PRIO_SYNC_FULL,
   COMPACT_PRIO_SYNC_LIGHT,
@@ -120,7 +121,7 @@ export function allocSlowpath(
     frame = directCompact(a, COMPACT_PRIO_ASYNC);
     if (frame >= 0) return frame;
     if (a.isCostly && (gfp & __GFP_NORETRY) !== 0) {
-      if (a.compactResult === COMPACT_SKIPPED) return -1;
+      if (a.compactResult <= COMPACT_DEFERRED) return -1;
       a.compactPriority = COMPACT_PRIO_ASYNC;
     }
   }
@@ -220,12 +221,14 @@ function directCompact(a: SlowAlloc, priority: CompactPriority): FrameId {
   const { hooks, vmstat } = a.pm;
   const wasInReclaim = hooks.inReclaim;
   hooks.inReclaim = true;
-  a.compactResult = hooks.directCompact(a.order, a.gfp, a.preferredNid, a.nodemask, priority);
+  const { order, gfp, preferredNid, nodemask, allocFlags } = a;
+  a.compactResult = hooks.directCompact(order, gfp, preferredNid, nodemask, priority, allocFlags);
   hooks.inReclaim = wasInReclaim;
   if (a.compactResult === COMPACT_SKIPPED) return -1;
   vmstat.count(COMPACTSTALL, 1);
   const frame = tryFreelists(a);
   vmstat.count(frame >= 0 ? COMPACTSUCCESS : COMPACTFAIL, 1);
+  if (frame >= 0) hooks.compactionHelped(a.pm.zoneOf(frame).id, order);
   return frame;
 }
 
@@ -256,7 +259,8 @@ function zoneReclaimablePages(pm: PhysicalMemory, zone: Zone): number {
 
 /** should_compact_retry */
 function shouldCompactRetry(a: SlowAlloc): boolean {
-  if (a.order === 0 || a.compactResult === COMPACT_SKIPPED) return false;
+  if (a.order === 0) return false;
+  if (a.compactResult === COMPACT_SKIPPED) return compactionCouldWork(a);
   const most = a.isCostly ? MAX_COMPACT_RETRIES / 4 : MAX_COMPACT_RETRIES;
   if (a.compactResult === COMPACT_SUCCESS && ++a.compactRetries <= most) return true;
   const strongest = a.isCostly ? COMPACT_PRIO_SYNC_LIGHT : COMPACT_PRIO_SYNC_FULL;
@@ -264,6 +268,19 @@ function shouldCompactRetry(a: SlowAlloc): boolean {
   a.compactPriority = (a.compactPriority - 1) as CompactPriority;
   a.compactRetries = 0;
   return true;
+}
+
+/** compaction_zonelist_suitable: is some zone worth compacting once it is reclaimed? */
+function compactionCouldWork(a: SlowAlloc): boolean {
+  const { pm, list, nodemask, order } = a;
+  for (let i = 0; i < list.length; i++) {
+    const zone = pm.zones[list[i]];
+    if ((nodemask & (1 << zone.nid)) === 0) continue;
+    const reclaimable = Math.floor(zoneReclaimablePages(pm, zone) / order);
+    const free = reclaimable + pm.vmstat.zoneItem(zone.id, NR_FREE_PAGES);
+    if (pm.hooks.compactionCouldWork(zone, order, gfpZone(a.gfp), free)) return true;
+  }
+  return false;
 }
 
 /** The conditions of __alloc_pages_may_oom and out_of_memory on the request itself. */

@@ -34,12 +34,16 @@ export function allocFolio(
   nodemask: number,
 ): FrameId {
   const head = allocPages(k.pm, order, order > 0 ? gfp | __GFP_COMP : gfp, nid, nodemask);
-  if (head < 0) return -1;
+  if (head >= 0) initFolio(k, head, order);
+  return head;
+}
+
+/** A block fresh from the allocator becomes such a folio. */
+export function initFolio(k: Kernel, head: FrameId, order: number): void {
   if (order > 0) k.folios.initLarge(head, true);
   k.frames.flags[head] |= PG_UPTODATE;
   k.frames.lastCpupid[head] = 0xffff;
   if (k.frames.content !== null) k.frames.content.fill(0, head, head + (1 << order));
-  return head;
 }
 
 /** The last reference of a folio is gone: off its lists and back to the allocator it is from. */

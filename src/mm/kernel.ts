@@ -21,6 +21,7 @@ import {
 import { GFP_KERNEL } from '../uapi/gfp.ts';
 import { NR_MLOCK, NR_PAGETABLE, NR_WRITEBACK, vmEvent } from '../uapi/vmstat.ts';
 import { AddressSpace } from './addressSpace.ts';
+import { CompactionState } from './compactionState.ts';
 import { type Cpuset, rootCpuset } from './cpuset.ts';
 import { FailureLog } from './failureLog.ts';
 import { Folios } from './folio.ts';
@@ -97,6 +98,7 @@ export class Kernel {
   readonly memoryNotifiers: MemoryNotifier[] = [];
   /** Offlinings that are under way. */
   readonly offlining: Set<OfflineOp> = new Set();
+  readonly compaction: CompactionState;
   readonly hotplug: HotplugSettings = new HotplugSettings();
   readonly nodeThreads: NodeThreads = new NodeThreads(this);
   /** Tracepoints; nobody listens by default. */
@@ -181,6 +183,7 @@ export class Kernel {
         : null;
       return file?.traits.unevictable === true;
     };
+    this.compaction = new CompactionState(this.pm);
     this.topCpuset = rootCpuset(this, false);
     this.tiers = new MemoryTiers(this.pm, Array.from(abstractDistance(spec)));
     this.interleaveWeights = new Uint8Array(32).fill(1);

@@ -3,20 +3,21 @@
  * (mm/vmscan.c: balance_pgdat, try_to_free_pages). TI-17, TI-18, PM-38.
  *
  * kswapd is stepped by whoever owns time: wakeKswapd marks a node, kswapdStep does one pass.
- * Not modelled: the OOM killer (an allocation fails instead, PM-25 `oom = fail`), compaction.
+ * Not modelled: the OOM killer (an allocation fails instead, PM-25 `oom = fail`).
  */
-import type { Nid } from '../base/units.ts';
+import type { Nid, Order } from '../base/units.ts';
 import { __GFP_THISNODE } from '../uapi/gfp.ts';
 import { vmEvent } from '../uapi/vmstat.ts';
 import { MAX_NR_ZONES, type ZoneType } from '../uapi/zone.ts';
 import { gfpZone } from './allocFastpath.ts';
+import { hasRoomToCompact, tryToCompactPages } from './compactZone.ts';
 import type { Kernel } from './kernel.ts';
 import { NUMA_BALANCING_MEMORY_TIERING } from './numaFault.ts';
-import { COMPACT_SKIPPED, type CompactResult, type ReclaimHooks } from './physicalMemory.ts';
+import type { CompactPriority, CompactResult, ReclaimHooks } from './physicalMemory.ts';
 import { DEF_PRIORITY, RECLAIM_DIRECT, RECLAIM_KSWAPD, ScanControl } from './scanControl.ts';
 import { canReclaimAnon, SWAP_CLUSTER_MAX, shrinkNode } from './shrinkNode.ts';
 import { wmarkPages, zoneWatermarkOk } from './watermark.ts';
-import { WMARK_HIGH, WMARK_PROMO } from './zone.ts';
+import { WMARK_HIGH, WMARK_MIN, WMARK_PROMO, type Zone } from './zone.ts';
 
 const ALLOCSTALL_BASE = vmEvent('allocstall_dma');
 const PAGEOUTRUN = vmEvent('pageoutrun');
@@ -34,6 +35,8 @@ export class KernelReclaim implements ReclaimHooks {
   readonly #failures: Int32Array = new Int32Array(32);
   /** kswapd_highest_zoneidx: the highest zone that an allocation which woke kswapd can use. */
   readonly #highest: Int8Array = new Int8Array(32).fill(-1);
+  /** kswapd_order: the largest order of those allocations; kcompactd makes it afterwards. */
+  readonly #order: Int8Array = new Int8Array(32);
 
   /** Private fields, for saved states (src/state). */
   static privateFields(reclaim: KernelReclaim): object {
@@ -41,6 +44,7 @@ export class KernelReclaim implements ReclaimHooks {
       k: reclaim.#k,
       priority: reclaim.#priority,
       highest: reclaim.#highest,
+      order: reclaim.#order,
       failures: reclaim.#failures,
     };
   }
@@ -53,7 +57,12 @@ export class KernelReclaim implements ReclaimHooks {
     if (this.#failures[nid] >= KSWAPD_FAILURES_MAX) return;
     const bit = 1 << nid;
     const isAwake = (this.#k.kswapdWoken & bit) !== 0;
-    if (!isAwake && this.isBalanced(nid, highestZoneType)) return;
+    if (!isAwake && this.isBalanced(nid, highestZoneType)) {
+      // Enough is free, only not in one piece.
+      if (order > 0) this.#k.compaction.wakeKcompactd(nid, order, highestZoneType);
+      return;
+    }
+    this.#order[nid] = Math.max(this.#order[nid], order);
     this.#highest[nid] = Math.max(this.#highest[nid], highestZoneType);
     const { wakeupKswapd } = this.#k.trace;
     if (wakeupKswapd.isEnabled) wakeupKswapd.emit(nid, highestZoneType, order, gfp);
@@ -121,8 +130,12 @@ export class KernelReclaim implements ReclaimHooks {
 
   /** kswapd sleeps on a balanced node; the boost it was woken for is taken back (balance_pgdat). */
   #sleep(nid: Nid): boolean {
-    for (const zone of this.#k.pm.nodes[nid].zones) zone.watermarkBoost = 0;
-    this.#k.kswapdWoken &= ~(1 << nid);
+    const k = this.#k;
+    for (const zone of k.pm.nodes[nid].zones) zone.watermarkBoost = 0;
+    k.compaction.flushNode(k.pm, nid);
+    k.compaction.wakeKcompactd(nid, this.#order[nid], this.#highest[nid]);
+    this.#order[nid] = 0;
+    k.kswapdWoken &= ~(1 << nid);
     this.#highest[nid] = -1;
     const { trace } = this.#k;
     trace.kswapdAwake &= ~(1 << nid);
@@ -162,8 +175,25 @@ export class KernelReclaim implements ReclaimHooks {
     return sc.nrReclaimed;
   }
 
-  directCompact(): CompactResult {
-    return COMPACT_SKIPPED;
+  directCompact(
+    order: Order,
+    gfp: number,
+    preferredNid: Nid,
+    nodemask: number,
+    priority: CompactPriority,
+    allocFlags: number,
+  ): CompactResult {
+    return tryToCompactPages(this.#k, order, gfp, preferredNid, nodemask, priority, allocFlags);
+  }
+
+  compactionHelped(zoneId: number, order: Order): void {
+    const { compaction, pm } = this.#k;
+    compaction.deferReset(pm.zones[zoneId], order, true);
+    compaction.flushSkip[zoneId] = 0;
+  }
+
+  compactionCouldWork(zone: Zone, order: Order, highest: ZoneType, freePages: number): boolean {
+    return hasRoomToCompact(this.#k, zone, order, wmarkPages(zone, WMARK_MIN), highest, freePages);
   }
 
   outOfMemory(): boolean {

@@ -77,6 +77,19 @@ function fallbackWithBlock(zone: Zone, order: Order, migratetype: number): numbe
   return -1;
 }
 
+/**
+ * Whether compaction for a request has reached its goal: a free block of the order that the request
+ * may use, as it is or with its pageblock (the last test of __compact_finished).
+ */
+export function hasFreeBlockFor(zone: Zone, order: Order, migratetype: number): boolean {
+  if (zone.orderMask[migratetype] >>> order !== 0) return true;
+  if (migratetype === MIGRATE_MOVABLE && zone.orderMask[MIGRATE_CMA] >>> order !== 0) return true;
+  for (let at = order; at <= MAX_PAGE_ORDER; at++) {
+    if (mayClaim(at, migratetype) && fallbackWithBlock(zone, at, migratetype) >= 0) return true;
+  }
+  return false;
+}
+
 /** should_try_claim_block */
 function mayClaim(order: Order, migratetype: number): boolean {
   return order >= PAGEBLOCK_ORDER >> 1 || migratetype !== MIGRATE_MOVABLE;

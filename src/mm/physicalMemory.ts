@@ -51,11 +51,15 @@ import {
 import { type FrameRange, nrFrames, Zone } from './zone.ts';
 import { NODES_MAX, type NodeGraph, Zonelists } from './zonelist.ts';
 
-/** Outcomes of direct compaction that the allocator distinguishes (enum compact_result). */
-export const COMPACT_SKIPPED = 0; // not tried: no room, deferred
-export const COMPACT_COMPLETE = 1; // ran and freed no block
-export const COMPACT_SUCCESS = 2; // a block of the order should be free now
-export type CompactResult = 0 | 1 | 2;
+/** Outcomes of compaction (enum compact_result), from worst to best. */
+export const COMPACT_SKIPPED = 1; // not enough free memory to work with, or not fragmented
+export const COMPACT_DEFERRED = 2; // failed lately, so not tried
+export const COMPACT_CONTINUE = 4;
+export const COMPACT_COMPLETE = 5; // the whole zone, and no block of the order
+export const COMPACT_PARTIAL_SKIPPED = 6; // the same for the rest of the zone
+export const COMPACT_CONTENDED = 7; // given up
+export const COMPACT_SUCCESS = 8; // a block of the order should be free now
+export type CompactResult = 1 | 2 | 4 | 5 | 6 | 7 | 8;
 
 /** How hard direct compaction tries (enum compact_priority). */
 export const COMPACT_PRIO_SYNC_FULL = 0;
@@ -85,7 +89,15 @@ export interface ReclaimHooks {
     preferredNid: Nid,
     nodemask: number,
     priority: CompactPriority,
+    allocFlags: number,
   ): CompactResult;
+  /** compaction_defer_reset: the allocation for which compaction ran got its block. */
+  compactionHelped(zoneId: number, order: Order): void;
+  /**
+   * compaction_zonelist_suitable: could compaction work on some zone if all was reclaimed that
+   * can be?
+   */
+  compactionCouldWork(zone: Zone, order: Order, highest: ZoneType, freePages: number): boolean;
   /** True: something was freed, try again. */
   outOfMemory(order: Order, gfp: number): boolean;
   /** can_reclaim_anon_pages: swap has room, or the node can demote. */
@@ -106,6 +118,12 @@ export class NoReclaim implements ReclaimHooks {
 
   directCompact(): CompactResult {
     return COMPACT_SKIPPED;
+  }
+
+  compactionHelped(): void {}
+
+  compactionCouldWork(): boolean {
+    return false;
   }
 
   outOfMemory(): boolean {

@@ -29,12 +29,16 @@ const SCHED = '/sys/kernel/debug/sched/numa_balancing';
 
 function sysctlFiles(k: Kernel): KernelFile[] {
   const s = k.sysctl;
+  const c = k.compaction;
   return [
     lineFile('/proc/sys/kernel/numa_balancing', () => s.numa_balancing),
     lineFile(
       '/proc/sys/kernel/numa_balancing_promote_rate_limit_MBps',
       () => s.numa_balancing_promote_rate_limit_MBps,
     ),
+    lineFile('/proc/sys/vm/compact_unevictable_allowed', () => (c.unevictableAllowed ? 1 : 0)),
+    lineFile('/proc/sys/vm/compaction_proactiveness', () => c.proactiveness),
+    lineFile('/proc/sys/vm/extfrag_threshold', () => c.extfragThreshold),
     lineFile('/proc/sys/vm/min_free_kbytes', () => k.pm.minFreeKbytes),
     lineFile('/proc/sys/vm/nr_hugepages', () => k.hugetlb.total),
     lineFile('/proc/sys/vm/nr_overcommit_hugepages', () => k.hugetlb.overcommit),

@@ -14,6 +14,7 @@ import {
 } from '../mm/index.ts';
 import { vmEvent } from '../uapi/vmstat.ts';
 
+const COMPACTISOLATED = vmEvent('compact_isolated');
 const PGSCAN_DIRECT = vmEvent('pgscan_direct');
 const PSWPIN = vmEvent('pswpin');
 const PSWPOUT = vmEvent('pswpout');
@@ -23,6 +24,7 @@ export class KernelWork {
   readonly #k: Kernel;
   readonly #costs: CostSpec;
   #scanned = 0;
+  #isolated = 0;
   #swappedIn = 0;
   #swappedOut = 0;
   /** Added to by the accounting of migrations: CPU time of those since begin(). */
@@ -36,17 +38,22 @@ export class KernelWork {
   begin(): void {
     const event = this.#k.vmstat.event;
     this.#scanned = event[PGSCAN_DIRECT];
+    this.#isolated = event[COMPACTISOLATED];
     this.#swappedIn = event[PSWPIN];
     this.#swappedOut = event[PSWPOUT];
     this.migrationNs = 0;
   }
 
-  /** Reclaim and swap since begin(), without migrations. */
+  /**
+   * Reclaim, compaction and swap since begin(), without migrations. A page that compaction isolates
+   * costs what a folio costs that reclaim scans; the frames its scanners pass cost nothing.
+   */
   reclaimNs(): Nanoseconds {
     const event = this.#k.vmstat.event;
     const swap = this.#k.spec.swap;
     return (
       (event[PGSCAN_DIRECT] - this.#scanned) * this.#costs.scanFolioNs +
+      (event[COMPACTISOLATED] - this.#isolated) * this.#costs.scanFolioNs +
       (event[PSWPIN] - this.#swappedIn) * swap.readNs +
       (event[PSWPOUT] - this.#swappedOut) * swap.writeNs
     );

@@ -2,16 +2,19 @@
  * Kernel threads in virtual time: kswapd of each node runs when it was woken, one pass at a time,
  * and each pass takes the time that its scanning, swapping and demoting cost (TI-17).
  *
+ * kcompactd runs when a pass of kswapd wakes it, as part of that pass.
  * Deviates: the passes themselves are instantaneous; their cost delays the next pass. kswapd's
  * demotions therefore cannot be raced (a policy's migrations can).
+ * Not modelled: proactive compaction during runs; kcompactd woken by an allocation, not by kswapd.
  */
 import type { Nanoseconds, Nid } from '../base/units.ts';
 import type { EventHandler, EventQueue } from '../engine/index.ts';
 import type { CostSpec } from '../hw/index.ts';
-import { type Kernel, KernelReclaim } from '../mm/index.ts';
+import { type Kernel, KernelReclaim, kcompactdStep } from '../mm/index.ts';
 import { vmEvent } from '../uapi/vmstat.ts';
 import type { TierMoves } from './tierMoves.ts';
 
+const COMPACTISOLATED = vmEvent('compact_isolated');
 const PGSCAN_KSWAPD = vmEvent('pgscan_kswapd');
 const PSWPOUT = vmEvent('pswpout');
 
@@ -51,8 +54,11 @@ export class KernelThreads implements EventHandler {
     const scanned = event[PGSCAN_KSWAPD];
     const swapped = event[PSWPOUT];
     const migratedNs = this.#moves.cpuNs;
+    const isolated = event[COMPACTISOLATED];
     const more = reclaim.kswapdStep(nid);
+    if ((this.#k.compaction.kcompactdWoken & (1 << nid)) !== 0) kcompactdStep(this.#k, nid);
     const ns =
+      (event[COMPACTISOLATED] - isolated) * this.#costs.scanFolioNs +
       (event[PGSCAN_KSWAPD] - scanned) * this.#costs.scanFolioNs +
       (event[PSWPOUT] - swapped) * this.#k.spec.swap.writeNs +
       (this.#moves.cpuNs - migratedNs);

@@ -11,6 +11,7 @@ import {
   AddressSpace,
   AnonVma,
   Buddy,
+  CompactionState,
   Cpuset,
   DeviceMemory,
   FailureLog,
@@ -46,7 +47,7 @@ import { SavedClasses, savedClass } from './savedClass.ts';
 const KERNEL = savedClass(
   Kernel,
   `spec pm frames folios vmstat ptes lru tiers devices swap sysctl ksm hugetlb failures offlining
-   hotplug nodeThreads random topCpuset tasks files anonVmas spaces deferredSplit
+   compaction hotplug nodeThreads random topCpuset tasks files anonVmas spaces deferredSplit
    inFlight interleaveWeights interleaveAuto zeroFrame hugeZeroHead promotion pinsStayInMovable
    poisonedPages nowNs kswapdWoken #nextPid #freeAnonVmas #freeSpaces`,
   null,
@@ -83,6 +84,12 @@ const PHYSICAL = [
   ),
   savedClass(MemoryBlocks, 'blockPages maxPfn state zoneId nid frames'),
   savedClass(NodeThreads, 'k blocks'),
+  savedClass(
+    CompactionState,
+    `proactiveness extfragThreshold unevictableAllowed skip considered deferShift orderFailed
+     cachedMigrateAsync cachedMigrateSync cachedFree flushSkip kcompactdWoken kcompactdOrder
+     kcompactdHighest proactiveDefer`,
+  ),
   savedClass(HotplugSettings, 'onlinePolicy autoMovableRatio autoMovableNumaAware'),
   savedClass(
     OfflineOp,
@@ -104,7 +111,10 @@ const PHYSICAL = [
     null,
     'putFolio mappingUnevictable',
   ),
-  savedClass(KernelReclaim, 'inReclaim memallocPin memallocNocma #k #priority #highest #failures'),
+  savedClass(
+    KernelReclaim,
+    'inReclaim memallocPin memallocNocma #k #priority #highest #order #failures',
+  ),
   savedClass(SwapArea, 'nrSlots #counts #cached #content #next used'),
 ];
 
@@ -189,6 +199,7 @@ export const KERNEL_CLASSES: SavedClasses = new SavedClasses([
 export const SHORT_LIVED: readonly string[] = [
   'DeviceMigration', // a driver's, between setup and finalize
   'HmmRange',
+  'CompactScanners',
   'Census', // a check of the invariants
   'KernelTrace', // who listens is no state
   'NoReclaim', // before a kernel exists
