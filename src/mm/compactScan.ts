@@ -3,9 +3,9 @@
  * isolate_migratepages_block, isolate_freepages, isolate_freepages_block, compaction_alloc;
  * mm/page_alloc.c: __isolate_free_page). PM-85, PM-87, PM-88, MC-80.
  *
- * The one goes up from the bottom of the zone and isolates up to 32 movable pages of a pageblock; the
- * other goes down from the top and takes free blocks as their destinations, out of pageblocks that
- * are MOVABLE or CMA and not one free block already.
+ * The one goes up from the bottom of the zone and isolates up to 32 movable pages of a pageblock;
+ * the other goes down from the top and takes free blocks as their destinations, out of pageblocks
+ * that are MOVABLE or CMA and not one free block already.
  * Deviates: an unused destination goes back to the buddy allocator at once, not to the scanner.
  * Not modelled: the fast searches through the free lists, which find the same places sooner.
  */

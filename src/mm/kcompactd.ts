@@ -1,9 +1,10 @@
 /**
  * kcompactd, one thread a node: compacts for orders that kswapd could not make, and now and then
- * without being asked (mm/compaction.c: kcompactd, kcompactd_do_work, should_proactive_compact_node,
- * proactive_compact_node). PM-87.
+ * without being asked (mm/compaction.c: kcompactd, kcompactd_do_work,
+ * should_proactive_compact_node, proactive_compact_node). PM-87.
  *
- * Whoever owns time calls kcompactdStep for woken nodes, and proactiveStep every HPAGE_FRAG_CHECK_NS.
+ * Whoever owns time calls kcompactdStep for woken nodes, and proactiveStep every
+ * HPAGE_FRAG_CHECK_NS.
  */
 import type { Nid } from '../base/units.ts';
 import { GFP_KERNEL } from '../uapi/gfp.ts';
