@@ -13,3 +13,4 @@ export * as state from './state/index.ts';
 export * as syscalls from './syscalls/index.ts';
 export * as trace from './trace/index.ts';
 export * as uapi from './uapi/index.ts';
+export * as why from './why/index.ts';

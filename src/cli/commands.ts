@@ -18,6 +18,7 @@ import { describe as report } from './report.ts';
 import { describe as run } from './run.ts';
 import { describe as start } from './start.ts';
 import { describe as trace } from './trace.ts';
+import { describe as why } from './why.ts';
 
 export interface CommandGroup {
   readonly heading: string;
@@ -28,5 +29,5 @@ export const COMMAND_GROUPS: readonly CommandGroup[] = [
   { heading: 'Try an argument:', describe: [start, compare, run, report, lab] },
   { heading: 'Traces of real programs:', describe: [record, trace] },
   { heading: 'Machines and policies:', describe: [machine, policies] },
-  { heading: 'The kernel model:', describe: [conform, proc] },
+  { heading: 'The kernel model:', describe: [conform, proc, why] },
 ];

@@ -4,6 +4,7 @@
  */
 import type { Command } from 'commander';
 import type { CaseMachines, CaseResult, ConformanceCase } from '../conform/index.ts';
+import type { KernelVersion } from '../hw/index.ts';
 import type { Deviation } from './caseFiles.ts';
 
 interface Flags {
@@ -12,6 +13,9 @@ interface Flags {
   readonly kernel?: string;
   readonly verbose?: boolean;
   readonly allowKnown?: boolean;
+  readonly saveState?: string;
+  readonly step?: string;
+  readonly force?: boolean;
 }
 
 const EXAMPLES = `
@@ -21,6 +25,7 @@ Examples:
   hetmem conform --case mp_thp_all512 --json
   hetmem conform --kernel 6.12                what that version was seen to do
   hetmem conform --kernel all                 every version: 7.3, 7.2, 6.12, 6.1
+  hetmem conform --case pin_many_1024 --save-state pin.hms --step 4
 
 A verb, field or flag that the format does not have is wrong input (exit code 2). A case with a
 step that the model does not have, or that was not observed on the version asked for, is skipped
@@ -39,6 +44,9 @@ export function describe(program: Command): void {
     .option('--kernel <version>', 'the answers of another kernel: 7.2, 6.12, 6.1, or all')
     .option('--json', 'print JSON')
     .option('-v, --verbose', 'tell also what was skipped, and why')
+    .option('--save-state <file>', 'of one case: the kernel where it first differs, or at --step')
+    .option('--step <n>', 'with --save-state: after step n, counted from 0')
+    .option('--force', 'replace the file of --save-state')
     .option('--allow-known', 'exit with 0 if only known deviations failed')
     .addHelpText('after', EXAMPLES)
     .action(conform);
@@ -67,7 +75,33 @@ async function conform(files: readonly string[], flags: Flags): Promise<void> {
       ? `${JSON.stringify(conformJson(results, known))}\n`
       : caseReport(results, known, flags.verbose === true);
   process.stdout.write(text);
+  if (flags.saveState !== undefined) await saveCase(runs, results, flags);
   await setExitCode(results, flags.allowKnown === true ? known.deviations : new Map());
+}
+
+/** --save-state: after --step, else after the step that first differs, else at the end. */
+async function saveCase(
+  runs: readonly (Chosen & { readonly kernel: KernelVersion | null })[],
+  results: readonly CaseResult[],
+  flags: Flags,
+): Promise<void> {
+  const { UserError } = await import('../base/assert.ts');
+  const { caseOnKernel, kernelAfterStep } = await import('../conform/index.ts');
+  const { saveState, wholeNumber } = await import('./stateFiles.ts');
+  if (runs.length !== 1) {
+    throw new UserError('--save-state', `${runs.length} cases are chosen`, 'one: --case ID');
+  }
+  const { machines, kernel } = runs[0];
+  const one = kernel === null ? runs[0].one : caseOnKernel(runs[0].one, kernel);
+  if (one === null) throw new UserError(runs[0].one.id, `was not seen on kernel ${kernel}`);
+  const differs = results[0].difference?.step ?? -1;
+  const last = differs < 0 ? one.steps.length - 1 : differs;
+  const step = flags.step === undefined ? last : wholeNumber('--step', flags.step);
+  const k = kernelAfterStep(one, machines, step);
+  const path = flags.saveState!;
+  await saveState(path, k, `case ${one.id} after step ${step}`, flags.force === true);
+  // The last line of the output is the totals.
+  process.stderr.write(`State after step ${step} of ${one.id}: ${path}\n`);
 }
 
 /** The worst of: a bug (70), wrong input (2), a case that failed (1). */

@@ -7,6 +7,7 @@ import type { Kernel } from '../mm/index.ts';
 import type { KernelFile, WordsFile } from '../proc/index.ts';
 
 interface Flags {
+  readonly state?: string;
   readonly machine?: string;
   readonly case?: string;
   readonly step?: string;
@@ -37,6 +38,7 @@ export function describe(program: Command): void {
     .description("files of /proc and /sys in the kernel's own layout")
     .argument('[paths...]', 'files or folders as on Linux (with --list and --out: default all)')
     .option('--machine <machine>', 'of a machine after boot: a shipped one or a file')
+    .option('--state <file>', 'of a saved state (hetmem run … --save-state)')
     .option('--case <id>', 'after steps of a conformance case: ID, or FILE#ID')
     .option('--step <n>', 'up to and with step n, counted from 0 (default: the last)')
     .option('--kernel <version>', 'the case on another kernel: 7.2, 6.12 or 6.1')
@@ -53,7 +55,8 @@ export function describe(program: Command): void {
 async function proc(paths: readonly string[], flags: Flags): Promise<void> {
   const { UserError } = await import('../base/assert.ts');
   const { kernelFiles } = await import('../proc/index.ts');
-  const k = await kernelOf(flags);
+  const { chosenKernel } = await import('./stateFiles.ts');
+  const k = await chosenKernel('hetmem proc', flags);
   const all = kernelFiles(k);
   const isWhole = paths.length === 0 && (flags.list === true || flags.out !== undefined);
   const chosen = isWhole ? all : await choose(k, all, paths);
@@ -70,31 +73,6 @@ async function proc(paths: readonly string[], flags: Flags): Promise<void> {
     if (file.kind === 'text') process.stdout.write(file.text());
     else await printWords(file, flags);
   }
-}
-
-async function kernelOf(flags: Flags): Promise<Kernel> {
-  const { UserError } = await import('../base/assert.ts');
-  if ((flags.machine === undefined) === (flags.case === undefined)) {
-    throw new UserError('hetmem proc', 'whose files?', 'give one of --machine and --case');
-  }
-  if (flags.case === undefined) {
-    const { Kernel } = await import('../mm/index.ts');
-    const { readMachine } = await import('./machineFiles.ts');
-    const spec = await readMachine(flags.machine!);
-    return new Kernel(spec, { seed: 1, trackContent: false });
-  }
-  const { kernelAfterStep } = await import('../conform/index.ts');
-  const { readCase } = await import('./caseChoice.ts');
-  const { one, machines } = await readCase(flags.case, flags.kernel);
-  const last = flags.step === undefined ? one.steps.length - 1 : await number('step', flags.step);
-  return kernelAfterStep(one, machines, last);
-}
-
-async function number(option: string, value: string): Promise<number> {
-  if (/^\d+$/.test(value)) return Number(value);
-  if (/^0x[0-9a-f]+$/i.test(value)) return Number.parseInt(value, 16);
-  const { UserError } = await import('../base/assert.ts');
-  throw new UserError(`--${option} ${value}`, 'is no whole number', 'a number, or 0x…');
 }
 
 /** Each path's file, or all files below it. */
@@ -131,12 +109,13 @@ async function printWords(file: WordsFile, flags: Flags): Promise<void> {
   const { UserError } = await import('../base/assert.ts');
   const { errnoName } = await import('../uapi/errno.ts');
   const { bytesOf, WORDS_PER_READ } = await import('./kernelFileOutput.ts');
+  const { wholeNumber } = await import('./stateFiles.ts');
   if (process.stdout.isTTY) {
     throw new UserError(file.path, 'is binary', 'pipe it: … | od -A d -t x8');
   }
-  const offset = flags.offset === undefined ? 0 : await number('offset', flags.offset);
+  const offset = flags.offset === undefined ? 0 : wholeNumber('--offset', flags.offset);
   const rest = Math.max(file.sizeBytes - offset, 0);
-  const length = flags.length === undefined ? rest : await number('length', flags.length);
+  const length = flags.length === undefined ? rest : wholeNumber('--length', flags.length);
   if (flags.length === undefined && rest > PRINTED_MAX) {
     const gib = Math.round(file.sizeBytes / 2 ** 30);
     throw new UserError(file.path, `is ${gib} GiB long`, '--offset and --length, or --out');

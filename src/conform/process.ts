@@ -43,6 +43,7 @@ export class Process {
   constructor(name: string, task: Task) {
     this.name = name;
     this.task = task;
+    task.comm = name;
   }
 
   region(name: string, place: string): Region {

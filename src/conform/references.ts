@@ -3,14 +3,21 @@
  * is shared along fork and lets go of its pages when the last process closes it.
  */
 import type { FrameId } from '../base/units.ts';
-import { type Kernel, putUserPages, type Task } from '../mm/index.ts';
+import {
+  closeHolder,
+  type Kernel,
+  openHolder,
+  type PageHolder,
+  putUserPages,
+  type Task,
+} from '../mm/index.ts';
 import { unregisterBuffer } from '../syscalls/index.ts';
 import type { Process } from './process.ts';
 
 interface Holder {
-  readonly pages: FrameId[];
+  /** As the kernel lists it; its pages. */
+  readonly held: PageHolder;
   readonly users: Set<Process>;
-  readonly isPin: boolean;
   /** Who pinned: the pages are charged to it. */
   readonly owner: Task;
 }
@@ -24,12 +31,13 @@ export class References {
   }
 
   /** The pages under a name, new if there is none; pins and pipes have names of their own. */
-  open(process: Process, name: string, isPin: boolean): FrameId[] {
+  open(process: Process, name: string, kind: string, isPin: boolean): FrameId[] {
     const known = (this.#byName.get(name) ?? []).find((holder) => holder.users.has(process));
-    if (known !== undefined) return known.pages;
-    const holder = { pages: [], users: new Set([process]), isPin, owner: process.task };
+    if (known !== undefined) return known.held.pages;
+    const held = openHolder(this.#k, { kind, name, isPin }, process.task.tgid);
+    const holder = { held, users: new Set([process]), owner: process.task };
     this.#byName.set(name, [...(this.#byName.get(name) ?? []), holder]);
-    return holder.pages;
+    return held.pages;
   }
 
   /** Lets go of the pages; the handle stays. */
@@ -46,7 +54,11 @@ export class References {
   /** fork: the child has the same handles and pipes open. */
   inherit(parent: Process, child: Process): void {
     for (const holders of this.#byName.values()) {
-      for (const holder of holders) if (holder.users.has(parent)) holder.users.add(child);
+      for (const holder of holders) {
+        if (!holder.users.has(parent)) continue;
+        holder.users.add(child);
+        holder.held.pids.add(child.task.tgid);
+      }
     }
   }
 
@@ -58,12 +70,17 @@ export class References {
   }
 
   #leave(holder: Holder, process: Process): void {
-    if (holder.users.delete(process) && holder.users.size === 0) this.#drop(holder);
+    if (!holder.users.delete(process)) return;
+    holder.held.pids.delete(process.task.tgid);
+    if (holder.users.size > 0) return;
+    this.#drop(holder);
+    closeHolder(this.#k, holder.held);
   }
 
   #drop(holder: Holder): void {
-    if (holder.isPin) unregisterBuffer(this.#k, holder.owner, holder.pages);
-    else putUserPages(this.#k, holder.pages);
-    holder.pages.length = 0;
+    const { isPin, pages } = holder.held;
+    if (isPin) unregisterBuffer(this.#k, holder.owner, pages);
+    else putUserPages(this.#k, pages);
+    pages.length = 0;
   }
 }

@@ -81,6 +81,7 @@ export * from './offlinePages.ts';
 export * from './onlinePages.ts';
 export * from './pageAlloc.ts';
 export * from './pageblock.ts';
+export * from './pageHolders.ts';
 export * from './pagemap.ts';
 export * from './pageTable.ts';
 export * from './pageWalk.ts';

@@ -48,6 +48,7 @@ import { PromotionState } from './numaFault.ts';
 import type { OfflineOp } from './offlinePages.ts';
 import { HotplugSettings } from './onlinePages.ts';
 import { allocPages, freePages } from './pageAlloc.ts';
+import type { PageHolder } from './pageHolders.ts';
 import { PteTables } from './pageTable.ts';
 import { PhysicalMemory } from './physicalMemory.ts';
 import { RmapScratch } from './rmap.ts';
@@ -115,6 +116,9 @@ export class Kernel {
   readonly deferredSplit: Set<FrameId> = new Set();
   /** Source frames of migrations between two steps -> what holds them and can end it (MC-90). */
   readonly inFlight: Map<FrameId, { finish(): void }> = new Map();
+  /** Who holds pages besides page tables, lists and caches, by id: for answers to people. */
+  readonly holders: Map<number, PageHolder> = new Map();
+  nextHolderId = 1;
   /** Weighted interleave weights by node, 1..255. */
   readonly interleaveWeights: Uint8Array;
   interleaveAuto: boolean;
@@ -247,6 +251,7 @@ export class Kernel {
     task.ilWeight = parent.ilWeight;
     task.rlimitMemlock = parent.rlimitMemlock;
     task.cpuset = parent.cpuset;
+    task.comm = parent.comm;
     this.tasks.set(pid, task);
     return task;
   }

@@ -20,6 +20,8 @@ export class Task {
   /** Thread group: tasks of one process share it. */
   readonly tgid: number;
   parent: Task | null;
+  /** Name of the program. */
+  comm = '';
   /** null: kernel thread or zombie. */
   mm: AddressSpace | null;
   uid = 0;

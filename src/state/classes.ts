@@ -46,10 +46,46 @@ import { SavedClasses, savedClass } from './savedClass.ts';
 
 const KERNEL = savedClass(
   Kernel,
-  `spec pm frames folios vmstat ptes lru tiers devices swap sysctl ksm hugetlb failures offlining
-   compaction hotplug nodeThreads random topCpuset tasks files anonVmas spaces deferredSplit
-   inFlight interleaveWeights interleaveAuto zeroFrame hugeZeroHead promotion pinsStayInMovable
-   poisonedPages nowNs kswapdWoken #nextPid #freeAnonVmas #freeSpaces`,
+  `spec
+   pm
+   frames
+   folios
+   vmstat
+   ptes
+   lru
+   tiers
+   devices
+   swap
+   sysctl
+   ksm
+   hugetlb
+   failures
+   offlining
+   compaction
+   hotplug
+   nodeThreads
+   random
+   topCpuset
+   tasks
+   files
+   anonVmas
+   spaces
+   deferredSplit
+   inFlight
+   holders
+   nextHolderId
+   interleaveWeights
+   interleaveAuto
+   zeroFrame
+   hugeZeroHead
+   promotion
+   pinsStayInMovable
+   poisonedPages
+   nowNs
+   kswapdWoken
+   #nextPid
+   #freeAnonVmas
+   #freeSpaces`,
   null,
   'rmap trace onMigrated memoryNotifiers',
 );
@@ -145,7 +181,7 @@ const SPACES = [
 const TASKS = [
   savedClass(
     Task,
-    `pid tgid parent mm uid euid suid caps cpu cpuNid policy ilPrev ilWeight memsAllowed cpuset
+    `pid tgid parent comm mm uid euid suid caps cpu cpuNid policy ilPrev ilWeight memsAllowed cpuset
      exited pendingSignal rlimitMemlock numaPreferredNid`,
     () => new Task(0, 0, null, 0),
   ),

@@ -24,5 +24,6 @@ export * from './physicalPage.ts';
 export * from './registerBuffers.ts';
 export * from './setMempolicy.ts';
 export * from './setMempolicyHomeNode.ts';
+export { memsAllowedOf } from './targetTask.ts';
 export * from './userMemory.ts';
 export * from './vmsplice.ts';

@@ -19,6 +19,7 @@ const PURE_FOLDERS = [
   'hw',
   'mm',
   'syscalls',
+  'why',
   'proc',
   'state',
   'conform',
@@ -58,6 +59,8 @@ export const IMPORT_TABLE: Readonly<Record<string, ImportRow>> = {
   mm: pure(['base', 'uapi', 'engine', 'hw']),
   syscalls: pure(['base', 'uapi', 'mm']),
   proc: pure(['base', 'uapi', 'hw', 'mm']),
+  // Explains what the calls would do, without making them.
+  why: pure(['base', 'uapi', 'mm', 'syscalls', 'proc']),
   // Acts out what real kernels were seen to do; machines come from hw, test devices from drivers.
   conform: pure(['base', 'uapi', 'hw', 'mm', 'syscalls', 'proc', 'drivers']),
   drivers: pure(['base', 'uapi', 'mm']),

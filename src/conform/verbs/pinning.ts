@@ -14,8 +14,15 @@ import type { World } from '../world.ts';
 function doPin(world: World, process: Process, inputs: Inputs): Fields {
   const n = world.count(inputs.get('n'), inputs.place);
   if (inputs.has('each')) return pinOneByOne(world, process, inputs, n);
-  const pages = world.references.open(process, `pin ${inputs.string('handle')}`, true);
+  const name = `pin ${inputs.string('handle')}`;
+  const pages = world.references.open(process, name, holderKind(inputs), true);
   return returned(pinPages(world, process, inputs, process.firstPage(inputs), n, pages));
+}
+
+/** What keeps the pins, in Linux's words. */
+function holderKind(inputs: Inputs): string {
+  const via = inputs.string('via');
+  return via === 'io_uring' ? 'io_uring registered buffer' : `${via} (FOLL_LONGTERM)`;
 }
 
 function pinPages(
@@ -68,7 +75,7 @@ function pinOneByOne(world: World, process: Process, inputs: Inputs, n: number):
     const vpn = start + i * step;
     if (!isChosen(world, process, inputs, vpn, groups)) continue;
     const name = `pin ${inputs.string('handle')} ${vpn}`;
-    const pages = world.references.open(process, name, true);
+    const pages = world.references.open(process, name, holderKind(inputs), true);
     if (pinPages(world, process, inputs, vpn, 1, pages) === 0) pinned++;
   }
   return { pinned };

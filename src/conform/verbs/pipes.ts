@@ -15,7 +15,7 @@ function doVmsplice(world: World, process: Process, inputs: Inputs): Fields {
   const len = world.count(inputs.get('n'), inputs.place) * PAGE_SIZE;
   const address = process.address(inputs);
   const splice = (name: string): number => {
-    const pages = world.references.open(process, `pipe ${name}`, false);
+    const pages = world.references.open(process, `pipe ${name}`, 'pipe (vmsplice)', false);
     return vmsplice(world.k, process.task, address, len, pages);
   };
   if (!inputs.has('repeat')) return returned(splice(inputs.string('pipe')));

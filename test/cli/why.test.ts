@@ -1,0 +1,95 @@
+/** `hetmem why` and saved states as processes: the same answers from a case and from its state. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { packageRoot } from '../../src/cli/packageRoot.ts';
+
+const BIN = join(packageRoot(), 'bin/hetmem');
+const env = { ...process.env, HETMEM_BUILD: 'never', NO_COLOR: '1' };
+const CASE = 'pin_normal_node1';
+const PINNED = '100:0x700000000000';
+
+function run(...args: string[]) {
+  const done = spawnSync(process.execPath, [BIN, ...args], { encoding: 'utf8', env });
+  return { code: done.status, out: done.stdout, err: done.stderr };
+}
+
+describe('hetmem why', () => {
+  let folder = '';
+  let state = '';
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'hetmem-why-'));
+    state = join(folder, 'pin.hms');
+    const saved = run('conform', '--case', CASE, '--save-state', state);
+    expect(saved).toMatchObject({ code: 0 });
+    expect(saved.out.trimEnd().split('\n').at(-1)).toBe('1 passed, 0 failed, 0 skipped');
+  });
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  it('names the pin, its holder, the rules and what the calls would answer (MC-27, PM-22)', () => {
+    const { code, out } = run('why', '--case', CASE, PINNED, '--to', '0');
+    expect(code).toBe(0);
+    expect(out).toContain('refcount 1026 = 1 expected (mapcount 1)');
+    expect(out).toContain(
+      'holder   io_uring registered buffer "pin u1" of process 100: 1 FOLL_PIN',
+    );
+    expect(out).toContain('pinned (MC-27, OV-15, PM-22)');
+    expect(out).toContain('move_pages MPOL_MF_MOVE: returns 1, status unchanged (pinned)');
+    expect(out).toContain('mbind MPOL_BIND MPOL_MF_STRICT|MPOL_MF_MOVE: returns -EIO (pinned)');
+  });
+
+  it('says the same of the saved state, also when the file stands first', () => {
+    const places = [PINNED, 'block:44', 'pfn:1444868'];
+    const ofCase = run('why', '--case', CASE, ...places);
+    expect(run('why', '--state', state, ...places)).toEqual(ofCase);
+    expect(run('why', state, ...places)).toEqual(ofCase);
+    expect(ofCase.out).toContain('refused at once: -EBUSY');
+  });
+
+  it('without a place tells holders and blocks; --json gives objects', () => {
+    const { out } = run('why', state);
+    expect(out).toContain('io_uring registered buffer "pin u1" of process 100: 4 pages');
+    expect(out).toContain('block:44 (node 1): unmovable');
+    const [page] = JSON.parse(run('why', state, PINNED, '--json').out);
+    expect(page.causes[0]).toMatchObject({ name: 'pinned', rules: 'MC-27, OV-15, PM-22' });
+    expect(page.would[0]).toMatchObject({ returns: 1, status: null, isCertain: true });
+  });
+
+  it('asks with the rights of --by, and of an address without a page (MP-20, MP-22)', () => {
+    const { out } = run('why', state, '100:0x123000', '100:0x700000003000', '--by', '1');
+    expect(out).toContain('move_pages MPOL_MF_MOVE: returns 0, status -EFAULT (not-mapped)');
+    expect(out).toContain('returns 1, status unchanged (pinned)');
+  });
+
+  it('refuses what is no place, no process, no node, no block, with exit code 2', () => {
+    const wrong = [
+      [['nonsense:1'], 'no such file'],
+      [['4711:0x1000'], 'no process 4711'],
+      [[PINNED, '--to', '9'], 'no such node'],
+      [['block:9999'], 'no such memory block'],
+      [['pfn:1'], 'no memory at this PFN'],
+    ] as const;
+    for (const [args, problem] of wrong) {
+      const source = args[0].startsWith('nonsense') ? [] : [state];
+      expect(run('why', ...source, ...args)).toMatchObject({
+        code: 2,
+        err: expect.stringContaining(problem),
+      });
+    }
+    expect(run('why', 'pfn:5')).toMatchObject({ code: 2 });
+  });
+
+  it('refuses a cut or foreign state with place and remedy, and never half-reads it', () => {
+    const bytes = readFileSync(state);
+    const cut = join(folder, 'cut.hms');
+    writeFileSync(cut, bytes.subarray(0, bytes.length - 100));
+    const { code, err } = run('why', cut, PINNED);
+    expect(code).toBe(2);
+    expect(err).toMatch(/cut\.hms: byte \d+ of \d+: the saved state is cut/);
+    expect(run('why', BIN, PINNED).err).toContain('is no saved state of hetmem');
+    const again = run('conform', '--case', CASE, '--save-state', state);
+    expect(again).toMatchObject({ code: 2, err: expect.stringContaining('exists already') });
+  });
+});
