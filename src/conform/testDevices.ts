@@ -43,7 +43,7 @@ export class TestDevices {
   open(process: Process, name: string, place: string): void {
     const own = this.#mirrors.get(process) ?? new Map<string, Dmirror>();
     this.#mirrors.set(process, own);
-    own.set(name, new Dmirror(this.#k, this.#device(name, place), process.task));
+    own.set(name, Dmirror.open(this.#k, this.#device(name, place), process.task));
   }
 
   mirror(process: Process, name: string, place: string): Dmirror {
@@ -66,7 +66,7 @@ export class TestDevices {
     if (opened !== undefined) return opened;
     const known = this.#known.find((device) => device.name === name);
     if (known === undefined) throw new UserError(place, `the machine has no device ${name}`);
-    const device = new DmirrorDevice(this.#k, {
+    const device = DmirrorDevice.probe(this.#k, {
       name,
       coherentPfn: known.start_pfn ?? -1,
       nid: this.#k.firstCpuNode(),

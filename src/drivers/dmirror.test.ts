@@ -38,8 +38,8 @@ class Bench {
       { seed: 1, trackContent: true, deviceSections: 8 },
     );
     this.task = this.k.spawn(null, 0);
-    this.device = new DmirrorDevice(this.k, { name: 'test', coherentPfn, nid: 0 });
-    this.mirror = new Dmirror(this.k, this.device, this.task);
+    this.device = DmirrorDevice.probe(this.k, { name: 'test', coherentPfn, nid: 0 });
+    this.mirror = Dmirror.open(this.k, this.device, this.task);
   }
 
   map(pages: number): number {

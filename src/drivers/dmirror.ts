@@ -9,6 +9,7 @@
  *
  * Deviates: a device write to a page on the private device works; 7.3.4 crashes.
  */
+import { assert } from '../base/assert.ts';
 import { type FrameId, HPAGE_PMD_NR, HPAGE_PMD_ORDER, type Vpn } from '../base/units.ts';
 import {
   type AddressSpace,
@@ -47,7 +48,7 @@ import {
   VM_READ,
 } from '../mm/index.ts';
 import { EBUSY, EFAULT, EINVAL, ENOENT, ENOMEM, EPERM } from '../uapi/errno.ts';
-import type { DmirrorDevice } from './dmirrorDevice.ts';
+import type { DeviceMirror, DmirrorDevice } from './dmirrorDevice.ts';
 
 /** Pages that one hmm_range_fault call of the driver asks for. */
 const RANGE_PAGES = 32;
@@ -74,7 +75,7 @@ function failed(ret: number): DmirrorResult {
   return { ret, cpages: 0, faults: 0, words: [] };
 }
 
-export class Dmirror implements MmuListener {
+export class Dmirror implements MmuListener, DeviceMirror {
   readonly device: DmirrorDevice;
   readonly k: Kernel;
   readonly mm: AddressSpace;
@@ -82,19 +83,27 @@ export class Dmirror implements MmuListener {
   /** The device's page table: page number -> frame * 4 + tag. */
   readonly table: Map<Vpn, number> = new Map();
 
-  /** open(2) by a task. */
-  constructor(k: Kernel, device: DmirrorDevice, task: Task) {
+  /** Not open yet: see open. */
+  constructor(k: Kernel, device: DmirrorDevice, mm: AddressSpace) {
     this.k = k;
     this.device = device;
-    this.mm = task.mm!;
-    const notifier = mmuIntervalInsert(this.mm, 0, TASK_SIZE_PAGES, this);
-    if (!(notifier instanceof MmuInterval)) throw new Error(`mirror of a dying mm: ${notifier}`);
-    this.notifier = notifier;
+    this.mm = mm;
+    this.notifier = new MmuInterval(mm, 0, TASK_SIZE_PAGES, this);
+  }
+
+  /** open(2) by a task. Preconditions: it has an address space. */
+  static open(k: Kernel, device: DmirrorDevice, task: Task): Dmirror {
+    const mirror = new Dmirror(k, device, task.mm!);
+    const ret = mmuIntervalInsert(mirror.notifier);
+    assert(ret === 0, 'a mirror of a dying address space', ret);
+    device.mirrors.add(mirror);
+    return mirror;
   }
 
   /** The last close. */
   close(): void {
     mmuIntervalRemove(this.notifier);
+    this.device.mirrors.delete(this);
     this.table.clear();
   }
 
@@ -220,7 +229,7 @@ export class Dmirror implements MmuListener {
     const ret = this.#eachPart(task, start, start + nr, select, (m) => {
       const isGiven = this.device.copyToSystem(m);
       if (isGiven) {
-        this.#forget(m);
+        this.forget(m);
         migrateVmaPages(this.k, m);
         for (let i = 0; i < m.npages; i++) if (m.wants(i) && m.src[i] >= 0) cpages++;
       }
@@ -231,7 +240,7 @@ export class Dmirror implements MmuListener {
   }
 
   /** What goes to system memory leaves the mirror. */
-  #forget(m: DeviceMigration): void {
+  forget(m: DeviceMigration): void {
     for (let i = 0; i < m.npages; i++) {
       if (!m.wants(i) || m.src[i] < 0) continue;
       const nr = m.isCompound(i) ? HPAGE_PMD_NR : 1;

@@ -12,6 +12,7 @@
  */
 import { type FrameId, HPAGE_PMD_NR, HPAGE_PMD_ORDER, type Nid, type Pfn } from '../base/units.ts';
 import {
+  type AddressSpace,
   allocFolioPolicy,
   allocVmaFolio,
   copyPages,
@@ -43,15 +44,30 @@ import { EBUSY } from '../uapi/errno.ts';
 import { GFP_HIGHUSER_MOVABLE } from '../uapi/gfp.ts';
 
 /** DEVMEM_CHUNK_SIZE, in pages. */
-const CHUNK_PAGES = 65536;
+export const DEVMEM_CHUNK_PAGES = 65536;
 /** Chunks that a private device may have (DEVMEM_CHUNKS_RESERVE). */
 const CHUNKS_MAX = 16;
+
+/** Pages of a chunk from `start` to `end`. */
+export interface FreshPages {
+  readonly start: FrameId;
+  end: FrameId;
+  readonly isLarge: boolean;
+}
+
+/** What the device must tell of pages that leave it (the driver ignores its own MIGRATE, DM-4). */
+export interface DeviceMirror {
+  readonly mm: AddressSpace;
+  forget(m: DeviceMigration): void;
+}
 
 export interface DmirrorSpec {
   readonly name: string;
   /** PFN of the one chunk of a coherent device; -1 = a private device. */
   readonly coherentPfn: Pfn;
   readonly nid: Nid;
+  /** Whole sections; DEVMEM_CHUNK_PAGES if not given. */
+  readonly chunkPages?: number;
 }
 
 export class DmirrorDevice implements DevPagemapOps {
@@ -60,19 +76,32 @@ export class DmirrorDevice implements DevPagemapOps {
   /** PFN of the one chunk of a coherent device, -1 = private. */
   readonly coherentPfn: Pfn;
   readonly nid: Nid;
+  readonly chunkPages: number;
   readonly chunks: DevPagemap[] = [];
-  /** Last in, first out. */
+  /** Open files of the device. */
+  readonly mirrors: Set<DeviceMirror> = new Set();
+  /** Pages never handed out, per chunk; taken from the end. */
+  readonly fresh: FreshPages[] = [];
+  /** Pages that came back; last in, first out. */
   readonly freePages: FrameId[] = [];
   readonly freeFolios: FrameId[] = [];
   /** FAIL_ALLOC: the next allocation, on the device or for a page coming back, fails (once). */
   failsNext = false;
 
+  /** A device without memory: see probe. */
   constructor(k: Kernel, spec: DmirrorSpec) {
     this.k = k;
     this.name = spec.name;
     this.coherentPfn = spec.coherentPfn;
     this.nid = spec.nid;
-    this.#addChunk(false);
+    this.chunkPages = spec.chunkPages ?? DEVMEM_CHUNK_PAGES;
+  }
+
+  /** dmirror_device_init: the device with its first chunk. */
+  static probe(k: Kernel, spec: DmirrorSpec): DmirrorDevice {
+    const device = new DmirrorDevice(k, spec);
+    device.#addChunk(false);
+    return device;
   }
 
   get isCoherent(): boolean {
@@ -92,14 +121,12 @@ export class DmirrorDevice implements DevPagemapOps {
       owner: this,
       nid: this.nid,
       startPfn: this.coherentPfn,
-      nrPages: CHUNK_PAGES,
+      nrPages: this.chunkPages,
       ops: this,
     });
     if (typeof chunk === 'number') return;
     this.chunks.push(chunk);
-    const step = isLarge ? HPAGE_PMD_NR : 1;
-    const list = isLarge ? this.freeFolios : this.freePages;
-    for (let page = chunk.start; page < chunk.start + CHUNK_PAGES; page += step) list.push(page);
+    this.fresh.push({ start: chunk.start, end: chunk.start + this.chunkPages, isLarge });
   }
 
   folioFree(head: FrameId, order: number): void {
@@ -112,12 +139,23 @@ export class DmirrorDevice implements DevPagemapOps {
       this.failsNext = false;
       return -1;
     }
-    const list = isLarge ? this.freeFolios : this.freePages;
-    if (list.length === 0) this.#addChunk(isLarge);
-    const head = list.pop();
-    if (head === undefined) return -1;
+    const freed = isLarge ? this.freeFolios : this.freePages;
+    if (freed.length === 0 && this.#freshOf(isLarge) === undefined) this.#addChunk(isLarge);
+    const head = freed.pop() ?? this.#takeFresh(isLarge);
+    if (head < 0) return -1;
     zoneDevicePageInit(this.k, head, isLarge ? HPAGE_PMD_ORDER : 0);
     return head;
+  }
+
+  #freshOf(isLarge: boolean): FreshPages | undefined {
+    return this.fresh.find((pages) => pages.isLarge === isLarge && pages.end > pages.start);
+  }
+
+  #takeFresh(isLarge: boolean): FrameId {
+    const pages = this.#freshOf(isLarge);
+    if (pages === undefined) return -1;
+    pages.end -= isLarge ? HPAGE_PMD_NR : 1;
+    return pages.end;
   }
 
   /** Whether a frame is this device's. */
@@ -134,7 +172,10 @@ export class DmirrorDevice implements DevPagemapOps {
     const m = new DeviceMigration(task, vma, start, start + nr, this, select, page);
     if (migrateVmaSetup(this.k, m) !== 0) return FAULT_SIGBUS;
     const isGiven = this.copyToSystem(m);
-    if (isGiven) migrateVmaPages(this.k, m);
+    if (isGiven) {
+      for (const mirror of this.mirrors) if (mirror.mm === vma.mm) mirror.forget(m);
+      migrateVmaPages(this.k, m);
+    }
     migrateVmaFinalize(this.k, m);
     return isGiven ? FAULT_DONE : FAULT_OOM;
   }
@@ -220,6 +261,9 @@ export class DmirrorDevice implements DevPagemapOps {
   }
 
   #dropFree(chunk: DevPagemap): void {
+    const others = this.fresh.filter(({ start }) => start !== chunk.start);
+    this.fresh.length = 0;
+    this.fresh.push(...others);
     for (const list of [this.freePages, this.freeFolios]) {
       const kept = list.filter((f) => f < chunk.start || f >= chunk.start + chunk.nrPages);
       list.length = 0;

@@ -223,6 +223,7 @@ class Census {
       case PTE_KIND_DEVICE_EXCLUSIVE: {
         const maps = huge ? this.#pmdMaps : this.#pteMaps;
         maps.set(payload, (maps.get(payload) ?? 0) + 1);
+        if (mm.findVma(vpn)?.has(VM_LOCKED)) this.#locked.add(payload);
         this.#addRss(rss, payload, huge ? HPAGE_PMD_NR : 1);
         const head = this.#k.frames.headOf(payload);
         if (this.#k.folios.isLarge(head)) this.#countMm(head, mm.id);

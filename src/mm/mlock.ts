@@ -8,13 +8,15 @@
  * Deviates: the mlock_count of the unevictable list is not kept; munlock looks for another locked
  * mapping through rmap, which gives the same flags for small folios.
  * Deviates: device pages that come to a locked area are not marked; nr_mlock of Linux counts them.
+ * Deviates: mlock and munlock see device-exclusive entries; Linux passes them over, and the page
+ * keeps the state it had.
  */
 import type { FrameId } from '../base/units.ts';
 import { HPAGE_PMD_NR } from '../base/units.ts';
 import { NR_MLOCK, vmEvent } from '../uapi/vmstat.ts';
 import { PG_ACTIVE, PG_LRU, PG_MLOCKED, PG_UNEVICTABLE } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
-import { pteIsPresent, ptePayload } from './pageTable.ts';
+import { pteIsPresent, pteMapsPage, ptePayload } from './pageTable.ts';
 import { rmapCollect } from './rmap.ts';
 import { VM_LOCKED } from './vma.ts';
 
@@ -89,7 +91,7 @@ export function mappedByLockedVma(k: Kernel, head: FrameId): boolean {
       }
       if (mm.leaf[slot] < 0) continue;
       const word = k.ptes.words[mm.leaf[slot] * HPAGE_PMD_NR + (vpn - mm.slotVpn[slot])];
-      if (pteIsPresent(word) && ptePayload(word) === head + k.rmap.sub[r] + j) return true;
+      if (pteMapsPage(word) && ptePayload(word) === head + k.rmap.sub[r] + j) return true;
     }
   }
   return false;

@@ -10,7 +10,7 @@ import { PG_MLOCKED } from './frameTable.ts';
 import { faultInPage } from './gup.ts';
 import type { Kernel } from './kernel.ts';
 import { mlockFolio, munlockFolio } from './mlock.ts';
-import { PTEB_SPECIAL, pteIsPresent, ptePayload } from './pageTable.ts';
+import { PTEB_SPECIAL, pteIsPresent, pteMapsPage, ptePayload } from './pageTable.ts';
 import { folioPteBatch } from './pageWalk.ts';
 import type { Task } from './task.ts';
 import {
@@ -78,7 +78,7 @@ function lockEntries(k: Kernel, vma: Vma, i: number, from: Vpn, to: Vpn): void {
   const now = vma.has(VM_LOCKED);
   for (let n = 0; n < to - from; ) {
     const word = k.ptes.words[i + n];
-    if (!pteIsPresent(word) || (k.ptes.bytes[i + n] & PTEB_SPECIAL) !== 0) {
+    if (!pteMapsPage(word) || (k.ptes.bytes[i + n] & PTEB_SPECIAL) !== 0) {
       n++;
       continue;
     }

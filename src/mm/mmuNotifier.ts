@@ -53,18 +53,13 @@ export class MmuInterval {
   }
 }
 
-/** mmu_interval_notifier_insert: the subscription, or -EOVERFLOW, -EINVAL (DM-2). */
-export function mmuIntervalInsert(
-  mm: AddressSpace,
-  start: Vpn,
-  nrPages: number,
-  listener: MmuListener,
-): MmuInterval | number {
-  if (nrPages <= 0 || start + nrPages > TASK_SIZE_PAGES) return -EOVERFLOW;
+/** mmu_interval_notifier_insert: from now on the subscription is called. -EOVERFLOW, -EINVAL. */
+export function mmuIntervalInsert(interval: MmuInterval): number {
+  const { mm, start, end } = interval;
+  if (end <= start || end > TASK_SIZE_PAGES) return -EOVERFLOW; // DM-2
   if (mm.users === 0) return -EINVAL;
-  const interval = new MmuInterval(mm, start, start + nrPages, listener);
   mm.intervals.push(interval);
-  return interval;
+  return 0;
 }
 
 /** mmu_interval_notifier_remove. */

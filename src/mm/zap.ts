@@ -99,7 +99,7 @@ function zapEntries(k: Kernel, vma: Vma, first: number, last: number): void {
     } else if (pteIsPresent(word)) {
       i += zapPresent(k, vma, i, last);
     } else {
-      zapOther(k, vma.mm, i);
+      zapOther(k, vma, i);
       i++;
     }
   }
@@ -138,7 +138,8 @@ function zapPresent(k: Kernel, vma: Vma, first: number, last: number): number {
 }
 
 /** Swap, migration, device, marker and poison entries. */
-function zapOther(k: Kernel, mm: AddressSpace, i: number): void {
+function zapOther(k: Kernel, vma: Vma, i: number): void {
+  const mm = vma.mm;
   const word = k.ptes.words[i];
   const payload = ptePayload(word);
   k.ptes.set(i, 0, 0);
@@ -158,6 +159,8 @@ function zapOther(k: Kernel, mm: AddressSpace, i: number): void {
       const head = k.frames.headOf(payload);
       addRss(k, mm, head, -1);
       removeRmapPtes(k, payload, 1, mm, false);
+      if (vma.has(VM_LOCKED) && (k.frames.flags[head] & PG_MLOCKED) !== 0) munlockFolio(k, head);
+      freeUnmappedSwapCache(k, head);
       k.putFolio(head);
       break;
     }

@@ -213,13 +213,13 @@ const DEVICES = [
   ),
   savedClass(
     DmirrorDevice,
-    'name k coherentPfn nid chunks freePages freeFolios failsNext',
-    () => Object.create(DmirrorDevice.prototype) as DmirrorDevice,
+    'name k coherentPfn nid chunkPages chunks mirrors fresh freePages freeFolios failsNext',
+    () => new DmirrorDevice(null as never, { name: '', coherentPfn: -1, nid: 0 }),
   ),
   savedClass(
     Dmirror,
     'device k mm notifier table',
-    () => Object.create(Dmirror.prototype) as Dmirror,
+    () => new Dmirror(null as never, null as never, null as never),
   ),
 ];
 

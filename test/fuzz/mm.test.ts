@@ -1,6 +1,6 @@
 /** A smoke run of the fuzzer of mm/, and canaries: planted bugs that it must find. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { Folios, type Kernel, SwapArea } from './mm/kernelDoor.ts';
+import { Dmirror, DmirrorDevice, Folios, type Kernel, SwapArea } from './mm/kernelDoor.ts';
 import { fuzz } from './mm/run.ts';
 
 describe('the fuzzer of mm/', () => {
@@ -33,6 +33,20 @@ describe('the fuzzer of mm/', () => {
       bug: 'a shared page passes for exclusive, so a store reaches the relatives (OV-18)',
       plant: () => {
         vi.spyOn(Folios.prototype, 'isAnonExclusive').mockReturnValue(true);
+        return undefined;
+      },
+    },
+    {
+      bug: 'a driver does not hear of changed entries (DM-3)',
+      plant: () => {
+        vi.spyOn(Dmirror.prototype, 'invalidate').mockImplementation(() => {});
+        return undefined;
+      },
+    },
+    {
+      bug: 'a driver does not bring the page of a fault back (DM-41)',
+      plant: () => {
+        vi.spyOn(DmirrorDevice.prototype, 'owns').mockReturnValue(false);
         return undefined;
       },
     },

@@ -18,7 +18,7 @@ import {
   wantsWriteNotify,
 } from './kernelDoor.ts';
 import { type ModelPage, wordOf } from './model.ts';
-import { NO_ENTRY, peekFile, peekPage } from './peek.ts';
+import { mappedFrame, NO_ENTRY, peekFile, peekPage } from './peek.ts';
 import { settle } from './settle.ts';
 import type { Process, World } from './world.ts';
 
@@ -42,11 +42,12 @@ export function findMismatches(w: World): string[] {
   for (const held of w.held) {
     if (!w.isAttached(held) || held.mapped!.model.lazy) continue;
     const { process, vpn } = held.mapped!;
-    if (w.frameAt(process, vpn) !== held.page) {
+    if (mappedFrame(w.k, process.task, vpn) !== held.page) {
       wrong.push(`PM-8: page ${vpn} of task ${process.task.pid} left its pinned frame`);
     }
   }
   explainReferences(w, wrong);
+  w.devices.compareMirrors(wrong);
   return wrong;
 }
 

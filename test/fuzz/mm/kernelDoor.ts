@@ -3,7 +3,9 @@
  * so that what they depend on can be read in one place.
  */
 export { type FrameId, HPAGE_PMD_NR } from '../../../src/base/units.ts';
+export { Dmirror, DmirrorDevice, type DmirrorResult } from '../../../src/drivers/index.ts';
 export type { MachineSpec } from '../../../src/hw/index.ts';
+export type { AddressSpace } from '../../../src/mm/addressSpace.ts';
 export {
   accessPage,
   FAULT_ERROR,

@@ -60,6 +60,8 @@ export const machineArbitrary: fc.Arbitrary<MachinePlan> = fc.record({
 });
 
 const PAGEBLOCK = 512;
+/** Room for a coherent device, and two chunks of a private one. */
+const DEVICE_SECTIONS = 3;
 
 function specOf(plan: MachinePlan): MachineSpec {
   const nodes: PlainNode[] = plan.nodes.map((node, nid) => ({
@@ -94,7 +96,8 @@ function specOf(plan: MachinePlan): MachineSpec {
 
 /** The kernel of a plan, keeping one word of content per page. */
 export function bootKernel(plan: MachinePlan): Kernel {
-  const k = new Kernel(specOf(plan), { seed: plan.seed, trackContent: true });
+  const options = { seed: plan.seed, trackContent: true, deviceSections: DEVICE_SECTIONS };
+  const k = new Kernel(specOf(plan), options);
   k.sysctl.mthpAlways = plan.mthp;
   return k;
 }

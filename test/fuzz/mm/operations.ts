@@ -92,7 +92,19 @@ export type Operation =
   | { op: 'uffd'; proc: number; range: RangePick }
   | { op: 'idle'; proc: number; range: RangePick }
   | { op: 'proactive'; pages: number }
-  | { op: 'drain' };
+  | { op: 'drain' }
+  | { op: 'device'; what: DeviceWhat; proc: number; range: RangePick; coherent: boolean };
+
+/** What a device is made to do. */
+export type DeviceWhat =
+  | 'migrate'
+  | 'back'
+  | 'read'
+  | 'write'
+  | 'exclusive'
+  | 'snapshot'
+  | 'failAlloc'
+  | 'release';
 
 const proc = fc.constantFrom(0, 0, 0, 1, 1, 2, 3, 4);
 const prot = fc.constantFrom(3, 3, 3, 3, 3, 3, 1, 0, 7, 5);
@@ -333,6 +345,29 @@ export const operationArbitrary: fc.Arbitrary<Operation> = fc.oneof(
       op: fc.constant('ksm' as const),
       scans: fc.integer({ min: 1, max: 3 }),
       across: fc.boolean(),
+    }),
+  },
+  {
+    weight: 12,
+    arbitrary: fc.record({
+      op: fc.constant('device' as const),
+      what: fc.constantFrom<DeviceWhat>(
+        'migrate',
+        'migrate',
+        'migrate',
+        'migrate',
+        'back',
+        'read',
+        'write',
+        'write',
+        'exclusive',
+        'snapshot',
+        'failAlloc',
+        'release',
+      ),
+      proc,
+      range,
+      coherent: fc.nat({ max: 2 }).map((n) => n === 2),
     }),
   },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('uffd' as const), proc, range }) },

@@ -6,6 +6,8 @@ import {
   PTE_KIND_MIGRATION,
   PTE_KIND_SWAP,
   PTEB_SPECIAL,
+  pageAt,
+  pteIsDevice,
   pteIsPresent,
   pteKind,
   ptePayload,
@@ -34,8 +36,19 @@ export function peekPage(k: Kernel, task: Task, vpn: number): number {
   if (pteIsPresent(word)) {
     return (k.ptes.bytes[i] & PTEB_SPECIAL) !== 0 ? 0 : content[payload];
   }
-  if (pteKind(word) === PTE_KIND_MIGRATION) return content[payload];
+  if (pteKind(word) === PTE_KIND_MIGRATION || pteIsDevice(word)) return content[payload];
   return pteKind(word) === PTE_KIND_SWAP ? peekSwap(k, payload) : NO_ENTRY;
+}
+
+/** The frame that the entry of a page maps, a device's exclusive one too; -1 = none. */
+export function mappedFrame(k: Kernel, task: Task, vpn: number): number {
+  const mm = task.mm!;
+  const slot = mm.slotOf(vpn);
+  if (slot < 0) return -1;
+  if (mm.pmd[slot] !== 0) return pageAt(k, mm, vpn);
+  const i = mm.pteIndex(vpn);
+  const isDevice = i >= 0 && pteIsDevice(k.ptes.words[i]);
+  return isDevice ? ptePayload(k.ptes.words[i]) : pageAt(k, mm, vpn);
 }
 
 /** Whether the entry of a page of a private file area stands for a copy of its own. */

@@ -3,6 +3,7 @@
  * migrations that are taken apart, references and pins that drivers hold.
  */
 
+import { FuzzDevices } from './devices.ts';
 import {
   __GFP_THISNODE,
   exitTask,
@@ -57,6 +58,7 @@ export class World {
   processes: Process[] = [];
   underway: Underway[] = [];
   held: Held[] = [];
+  readonly devices: FuzzDevices;
   readonly cpus: number[] = [];
   readonly #freeAtBoot: number[] = [];
   #nextWord = 1;
@@ -74,6 +76,7 @@ export class World {
     for (const zone of this.k.pm.zones) {
       this.#freeAtBoot.push(this.k.vmstat.zoneItem(zone.id, NR_FREE_PAGES));
     }
+    this.devices = new FuzzDevices(this.k);
     this.spawn(0);
   }
 
@@ -169,7 +172,7 @@ export class World {
     for (let n = 0; n < 10 && k.swap.used > 0; n++) {
       for (const node of k.pm.nodes) this.reclaim(node.nid);
     }
-    const left: string[] = [];
+    const left: string[] = this.devices.tearDown();
     if (k.swap.used !== 0) left.push(`OV-25: ${k.swap.used} swap slots never freed`);
     if (k.deferredSplit.size !== 0) left.push('MC-12: folios left on the deferred split queue');
     if (k.inFlight.size !== 0) left.push('OV-51: migrations left in flight');

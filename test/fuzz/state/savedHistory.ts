@@ -10,6 +10,7 @@ import {
   KERNEL_CLASSES,
 } from '../../../src/state/index.ts';
 import { findMismatches } from '../mm/check.ts';
+import type { SavedDevices } from '../mm/devices.ts';
 import type { MappedFile, Task } from '../mm/kernelDoor.ts';
 import { type MachinePlan, machineArbitrary } from '../mm/machines.ts';
 import { Mismatch } from '../mm/mismatch.ts';
@@ -29,7 +30,7 @@ export function playSaved(
     play(original, operation);
     play(copy, operation);
   }
-  const bytes = encodeKernel({ k: original.k, attached: original.underway });
+  const bytes = encodeKernel({ k: original.k, attached: attachedOf(original) });
   restoreInto(copy, bytes);
   compare(original, copy, 'when restored');
   for (const operation of after) {
@@ -41,9 +42,19 @@ export function playSaved(
   if (left.length > 0) throw new Mismatch(`the restored kernel at the end: ${left.join(', ')}`);
 }
 
+/** What a world has under way besides its kernel. */
+interface Attached {
+  readonly underway: Underway[];
+  readonly devices: SavedDevices;
+}
+
+function attachedOf({ underway, devices }: World): Attached {
+  return { underway, devices: devices.saved };
+}
+
 function compare(original: World, copy: World, when: string): void {
-  const a = encodeKernel({ k: original.k, attached: original.underway });
-  const b = encodeKernel({ k: copy.k, attached: copy.underway });
+  const a = encodeKernel({ k: original.k, attached: attachedOf(original) });
+  const b = encodeKernel({ k: copy.k, attached: attachedOf(copy) });
   if (Buffer.compare(a, b) !== 0) {
     const where = firstDifference(original.k, copy.k, KERNEL_CLASSES) ?? 'order of the objects';
     throw new Mismatch(`${when}: the two kernels differ in ${where}`);
@@ -59,7 +70,9 @@ function restoreInto(world: World, bytes: Uint8Array): void {
   const { k, attached } = decodeKernel(bytes);
   const models = [...world.modelOf].map(([file, model]) => [file.id, model] as const);
   Reflect.set(world, 'k', k);
-  world.underway = attached as Underway[];
+  const { underway, devices } = attached as Attached;
+  world.underway = underway;
+  world.devices.adopt(k, devices);
   world.modelOf.clear();
   for (const [id, model] of models) {
     const file = k.files[id];
