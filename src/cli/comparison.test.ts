@@ -20,6 +20,7 @@ describe('comparisonText', () => {
     expect(text).toMatch(
       /redis on DRAM:CXL 1:2, 117 MiB DRAM \+ 352 MiB CXL; all-DRAM takes 2\.00 s/,
     );
+    expect(text).toMatch(/heat prec\. +recall\n/);
     expect(text.match(/^hemem .*best/gm)).toHaveLength(4);
     expect(text.match(/best/g)).toHaveLength(4);
     expect(text.endsWith(`\n${comparison.verdict}\n`)).toBe(true);

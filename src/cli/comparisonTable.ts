@@ -126,7 +126,8 @@ function columnsOf(
     pages('ping-pong', 10, ({ migration }) => migration.pingPongPages),
     pages('failed', 8, ({ migration }) => sumOf(migration.failures)),
     column('migr. traffic', 13, (result) => formatBytes(migrationBytes(result))),
-    column('heat', 12, ({ heat }) => (heat === null ? '–' : percent(heat.precision))),
+    column('heat prec.', 12, ({ heat }) => (heat === null ? '–' : percent(heat.precision))),
+    column('recall', 12, ({ heat }) => (heat === null ? '–' : percent(heat.recall))),
   ];
 }
 

@@ -2,8 +2,8 @@
  * `hetmem run EXPERIMENT.yaml`: machines × policies × workloads × seeds, as docs/reports.md
  * describes the file.
  */
-import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import { UserError } from '../base/assert.ts';
 import type { Experiment } from '../experiment/index.ts';
@@ -47,7 +47,26 @@ async function run(experiment: string | undefined, flags: Flags): Promise<void> 
     throw new UserError('hetmem run', 'no experiment is named', 'hetmem run EXPERIMENT.yaml');
   }
   const { library, parsed } = await openExperiment(experiment);
-  await compareAndReport(parsed, library, `hetmem run ${shellWord(experiment)}`, flags);
+  await compareAndReport(parsed, library, commandOf(experiment), flags);
+}
+
+/**
+ * The command for results, the same wherever it was given: the name of a shipped experiment, or the
+ * file's name without its folder, which is of this machine only.
+ */
+export function commandOf(experiment: string): string {
+  const path = experimentPath(experiment);
+  const isShipped = existsSync(path) && isSameFile(dirname(path), shippedFolder());
+  const name = isShipped ? basename(path, '.yaml') : basename(path);
+  return `hetmem run ${shellWord(name)}`;
+}
+
+function isSameFile(a: string, b: string): boolean {
+  return realpathSync(a) === realpathSync(b);
+}
+
+function shippedFolder(): string {
+  return join(packageRoot(), 'experiments');
 }
 
 async function printSchema(): Promise<void> {
@@ -70,7 +89,7 @@ export async function openExperiment(
 
 function experimentPath(nameOrPath: string): string {
   if (existsSync(nameOrPath)) return nameOrPath;
-  const shipped = join(packageRoot(), 'experiments', `${nameOrPath}.yaml`);
+  const shipped = join(shippedFolder(), `${nameOrPath}.yaml`);
   const isName = /^[\w-]+$/.test(nameOrPath);
   return isName && existsSync(shipped) ? shipped : nameOrPath;
 }

@@ -161,7 +161,7 @@ describe('hetmem trace import and export', () => {
     const input = file('l.txt', LACKEY);
     const trace = join(folder, 'l.hmt');
     await hetmem('import', input, '-o', trace, '--program', 'prog -x');
-    expect(err).toMatch(/2 accesses of 1 processes.*read as lackey/);
+    expect(err).toMatch(/2 accesses of 1 process, .*read as lackey/);
     await hetmem('export', trace, '--to', 'lackey', '--limit', '1');
     expect(out).toBe(' L 00010000,64\n');
     await hetmem('export', trace, '--to', 'csv', '-o', join(folder, 'l.csv'));

@@ -37,9 +37,11 @@ export async function importText(path: string, flags: ImportFlags): Promise<void
       return;
     }
     const pages = summary.processes.reduce((sum, process) => sum + process.touchedPages, 0);
+    const nrProcesses = summary.processes.length;
     process.stderr.write(
       `hetmem: ${flags.output}: ${countText(summary.accesses)} accesses of ` +
-        `${summary.processes.length} processes, ${sizeText(pages * 4096)} touched, ` +
+        `${nrProcesses} ${nrProcesses === 1 ? 'process' : 'processes'}, ` +
+        `${sizeText(pages * 4096)} touched, ` +
         `read as ${format}\n`,
     );
   } finally {

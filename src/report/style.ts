@@ -6,11 +6,11 @@ import { SHADES } from './palette.ts';
 const LIGHT = `
   --page: #fbfbf9; --card: #ffffff; --ink: #191d22; --muted: #5c6570; --line: #dfe2e5;
   --grid: #e7e9eb; --ground: #f1f2f2; --accent: #14613f; --accent-ground: #dcefe4;
-  --warn: #8d2f10; --warn-ground: #fbeae3;`;
+  --warn: #8d2f10; --warn-ground: #fbeae3; --edge: rgb(25 29 34 / .22);`;
 const DARK = `
   --page: #121519; --card: #1a1e23; --ink: #e9ebee; --muted: #9fa8b3; --line: #30363d;
   --grid: #2b3037; --ground: #21262c; --accent: #7fd8ab; --accent-ground: #17392a;
-  --warn: #ffae91; --warn-ground: #40211a;`;
+  --warn: #ffae91; --warn-ground: #40211a; --edge: rgb(0 0 0 / .75);`;
 
 const LAYOUT = `
 * { box-sizing: border-box; }
@@ -55,7 +55,10 @@ footer { border-top: 1px solid var(--line); padding-top: 1rem; color: var(--mute
 .warning ul { margin: .25rem 0 0; padding-left: 1.2rem; overflow-wrap: anywhere; }`;
 
 const TABLES = `
-.scroll { overflow-x: auto; margin-bottom: 1.25rem; }
+/* A shadow at the right edge while there is more to scroll to; the cover goes with the content. */
+.scroll { overflow-x: auto; margin-bottom: 1.25rem;
+  background: linear-gradient(to left, var(--here) 40%, transparent) right / 48px 100% no-repeat local,
+    linear-gradient(to left, var(--edge), transparent) right / 16px 100% no-repeat scroll; }
 .scroll:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 table { width: 100%; border-collapse: collapse; font-size: .875rem; }
 th, td { padding: .4rem .6rem; text-align: right; vertical-align: top;
@@ -190,7 +193,11 @@ const PAPER = `
   html { -webkit-print-color-adjust: exact; print-color-adjust: exact; background: #fff; }
   body { max-width: none; padding: 0; font-size: 10pt; }
   section.group { padding: 0; border: 0; background: none; }
-  .scroll { overflow: visible; }
+  .scroll { overflow: visible; background: none; }
+  /* What is folded on the screen cannot be opened on paper. */
+  details::details-content { content-visibility: visible; block-size: auto; }
+  summary { list-style: none; }
+  summary::-webkit-details-marker { display: none; }
   table { font-size: 7.5pt; }
   th, td { padding: 2pt 3pt; }
   tbody th { white-space: normal; }

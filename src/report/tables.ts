@@ -226,5 +226,5 @@ function vmstatTable(rows: readonly Row[]): Markup {
 `;
   });
   const heads = rows.map(({ label }) => label);
-  return folded('/proc/vmstat at the end', ['counter', ...heads], lines);
+  return folded('/proc/vmstat before the last program exits', ['counter', ...heads], lines);
 }

@@ -41,7 +41,7 @@ it('one run has the name that was given; all-DRAM runs have none', () => {
 it('several runs have what tells them apart before the ending', () => {
   expect(eventPaths('e.txt', EXPERIMENT, [run(0, 1), run(1, 2)])).toEqual([
     'e.redis.dram-cxl-asic-1:2.hemem.seed1.txt',
-    'e.redis.dram-cxl-asic-1:2.hemem_period=100_.seed2.txt',
+    'e.redis.dram-cxl-asic-1:2.hemem_period=100.seed2.txt',
   ]);
 });
 

@@ -50,7 +50,14 @@ function runName(experiment: Experiment, run: PlannedRun): string {
     experiment.policies[run.policy]!.label,
     ...(experiment.seeds.length > 1 ? [`seed${run.seed}`] : []),
   ];
-  return parts.join('.').replace(/[^\w.:=+-]+/g, '_');
+  return parts
+    .map((part) =>
+      part
+        .replace(/[^\w.:=+-]+/g, ' ')
+        .trim()
+        .replace(/ /g, '_'),
+    )
+    .join('.');
 }
 
 /** The file of one run while it is written. */

@@ -48,7 +48,7 @@ function makePolicy(spec: RunSpec): Policy {
 }
 
 function resultOf(sim: Simulation, hetmem: string): RunResult {
-  const { spec, k } = sim;
+  const { spec } = sim;
   const nodes = nodeResults(sim);
   let top = 0;
   let all = 0;
@@ -73,7 +73,7 @@ function resultOf(sim: Simulation, hetmem: string): RunResult {
     instructions: sim.instructions,
     faults: { minor: sim.minorFaults, major: sim.majorFaults, hint: sim.hintFaults },
     heat: sim.driver.heatAccuracy(sim.clock.nowNs),
-    vmstat: Object.fromEntries(k.vmstat.snapshot()),
+    vmstat: Object.fromEntries(sim.lastLook.vmstat),
     series,
     heatMap: sim.heatMap === null ? null : sim.heatMap.result(),
     notes: notesOf(sim),
@@ -117,7 +117,7 @@ function nodeResults(sim: Simulation): NodeResult[] {
     const { nid } = node;
     const reads = sim.nodeReads[nid];
     const writes = sim.nodeWrites[nid];
-    const resident = sim.series.residentPages(nid);
+    const resident = sim.lastLook.residentPages(nid);
     return {
       nid,
       kind: node.kind,

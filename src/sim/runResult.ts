@@ -49,7 +49,7 @@ export interface RunResult {
   readonly instructions: number;
   readonly faults: { readonly minor: number; readonly major: number; readonly hint: number };
   readonly heat: HeatAccuracy | null;
-  /** /proc/vmstat at the end, by name. */
+  /** /proc/vmstat just before the last program exits, by name. */
   readonly vmstat: Readonly<Record<string, number>>;
   readonly series: SeriesResult | null;
   readonly heatMap: HeatMapResult | null;

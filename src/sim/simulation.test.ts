@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { CounterTrack, EventContext, EventFormat, EventSink } from '../events/index.ts';
 import { plainMachine } from '../mm/plainMachine.ts';
 import { POLICIES } from '../policy/index.ts';
 import { END, EVENT, SLICE, syntheticHeader, type TraceSource } from '../trace/index.ts';
@@ -94,7 +95,75 @@ function spec(policy: string): RunSpec {
   };
 }
 
+/** The same, and the program exits at the end. */
+function withExit(source: TraceSource): TraceSource {
+  const exit = { kind: 'exit_group', pid: 0, tid: 0, insn: 0, status: 0 } as const;
+  let state: 'runs' | 'exits' | 'over' = 'runs';
+  return {
+    ...source,
+    next() {
+      if (state !== 'runs') {
+        state = 'over';
+        return END;
+      }
+      const kind = source.next();
+      if (kind !== END) return kind;
+      state = 'exits';
+      return EVENT;
+    },
+    get event() {
+      return state === 'exits' ? exit : source.event;
+    },
+  };
+}
+
+/** A sink that keeps what it hears. */
+class Heard implements EventSink {
+  readonly events: string[] = [];
+  readonly tasks: Set<string> = new Set();
+  readonly counters: Map<string, number[]> = new Map();
+  isEnded = false;
+
+  event(_nowNs: number, { pid, comm }: EventContext, format: EventFormat): void {
+    this.events.push(format.event);
+    this.tasks.add(`${comm}-${pid}`);
+  }
+
+  counter(_nowNs: number, { name }: CounterTrack, value: number): void {
+    this.counters.set(name, [...(this.counters.get(name) ?? []), value]);
+  }
+
+  end(): void {
+    this.isEnded = true;
+  }
+}
+
 describe('a run', () => {
+  it('looks at gauges while the program still holds its memory', () => {
+    const result = runOne(spec('first-touch'), withExit(hotQuarter(SECTION, 40)), {
+      hetmem: 'test',
+    });
+    expect(result.vmstat.nr_anon_pages).toBe(SECTION);
+    const resident = result.nodes.reduce((sum, node) => sum + node.residentPages, 0);
+    expect(resident).toBe(SECTION);
+  });
+
+  it('tells events with who makes them, and counters; the result stays the same', () => {
+    const heard = new Heard();
+    const run = () => hotQuarter(SECTION, 400);
+    const result = runOne(spec('hemem'), run(), { hetmem: 'test', events: heard });
+    expect(result).toEqual(runOne(spec('hemem'), run(), { hetmem: 'test' }));
+    expect(heard.isEnded).toBe(true);
+    expect(heard.events).toContain('mm_migrate_pages');
+    expect([...heard.tasks]).toEqual(expect.arrayContaining(['migrated/0-80', 'kswapd0-50']));
+    const migrated = heard.events.filter((event) => event === 'remove_migration_pte').length;
+    expect(migrated).toBeGreaterThanOrEqual(result.migration.promotedPages);
+    const free = heard.counters.get('node 0 free')!;
+    expect(Math.max(...free)).toBeGreaterThan(free.at(-1)!);
+    const rates = heard.counters.get('node 1 migrated to')!;
+    expect(Math.max(...rates)).toBeGreaterThan(0);
+  });
+
   for (const { name } of POLICIES) {
     it(`replays a trace under ${name}, and again with the same bytes`, () => {
       const first = runOne(spec(name), hotQuarter(SECTION, 400), { hetmem: 'test' });

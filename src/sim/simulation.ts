@@ -39,6 +39,7 @@ import { faultNs, KernelWork } from './faultCost.ts';
 import { HeatMap } from './heatMap.ts';
 import { machineWithSettings, programMempolicy } from './host/hostSettings.ts';
 import { KernelThreads } from './kernelThreads.ts';
+import { LastLook } from './lastLook.ts';
 import { PolicyDriver } from './policyDriver.ts';
 import { ReplayBatch, replayRuns, STOP_FAULT } from './replayLoop.ts';
 import type { RunSpec } from './runResult.ts';
@@ -69,6 +70,7 @@ export class Simulation {
   readonly kernelThreads: KernelThreads;
   readonly threads: ThreadClocks;
   readonly series: Series;
+  readonly lastLook: LastLook;
   readonly heatMap: HeatMap | null;
   readonly truth: Truth = new Truth();
   readonly driver: PolicyDriver;
@@ -103,6 +105,7 @@ export class Simulation {
     const nrNodes = this.k.pm.nodes.length;
     this.threads = new ThreadClocks(nrNodes);
     this.series = new Series(this.k, this.moves, Math.max(spec.seriesPoints, 16));
+    this.lastLook = new LastLook(this.k, this.series);
     this.heatMap = spec.seriesPoints > 0 ? new HeatMap(this.k) : null;
     this.series.onClose = () => this.heatMap?.close();
     this.series.onMerge = () => this.heatMap?.merge();
@@ -150,6 +153,7 @@ export class Simulation {
     if (event.kind === 'exit_group' && before) this.driver.forget(before.task.tgid);
     const { task } = this.programs.processOf(event.pid, event.tid);
     this.k.trace.run(task.pid, task.cpu);
+    this.lastLook.before(event, this.programs);
     this.programs.run(event);
     const faults = this.#faultCount() - faultsBefore;
     const { costs } = this.spec.machine;

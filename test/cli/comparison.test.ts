@@ -55,6 +55,26 @@ describe('hetmem run', () => {
     expect(readdirSync(folder).sort()).toEqual(['again.html', 'e.yaml', 'one.html', 'one.json']);
   });
 
+  it('writes the events of each run; its command has no folder of this machine', () => {
+    writeFileSync(inFolder('e.yaml'), experiment(0.02, '[1]').trimStart());
+    const path = inFolder('e.yaml');
+    const done = hetmem('run', path, '--events', 'e.txt', '--out', 'r.json');
+    expect(done).toMatchObject({ code: 0, err: '' });
+    expect(JSON.parse(read('r.json')).command).toBe('hetmem run e.yaml');
+    const files = readdirSync(folder).filter((name) => name.endsWith('.txt'));
+    expect(files.sort()).toEqual([
+      'e.gups_size=32_accesses=0.02.dram-cxl-asic-1:2.first-touch.txt',
+      'e.gups_size=32_accesses=0.02.dram-cxl-asic-1:2.hemem.txt',
+    ]);
+    for (const file of files) expect(done.out).toContain(`Events: ${file}\n`);
+    expect(read(files[1]!)).toMatch(/^# tracer: nop
+/);
+    const again = hetmem('run', path, '--events', 'e.txt');
+    expect(again.code).toBe(2);
+    expect(again.err).toContain('exists already');
+    expect(hetmem('run', path, '--events', 'e.json').err).toContain('.pftrace');
+  });
+
   it('reports a run that fails, does the others, and exits with 2', () => {
     const text = experiment(0.02, '[1]').trimStart().replace('ratio: 1:2', 'ratio: [1:2, 1:40]');
     writeFileSync(inFolder('e.yaml'), text);
