@@ -67,8 +67,7 @@ describe('hetmem run', () => {
       'e.gups_size=32_accesses=0.02.dram-cxl-asic-1:2.hemem.txt',
     ]);
     for (const file of files) expect(done.out).toContain(`Events: ${file}\n`);
-    expect(read(files[1]!)).toMatch(/^# tracer: nop
-/);
+    expect(read(files[1]!)).toMatch(/^# tracer: nop\n/);
     const again = hetmem('run', path, '--events', 'e.txt');
     expect(again.code).toBe(2);
     expect(again.err).toContain('exists already');
