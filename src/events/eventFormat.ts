@@ -1,6 +1,6 @@
 /**
- * The text of each tracepoint's event, as TP_printk of include/trace/events/{migrate,thp,vmscan}.h
- * writes it, and which events of a pair begin and end a stretch of work.
+ * The text of each tracepoint's event, as TP_printk of include/trace/events/ writes it (migrate.h,
+ * thp.h, vmscan.h, compaction.h), and which events of a pair begin and end a stretch of work.
  *
  * A format names fields in braces: {order}, or {mode:mode} for what stands for a word.
  */
@@ -10,6 +10,17 @@ import { type SymbolKind, symbolText } from './symbols.ts';
 const MIGRATION_PTE = 'addr={addr:hex}, pte={pte:hex} order={order}';
 const RECLAIM_BEGIN = 'order={order} gfp_flags={gfp_flags:gfp}';
 const RECLAIM_END = 'nr_reclaimed={nr_reclaimed}';
+
+const ISOLATE =
+  'range=(0x{start_pfn:hex} ~ 0x{end_pfn:hex}) nr_scanned={nr_scanned} nr_taken={nr_taken}';
+const SCANNERS =
+  'zone_start=0x{zone_start:hex} migrate_pfn=0x{migrate_pfn:hex} free_pfn=0x{free_pfn:hex} ' +
+  'zone_end=0x{zone_end:hex}, mode={sync:sync}';
+const SUITABLE = 'node={nid} zone={idx:zone} order={order} ret={ret:compact}';
+const DEFER =
+  'node={nid} zone={idx:zone} order={order} order_failed={order_failed} ' +
+  'consider={considered} limit={defer_shift:limit}';
+const KCOMPACTD_WAKE = 'nid={nid} order={order} classzone_idx={highest_zoneidx:zone}';
 
 /** By `system:event`. */
 const FORMATS: Readonly<Record<string, string>> = {
@@ -43,6 +54,21 @@ const FORMATS: Readonly<Record<string, string>> = {
   'vmscan:mm_vmscan_lru_shrink_active':
     'nid={nid} nr_taken={nr_taken} nr_active={nr_active} nr_deactivated={nr_deactivated} ' +
     'nr_referenced={nr_referenced} priority={priority} flags={reclaim_flags:reclaim}',
+  'compaction:mm_compaction_isolate_migratepages': ISOLATE,
+  'compaction:mm_compaction_isolate_freepages': ISOLATE,
+  'compaction:mm_compaction_migratepages': 'nr_migrated={nr_migrated} nr_failed={nr_failed}',
+  'compaction:mm_compaction_begin': SCANNERS,
+  'compaction:mm_compaction_end': `${SCANNERS} status={status:compact}`,
+  'compaction:mm_compaction_try_to_compact_pages':
+    'order={order} gfp_mask={gfp_mask:gfp} priority={prio}',
+  'compaction:mm_compaction_suitable': SUITABLE,
+  'compaction:mm_compaction_finished': SUITABLE,
+  'compaction:mm_compaction_deferred': DEFER,
+  'compaction:mm_compaction_defer_compaction': DEFER,
+  'compaction:mm_compaction_defer_reset': DEFER,
+  'compaction:mm_compaction_kcompactd_sleep': 'nid={nid}',
+  'compaction:mm_compaction_kcompactd_wake': KCOMPACTD_WAKE,
+  'compaction:mm_compaction_wakeup_kcompactd': KCOMPACTD_WAKE,
 };
 
 /** First event -> the event that ends what it begins, on the same task. */
@@ -52,6 +78,8 @@ const PAIRS: Readonly<Record<string, string>> = {
   'vmscan:mm_vmscan_direct_reclaim_begin': 'vmscan:mm_vmscan_direct_reclaim_end',
   'vmscan:mm_vmscan_memcg_reclaim_begin': 'vmscan:mm_vmscan_memcg_reclaim_end',
   'vmscan:mm_vmscan_node_reclaim_begin': 'vmscan:mm_vmscan_node_reclaim_end',
+  'compaction:mm_compaction_begin': 'compaction:mm_compaction_end',
+  'compaction:mm_compaction_kcompactd_wake': 'compaction:mm_compaction_kcompactd_sleep',
 };
 
 const ENDS: ReadonlySet<string> = new Set(Object.values(PAIRS));
@@ -114,7 +142,8 @@ export class EventFormat {
     const kind = this.#pieces.find((piece) => piece.field === field)?.kind ?? null;
     if (kind === null) return values[field];
     const text = symbolText(kind, values[field]);
-    return kind === 'hex' ? `0x${text}` : text;
+    if (kind === 'limit') return values[field];
+    return kind === 'hex' ? `0x${text}` : text.trimEnd();
   }
 }
 

@@ -1,6 +1,6 @@
 /** Events of the modelled kernel: which fire, as ftrace lines, and as Perfetto packets. */
 import { describe, expect, it } from 'vitest';
-import { type KernelReclaim, KernelTrace } from '../mm/index.ts';
+import { compactNode, type KernelReclaim, KernelTrace, zapRange } from '../mm/index.ts';
 import { bootNodes, isolate, migrate, migration, TestProgram } from '../mm/testProgram.ts';
 import * as gfp from '../uapi/gfp.ts';
 import { ZONE_MOVABLE, ZONE_NORMAL } from '../uapi/zone.ts';
@@ -105,7 +105,7 @@ describe('reclaim', () => {
     const events = bodies(lines).map((body) => body.split(':', 1)[0]);
     expect(events[0]).toBe('mm_vmscan_kswapd_wake');
     expect(events.at(-1)).toBe('mm_vmscan_kswapd_sleep');
-    expect(lines[0]).toMatch(/^ +kswapd0-50 +\[000\] \.{5} +0\.0{6}: .*: nid=0 order=0$/);
+    expect(lines[0]).toMatch(/^ +kswapd0-16 +\[000\] \.{5} +0\.0{6}: .*: nid=0 order=0$/);
     let sum = 0;
     for (const body of bodies(lines)) {
       if (!body.startsWith('mm_vmscan_lru_shrink_inactive')) continue;
@@ -132,6 +132,49 @@ describe('reclaim', () => {
     );
     const end = bodies(lines).find((body) => body.startsWith('mm_vmscan_direct_reclaim_end'));
     expect(end).toMatch(/nr_reclaimed=[1-9]\d*$/);
+  });
+});
+
+describe('compaction', () => {
+  it('PM-85: from begin to end; what migratepages says adds up to what moved', () => {
+    const p = boot();
+    const { k } = p;
+    const a = p.mapWritten(1000);
+    const vma = p.task.mm!.findVma(a)!;
+    for (let i = 0; i < 1000; i += 2) zapRange(k, vma, a + i, a + i + 1);
+    k.lru.drainAll();
+    const moved = k.vmstat.snapshot().get('pgmigrate_success')!;
+    const lines = bodies(linesOf(p, () => compactNode(k, 0)));
+    const migrated = k.vmstat.snapshot().get('pgmigrate_success')! - moved;
+    expect(migrated).toBeGreaterThan(0);
+    const zone = k.pm.zones[0];
+    const span = (pfn: number) => `0x${pfn.toString(16)}`;
+    expect(lines[0]).toBe(
+      `mm_compaction_begin: zone_start=${span(zone.startPfn)} migrate_pfn=${span(zone.startPfn)} ` +
+        `free_pfn=${span(zone.endPfn - 512)} zone_end=${span(zone.endPfn)}, mode=sync`,
+    );
+    const sum = (event: string, field: string) =>
+      lines
+        .filter((line) => line.startsWith(`${event}:`))
+        .reduce((all, line) => all + Number(new RegExp(`${field}=(\\d+)`).exec(line)![1]), 0);
+    expect(sum('mm_compaction_migratepages', 'nr_migrated')).toBe(migrated);
+    expect(sum('mm_compaction_isolate_migratepages', 'nr_taken')).toBe(
+      migrated + sum('mm_compaction_migratepages', 'nr_failed'),
+    );
+    const scanned = k.vmstat.snapshot().get('compact_free_scanned')!;
+    expect(sum('mm_compaction_isolate_freepages', 'nr_scanned')).toBe(scanned);
+    const last = lines.filter((line) => line.startsWith('mm_compaction_')).at(-1);
+    expect(last).toMatch(/^mm_compaction_end: zone_start=.*, mode=sync status=complete$/);
+    expect(lines).toContain('mm_compaction_finished: node=0 zone=Normal   order=-1 ret=complete');
+  });
+
+  it('PM-86: a deferral, as defer_compaction counts it', () => {
+    const { points } = new KernelTrace({ nowNs: 0 });
+    const point = points.find('compaction:mm_compaction_deferred')!;
+    const format = new EventFormat(point.name, point.fields);
+    expect(format.text([1, ZONE_MOVABLE, 9, 3, 2, 9])).toBe(
+      'node=1 zone=Movable  order=9 order_failed=9 consider=3 limit=4',
+    );
   });
 });
 

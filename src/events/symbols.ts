@@ -50,10 +50,33 @@ const RECLAIM_NAMES: readonly FlagName[] = [
   [RECLAIM_WB_ASYNC, 'RECLAIM_WB_ASYNC'],
 ];
 
+/** By value of enum compact_result. */
+const COMPACTION_STATUS = [
+  'not_suitable_zone',
+  'skipped',
+  'deferred',
+  'no_suitable_page',
+  'continue',
+  'complete',
+  'partial_skipped',
+  'contended',
+  'success',
+];
+
 const LRU_NAMES = ['inactive_anon', 'active_anon', 'inactive_file', 'active_file', 'unevictable'];
 
 /** What a number is in the text of an event; the name of a field's kind. */
-export type SymbolKind = 'mode' | 'reason' | 'zone' | 'lru' | 'gfp' | 'reclaim' | 'hex';
+export type SymbolKind =
+  | 'mode'
+  | 'reason'
+  | 'zone'
+  | 'lru'
+  | 'gfp'
+  | 'reclaim'
+  | 'compact'
+  | 'sync'
+  | 'limit'
+  | 'hex';
 
 export function symbolText(kind: SymbolKind, value: number): string {
   switch (kind) {
@@ -62,7 +85,13 @@ export function symbolText(kind: SymbolKind, value: number): string {
     case 'reason':
       return named(MIGRATE_REASON_NAMES, value);
     case 'zone':
-      return named(ZONE_NAMES, value);
+      return named(ZONE_NAMES, value).padEnd(8);
+    case 'compact':
+      return named(COMPACTION_STATUS, value);
+    case 'sync':
+      return value === 0 ? 'async' : 'sync';
+    case 'limit':
+      return String(2 ** value);
     case 'lru':
       return named(LRU_NAMES, value);
     case 'gfp':

@@ -98,6 +98,21 @@ export class CompactScanners {
     this.freeAt = c.wholeZone || free < start || free >= end ? lastBlock : free;
   }
 
+  /** zone_start, migrate_pfn, free_pfn, zone_end and sync of mm_compaction_begin and _end. */
+  positions(): readonly [number, number, number, number, number] {
+    const { zone, mode } = this.#c;
+    const f = this.#k.frames;
+    const { start, end } = zoneFrames(zone);
+    const migratePfn = this.migrateAt < end ? f.pfnOf(this.migrateAt) : zone.endPfn;
+    const freePfn = f.pfnOf(Math.max(this.freeAt, start));
+    return [zone.startPfn, migratePfn, freePfn, zone.endPfn, mode === MIGRATE_ASYNC ? 0 : 1];
+  }
+
+  /** Base pages on the list. */
+  listedPages(): number {
+    return this.list.reduce((pages, head) => pages + this.#k.folios.nrPages(head), 0);
+  }
+
   /** compact_scanners_met. */
   get haveMet(): boolean {
     return this.freeAt >>> PAGEBLOCK_ORDER <= this.migrateAt >>> PAGEBLOCK_ORDER;
@@ -160,6 +175,8 @@ export class CompactScanners {
     const wanted = optimistic ? 1 << this.#c.order : 0;
     let wantedEnd = optimistic ? this.migrateAt - (this.migrateAt % wanted) + wanted : end;
     let isolated = 0;
+    const first = this.migrateAt;
+    const scanned = this.migrateScanned;
     while (this.migrateAt < end && isolated < COMPACT_CLUSTER_MAX) {
       const frame = this.migrateAt;
       if (optimistic && frame >= wantedEnd) {
@@ -183,6 +200,12 @@ export class CompactScanners {
     }
     this.pending += isolated;
     k.vmstat.count(COMPACTISOLATED, isolated);
+    const { isolateMigratepages } = k.trace.compaction;
+    if (isolateMigratepages.isEnabled) {
+      const passed = this.migrateAt - first;
+      const pfn = k.frames.pfnOf(first);
+      isolateMigratepages.emit(pfn, pfn + passed, this.migrateScanned - scanned, isolated);
+    }
     return isolated;
   }
 
@@ -296,6 +319,7 @@ export class CompactScanners {
     const end = (block + 1) * PAGEBLOCK_NR;
     let taken = 0;
     let mayTakeMore = true;
+    const first = this.freeAt;
     while (this.freeAt < end && this.#freePages < this.pending) {
       const frame = this.freeAt;
       const isFree = (frames.flags[frame] & PG_BUDDY) !== 0;
@@ -313,6 +337,12 @@ export class CompactScanners {
       this.freeScanned += 1 << order;
     }
     vmstat.count(COMPACTISOLATED, taken);
+    const { isolateFreepages } = this.#k.trace.compaction;
+    if (isolateFreepages.isEnabled) {
+      const passed = this.freeAt - first;
+      const pfn = frames.pfnOf(first);
+      isolateFreepages.emit(pfn, pfn + passed, passed, taken);
+    }
     return mayTakeMore;
   }
 

@@ -15,6 +15,7 @@ import { MIGRATE_ASYNC, MIGRATE_SYNC, MIGRATE_SYNC_LIGHT, MR_COMPACTION } from '
 import { NR_FREE_PAGES, vmEvent } from '../uapi/vmstat.ts';
 import { MAX_NR_ZONES, MIGRATE_MOVABLE, type ZoneType } from '../uapi/zone.ts';
 import { gfpMigratetype, gfpZone, zonelistOf } from './allocFastpath.ts';
+import { traceDefer, traceSuitable } from './compactionTrace.ts';
 import { type CompactionOrder, CompactScanners, WHOLE_ZONE } from './compactScan.ts';
 import { fragmentationIndex, fragmentationScoreZone } from './fragmentation.ts';
 import { putbackMovablePages } from './isolateFolio.ts';
@@ -64,12 +65,21 @@ export function compactZone(k: Kernel, c: CompactionOrder): CompactionWork {
     if (k.compaction.isRestarting(c.zone, c.order)) k.compaction.resetSkip(k.pm, c.zone);
   }
   const scanners = new CompactScanners(k, c);
+  const { trace } = k;
+  if (trace.compaction.begin.isEnabled) trace.compaction.begin.emit(...scanners.positions());
   for (;;) {
     work.result = compactFinished(k, c, scanners);
+    traceSuitable(trace.compaction.finished, c.zone, c.order, work.result);
     if (work.result !== COMPACT_CONTINUE) break;
     if (!scanners.isolateMigratepages()) continue;
     const destination = { nid: c.zone.nid, mask: -1, gfp: c.gfp, allocate: scanners.allocate };
+    const { migratepages } = trace.compaction;
+    const pages = migratepages.isEnabled ? scanners.listedPages() : 0;
     const left = migratePages(k, scanners.list, destination, c.mode, MR_COMPACTION);
+    if (migratepages.isEnabled) {
+      const failed = scanners.listedPages();
+      migratepages.emit(pages - failed, failed);
+    }
     scanners.pending = 0;
     if (left === 0) continue;
     putbackMovablePages(k, scanners.list);
@@ -80,6 +90,8 @@ export function compactZone(k: Kernel, c: CompactionOrder): CompactionWork {
     }
   }
   scanners.release();
+  const { end } = trace.compaction;
+  if (end.isEnabled) end.emit(...scanners.positions(), work.result);
   work.migrateScanned = scanners.migrateScanned;
   work.freeScanned = scanners.freeScanned;
   k.vmstat.count(COMPACTMIGRATE_SCANNED, work.migrateScanned);
@@ -116,12 +128,17 @@ function compactionSuitAllocationOrder(k: Kernel, c: CompactionOrder): CompactRe
   const mark = wmarkPages(zone, (allocFlags & ALLOC_WMARK_MASK) as Wmark);
   if (zoneWatermarkOk(k.pm, zone, order, mark, highest, allocFlags)) return COMPACT_SUCCESS;
   const free = k.vmstat.zoneItem(zone.id, NR_FREE_PAGES);
-  if (!hasRoomToCompact(k, zone, order, mark, highest, free)) return COMPACT_SKIPPED;
+  const { suitable } = k.trace.compaction;
+  if (!hasRoomToCompact(k, zone, order, mark, highest, free)) {
+    return traceSuitable(suitable, zone, order, COMPACT_SKIPPED);
+  }
   if (order > PAGE_ALLOC_COSTLY_ORDER) {
     const index = fragmentationIndex(zone, order);
-    if (index >= 0 && index <= k.compaction.extfragThreshold) return COMPACT_SKIPPED;
+    if (index >= 0 && index <= k.compaction.extfragThreshold) {
+      return traceSuitable(suitable, zone, order, COMPACT_SKIPPED);
+    }
   }
-  return COMPACT_CONTINUE;
+  return traceSuitable(suitable, zone, order, COMPACT_CONTINUE);
 }
 
 /** __compaction_suitable: order-0 pages for the destinations, twice as many as the block has. */
@@ -153,10 +170,14 @@ export function tryToCompactPages(
   if ((gfp & __GFP_IO) === 0) return COMPACT_SKIPPED;
   let best: CompactResult = COMPACT_SKIPPED;
   const s = k.compaction;
+  const { compaction } = k.trace;
+  if (compaction.tryToCompactPages.isEnabled)
+    compaction.tryToCompactPages.emit(order, gfp, priority);
   for (const id of zonelistOf(k.pm, gfp, preferredNid)) {
     const zone = k.pm.zones[id];
     if ((nodemask & (1 << zone.nid)) === 0) continue;
     if (priority > COMPACT_PRIO_SYNC_FULL && s.isDeferred(zone, order)) {
+      traceDefer(k, compaction.deferred, zone, order);
       best = Math.max(best, COMPACT_DEFERRED) as CompactResult;
       continue;
     }
@@ -178,10 +199,13 @@ export function tryToCompactPages(
     best = Math.max(best, result) as CompactResult;
     if (result === COMPACT_SUCCESS) {
       s.deferReset(zone, order, false);
+      traceDefer(k, compaction.deferReset, zone, order);
       break;
     }
     const isOver = result === COMPACT_COMPLETE || result === COMPACT_PARTIAL_SKIPPED;
-    if (priority !== COMPACT_PRIO_ASYNC && isOver) s.defer(zone, order);
+    if (priority === COMPACT_PRIO_ASYNC || !isOver) continue;
+    s.defer(zone, order);
+    traceDefer(k, compaction.deferCompaction, zone, order);
   }
   return best;
 }

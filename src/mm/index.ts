@@ -5,6 +5,7 @@ export * from './allocSlowpath.ts';
 export * from './buddy.ts';
 export * from './collapse.ts';
 export * from './compactionState.ts';
+export * from './compactionTrace.ts';
 export * from './compactZone.ts';
 export * from './cpuset.ts';
 export * from './deferredSplit.ts';

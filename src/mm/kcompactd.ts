@@ -11,6 +11,7 @@ import { GFP_KERNEL } from '../uapi/gfp.ts';
 import { MIGRATE_SYNC_LIGHT } from '../uapi/migrate.ts';
 import { vmEvent } from '../uapi/vmstat.ts';
 import { MIGRATE_MOVABLE } from '../uapi/zone.ts';
+import { traceDefer } from './compactionTrace.ts';
 import { compactNode, compactZone, proactiveMark } from './compactZone.ts';
 import { fragmentationScoreNode } from './fragmentation.ts';
 import type { Kernel } from './kernel.ts';
@@ -30,10 +31,19 @@ const DEFERRED_TURNS = 64;
 export function kcompactdStep(k: Kernel, nid: Nid): void {
   const s = k.compaction;
   const order = s.kcompactdOrder[nid];
+  const { trace } = k;
+  const { compaction } = trace;
+  trace.runKcompactd(nid);
+  if (compaction.kcompactdWake.isEnabled) {
+    compaction.kcompactdWake.emit(nid, order, s.kcompactdHighest[nid]);
+  }
   k.vmstat.count(KCOMPACTD_WAKE, 1);
   for (const zone of k.pm.nodes[nid].zones) {
     if (!zone.isPopulated || zone.type > s.kcompactdHighest[nid]) continue;
-    if (s.isDeferred(zone, order)) continue;
+    if (s.isDeferred(zone, order)) {
+      traceDefer(k, compaction.deferred, zone, order);
+      continue;
+    }
     const work = compactZone(k, {
       zone,
       order,
@@ -48,13 +58,17 @@ export function kcompactdStep(k: Kernel, nid: Nid): void {
       ignoresSkip: false,
       anyTarget: false,
     });
-    if (work.result === COMPACT_SUCCESS) s.deferReset(zone, order, false);
-    else if (work.result === COMPACT_PARTIAL_SKIPPED || work.result === COMPACT_COMPLETE) {
+    if (work.result === COMPACT_SUCCESS) {
+      s.deferReset(zone, order, false);
+      traceDefer(k, compaction.deferReset, zone, order);
+    } else if (work.result === COMPACT_PARTIAL_SKIPPED || work.result === COMPACT_COMPLETE) {
       s.defer(zone, order);
+      traceDefer(k, compaction.deferCompaction, zone, order);
     }
     countScanned(k, work.migrateScanned, work.freeScanned);
   }
   s.kcompactdWoken &= ~(1 << nid);
+  if (compaction.kcompactdSleep.isEnabled) compaction.kcompactdSleep.emit(nid);
 }
 
 function countScanned(k: Kernel, migrated: number, free: number): void {
@@ -75,6 +89,7 @@ export function proactiveStep(k: Kernel, nid: Nid): boolean {
   }
   const before = fragmentationScoreNode(k, nid);
   if (before <= proactiveMark(k, false)) return false;
+  k.trace.runKcompactd(nid);
   const work = compactNode(k, nid, true);
   countScanned(k, work.migrateScanned, work.freeScanned);
   if (fragmentationScoreNode(k, nid) >= before) s.proactiveDefer[nid] = DEFERRED_TURNS;

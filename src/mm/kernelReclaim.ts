@@ -10,6 +10,7 @@ import { __GFP_THISNODE } from '../uapi/gfp.ts';
 import { vmEvent } from '../uapi/vmstat.ts';
 import { MAX_NR_ZONES, type ZoneType } from '../uapi/zone.ts';
 import { gfpZone } from './allocFastpath.ts';
+import { traceDefer } from './compactionTrace.ts';
 import { hasRoomToCompact, tryToCompactPages } from './compactZone.ts';
 import type { Kernel } from './kernel.ts';
 import { NUMA_BALANCING_MEMORY_TIERING } from './numaFault.ts';
@@ -59,7 +60,7 @@ export class KernelReclaim implements ReclaimHooks {
     const isAwake = (this.#k.kswapdWoken & bit) !== 0;
     if (!isAwake && this.isBalanced(nid, highestZoneType)) {
       // Enough is free, only not in one piece.
-      if (order > 0) this.#k.compaction.wakeKcompactd(nid, order, highestZoneType);
+      if (order > 0) this.#wakeKcompactd(nid, order, highestZoneType);
       return;
     }
     this.#order[nid] = Math.max(this.#order[nid], order);
@@ -121,11 +122,18 @@ export class KernelReclaim implements ReclaimHooks {
     return true;
   }
 
+  #wakeKcompactd(nid: Nid, order: number, highest: number): void {
+    const { compaction, trace } = this.#k;
+    compaction.wakeKcompactd(nid, order, highest);
+    const { wakeupKcompactd } = trace.compaction;
+    if (order > 0 && wakeupKcompactd.isEnabled) wakeupKcompactd.emit(nid, order, highest);
+  }
+
   #traceWake(nid: Nid, highest: ZoneType): void {
     const { trace } = this.#k;
     if (!trace.kswapdWake.isEnabled || (trace.kswapdAwake & (1 << nid)) !== 0) return;
     trace.kswapdAwake |= 1 << nid;
-    trace.kswapdWake.emit(nid, highest, 0);
+    trace.kswapdWake.emit(nid, highest, this.#order[nid]);
   }
 
   /** kswapd sleeps on a balanced node; the boost it was woken for is taken back (balance_pgdat). */
@@ -133,7 +141,7 @@ export class KernelReclaim implements ReclaimHooks {
     const k = this.#k;
     for (const zone of k.pm.nodes[nid].zones) zone.watermarkBoost = 0;
     k.compaction.flushNode(k.pm, nid);
-    k.compaction.wakeKcompactd(nid, this.#order[nid], this.#highest[nid]);
+    this.#wakeKcompactd(nid, this.#order[nid], this.#highest[nid]);
     this.#order[nid] = 0;
     k.kswapdWoken &= ~(1 << nid);
     this.#highest[nid] = -1;
@@ -189,6 +197,7 @@ export class KernelReclaim implements ReclaimHooks {
   compactionHelped(zoneId: number, order: Order): void {
     const { compaction, pm } = this.#k;
     compaction.deferReset(pm.zones[zoneId], order, true);
+    traceDefer(this.#k, this.#k.trace.compaction.deferReset, pm.zones[zoneId], order);
     compaction.flushSkip[zoneId] = 0;
   }
 

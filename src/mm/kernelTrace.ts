@@ -1,5 +1,6 @@
 /**
- * The tracepoints of the modelled kernel (include/trace/events/migrate.h, thp.h, vmscan.h), with
+ * The tracepoints of the modelled kernel (include/trace/events/migrate.h, thp.h, vmscan.h,
+ * compaction.h), with
  * the kernel's names and fields, and who runs when one fires (common_pid and CPU of a line).
  *
  * Whoever lets a task or a kernel thread run calls `run`; nobody needs to while nobody listens.
@@ -9,13 +10,16 @@
  */
 import type { Clock } from '../engine/index.ts';
 import { Tracepoints } from '../engine/index.ts';
+import { CompactionTrace } from './compactionTrace.ts';
 
 const MIGRATION_PTE = ['addr', 'pte', 'order'] as const;
 const RECLAIM_BEGIN = ['order', 'gfp_flags'] as const;
 const RECLAIM_END = ['nr_reclaimed'] as const;
 
 /** kswapd of node n has this pid and n: a number that no program has. */
-const KSWAPD_PID = 50;
+const KSWAPD_PID = 16;
+/** kcompactd of node n has this pid and n. */
+const KCOMPACTD_PID = 48;
 /** Worker w of a policy's migration daemon has this pid and w. */
 const MIGRATION_DAEMON_PID = 80;
 
@@ -28,6 +32,7 @@ export class KernelTrace {
   kswapdAwake = 0;
   /** Names by pid, as far as somebody gave one: comm. */
   readonly comms: Map<number, string> = new Map();
+  readonly compaction: CompactionTrace;
   readonly mmMigratePages;
   readonly mmMigratePagesStart;
   readonly setMigrationPte;
@@ -50,6 +55,7 @@ export class KernelTrace {
   constructor(clock: Clock) {
     const points = new Tracepoints(clock);
     this.points = points;
+    this.compaction = new CompactionTrace(points);
     this.mmMigratePages = points.define('migrate:mm_migrate_pages', [
       'succeeded',
       'failed',
@@ -120,6 +126,11 @@ export class KernelTrace {
   /** kswapd of a node runs. */
   runKswapd(nid: number): void {
     this.#runNamed(KSWAPD_PID + nid, `kswapd${nid}`);
+  }
+
+  /** kcompactd of a node runs. */
+  runKcompactd(nid: number): void {
+    this.#runNamed(KCOMPACTD_PID + nid, `kcompactd${nid}`);
   }
 
   /** A worker of the migration daemon runs. */

@@ -57,7 +57,8 @@ footer { border-top: 1px solid var(--line); padding-top: 1rem; color: var(--mute
 const TABLES = `
 /* A shadow at the right edge while there is more to scroll to; the cover goes with the content. */
 .scroll { overflow-x: auto; margin-bottom: 1.25rem;
-  background: linear-gradient(to left, var(--here) 40%, transparent) right / 48px 100% no-repeat local,
+  background:
+    linear-gradient(to left, var(--here) 40%, transparent) right / 48px 100% no-repeat local,
     linear-gradient(to left, var(--edge), transparent) right / 16px 100% no-repeat scroll; }
 .scroll:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 table { width: 100%; border-collapse: collapse; font-size: .875rem; }

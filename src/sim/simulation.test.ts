@@ -155,7 +155,7 @@ describe('a run', () => {
     expect(result).toEqual(runOne(spec('hemem'), run(), { hetmem: 'test' }));
     expect(heard.isEnded).toBe(true);
     expect(heard.events).toContain('mm_migrate_pages');
-    expect([...heard.tasks]).toEqual(expect.arrayContaining(['migrated/0-80', 'kswapd0-50']));
+    expect([...heard.tasks]).toEqual(expect.arrayContaining(['migrated/0-80', 'kswapd0-16']));
     const migrated = heard.events.filter((event) => event === 'remove_migration_pte').length;
     expect(migrated).toBeGreaterThanOrEqual(result.migration.promotedPages);
     const free = heard.counters.get('node 0 free')!;

@@ -237,7 +237,8 @@ export const SHORT_LIVED: readonly string[] = [
   'HmmRange',
   'CompactScanners',
   'Census', // a check of the invariants
-  'KernelTrace', // who listens is no state
+  'CompactionTrace', // who listens is no state
+  'KernelTrace',
   'NoReclaim', // before a kernel exists
   'PolicyChoice',
   'Protector',

@@ -41,7 +41,6 @@ const NOT_SHOWN = [
   '/proc/sys/vm/numa_stat',
   '/proc/sys/vm/overcommit_ratio',
   '/sys/devices/system/memory/auto_online_blocks',
-  '/sys/devices/system/memory/block_size_bytes',
   '/sys/devices/system/node/has_generic_initiator',
   '/sys/kernel/debug/cma/reserved/maxchunk',
   '/sys/kernel/debug/cma/reserved/used',
@@ -93,6 +92,18 @@ describe.each(['four-nodes-cma', 'three-nodes-cxl'])('%s', (machine) => {
     const missing = files.filter(([path]) => kernelFileAt(k, path) === null);
     const kinds = new Set(missing.map(([path]) => kindOf(path)));
     expect([...kinds].filter((kind) => !NOT_SHOWN.includes(kind))).toEqual([]);
+  });
+
+  it('PM-74 PM-115 memory blocks: the same blocks, states and zones', () => {
+    const theirs = captured(machine, 'memory-blocks.txt').trimEnd().split('\n').sort();
+    const ours = k.pm.memoryBlocks.numbers().map((block) => {
+      const value = (name: string) =>
+        textOf(kernelFileAt(k, `/sys/devices/system/memory/memory${block}/${name}`)).trim();
+      const shown = ['phys_index', 'state', 'valid_zones', 'removable', 'phys_device'];
+      const values = shown.map((name) => `${name}="${value(name)}"`).join(' ');
+      return `memory${block} ${values} node=${k.pm.memoryBlocks.nid[block]}`;
+    });
+    expect(ours.sort()).toEqual(theirs);
   });
 
   it('swaps: the same layout, the same area', () => {
