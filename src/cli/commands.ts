@@ -11,6 +11,7 @@ import { describe as compare } from './compare.ts';
 import { describe as conform } from './conform.ts';
 import { describe as lab } from './lab.ts';
 import { describe as machine } from './machine.ts';
+import { describe as plan } from './plan.ts';
 import { describe as policies } from './policies.ts';
 import { describe as proc } from './proc.ts';
 import { describe as record } from './record.ts';
@@ -26,7 +27,7 @@ export interface CommandGroup {
 }
 
 export const COMMAND_GROUPS: readonly CommandGroup[] = [
-  { heading: 'Try an argument:', describe: [start, compare, run, report, lab] },
+  { heading: 'Try an argument:', describe: [start, compare, run, report, plan, lab] },
   { heading: 'Traces of real programs:', describe: [record, trace] },
   { heading: 'Machines and policies:', describe: [machine, policies] },
   { heading: 'The kernel model:', describe: [conform, proc, why] },

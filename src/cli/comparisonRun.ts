@@ -181,7 +181,8 @@ export function exitCodeOf(comparison: Comparison): number {
   return kinds.includes('input') ? EXIT_BAD_INPUT : 0;
 }
 
-function jobsOf(text: string | undefined): number {
+/** --jobs as a number; one a core without it. Errors: UserError. */
+export function jobsOf(text: string | undefined): number {
   if (text === undefined) return availableParallelism();
   const jobs = Number(text);
   if (Number.isInteger(jobs) && jobs >= 1 && jobs <= 1024) return jobs;

@@ -5,6 +5,8 @@
  */
 export * from './catalogue.ts';
 export * from './comparison.ts';
+export * from './dramPlan.ts';
+export * from './dramSearch.ts';
 export * from './experiment.ts';
 export * from './format.ts';
 export * from './machinePicture.ts';

@@ -13,6 +13,7 @@ export * from './hostView.ts';
 export * from './knob.ts';
 export * from './migrationPlan.ts';
 export * from './policy.ts';
+export * from './settingsText.ts';
 
 /** All policies, in the order of tables and help: base lines, kernel, research, bound. */
 export const POLICIES: readonly PolicyDescription[] = [

@@ -42,12 +42,12 @@ export function codeKey(folder: string): string {
 
 export class Journal {
   readonly path: string;
-  /** Runs that were found finished. */
-  readonly finished: ReadonlyMap<string, RunResult>;
+  /** Runs that were found finished, or were added. */
+  readonly finished: Map<string, RunResult>;
   #fd = -1;
   #keep: number;
 
-  private constructor(path: string, finished: ReadonlyMap<string, RunResult>, keep: number) {
+  private constructor(path: string, finished: Map<string, RunResult>, keep: number) {
     this.path = path;
     this.finished = finished;
     this.#keep = keep;
@@ -71,6 +71,7 @@ export class Journal {
   add(key: string, result: RunResult): void {
     if (this.#fd < 0) this.#open();
     this.#write({ run: key, result });
+    this.finished.set(key, result);
   }
 
   /** All is written elsewhere: the journal goes, and its folder if nothing else is in it. */
