@@ -1,4 +1,4 @@
-/** `hetmem plan`: machines planned on the model; what is planned is a file each (planPrograms.ts). */
+/** `hetmem plan`: machines planned on the model; each question is a file (planPrograms.ts). */
 import type { Command } from 'commander';
 import { describePrograms } from './planPrograms.ts';
 
