@@ -1,5 +1,6 @@
 /** Arguments of mailing-list threads as experiments on the model. The only door of labs/. */
 export { decimal, FigureReader } from './figureReader.ts';
+export { GUIDANCE, guidanceDocument } from './guidanceDocument.ts';
 export type {
   Cell,
   Drawing,
@@ -16,4 +17,13 @@ export type {
   Support,
 } from './lab.ts';
 export { LABS } from './list.ts';
+export {
+  planZones,
+  scaleOf,
+  tryZones,
+  type ZonesAsked,
+  type ZonesPlan,
+  type ZonesTrial,
+} from './planZones.ts';
 export { judged, type LabChoice, type LabResult, runLab } from './runLab.ts';
+export { size as sizeText, zonesGuidance } from './zonesGuidance.ts';

@@ -13,7 +13,6 @@ import {
   allocPages,
   FAULT_ERROR,
   FAULT_MAJOR,
-  freePages,
   Kernel,
   type KernelReclaim,
   mmapRegion,
@@ -37,6 +36,8 @@ export interface LabMachineOptions {
   readonly seed: number;
   readonly swapMib?: number;
   readonly sysctl?: Partial<SysctlSpec>;
+  /** Unless as Linux would choose: 128 MiB on small machines. */
+  readonly memoryBlockPages?: number;
   /** Keep contents, to see that nothing is lost. */
   readonly trackContent?: boolean;
   /** As before Linux 5.13 (Kernel.pinsStayInMovable). */
@@ -65,14 +66,15 @@ export function twoZones(normalMib: number, movableMib: number): PlainNode {
 export class LabMachine {
   readonly k: Kernel;
   readonly random: RandomStream;
-  readonly #kernelFrames: FrameId[] = [];
 
   constructor(options: LabMachineOptions) {
     const { nodes, seed, sysctl = {} } = options;
     const spec = plainMachine(nodes, { startPfn: START_PFN, sysctl });
     const swap = { pages: (options.swapMib ?? 0) * PAGES_PER_MIB, readNs: 0, writeNs: 0 };
     const trackContent = options.trackContent === true;
-    this.k = new Kernel({ ...spec, swap }, { seed, trackContent });
+    const { memoryBlockPages } = options;
+    const blocks = memoryBlockPages === undefined ? {} : { memoryBlockPages };
+    this.k = new Kernel({ ...spec, swap, ...blocks }, { seed, trackContent });
     this.k.pinsStayInMovable = options.pinsStayInMovable === true;
     this.random = new RandomStream(seed, 'lab');
   }
@@ -80,17 +82,10 @@ export class LabMachine {
   /** The kernel takes pages for itself, as slab or vmalloc would: unmovable. How many it got. */
   takeKernelPages(nr: number, nid: Nid = 0): number {
     for (let n = 0; n < nr; n++) {
-      const frame = allocPages(this.k.pm, 0, GFP_KERNEL, nid, -1);
-      if (frame < 0) return n;
-      this.#kernelFrames.push(frame);
+      if (allocPages(this.k.pm, 0, GFP_KERNEL, nid, -1) < 0) return n;
       this.runKswapd();
     }
     return nr;
-  }
-
-  /** Gives back the pages that the kernel took last. */
-  freeKernelPages(nr: number): void {
-    for (let n = 0; n < nr; n++) freePages(this.k.pm, this.#kernelFrames.pop()!, 0);
   }
 
   runKswapd(): void {

@@ -1,5 +1,7 @@
 /** The labs, in the order in which `hetmem lab --list` shows them. */
 import type { Lab } from './lab.ts';
+import { pinShare } from './pinShare.ts';
+import { pinsVsUnplug } from './pinsVsUnplug.ts';
 import { reviewersMachine } from './reviewersMachine.ts';
 
-export const LABS: readonly Lab[] = [reviewersMachine];
+export const LABS: readonly Lab[] = [reviewersMachine, pinShare, pinsVsUnplug];
