@@ -16,7 +16,7 @@ import {
   setThpOfOrder,
   type Task,
 } from '../mm/index.ts';
-import { kernelFileAt } from '../proc/index.ts';
+import { DAMON_ROOT, kernelFileAt, writeDamonFile } from '../proc/index.ts';
 import { EINVAL, ENOENT } from '../uapi/errno.ts';
 import type { Fields } from './caseFile.ts';
 import { parseReclaim } from './cgroups.ts';
@@ -25,6 +25,9 @@ import { NotModelled } from './inputs.ts';
 import { MEMORY_BLOCK_FILES } from './memoryBlockFiles.ts';
 import { failure, SUCCESS } from './outcome.ts';
 import type { World } from './world.ts';
+
+/** How long a writer sleeps before it looks again whether DAMON answered. */
+const WAIT_NS = 1_000_000;
 
 export interface SysfsFile {
   readonly pattern: RegExp;
@@ -48,14 +51,22 @@ export class SysfsFiles {
   }
 
   write(path: string, value: string, writer: Task): Fields {
+    if (path.startsWith(DAMON_ROOT)) {
+      const wait = () => this.#world.advance(WAIT_NS);
+      return done(writeDamonFile(this.#world.k, path, value.trim(), wait));
+    }
     for (const file of FILES) {
       const match = file.pattern.exec(path);
       if (match === null) continue;
-      const result = file.write(this.#world, value.trim(), match, writer);
-      return result < 0 ? failure(result) : SUCCESS;
+      return done(file.write(this.#world, value.trim(), match, writer));
     }
     throw new NotModelled(`file ${path}`);
   }
+}
+
+/** write(2) of the whole text. */
+function done(result: number): Fields {
+  return result < 0 ? failure(result) : SUCCESS;
 }
 
 /** A number or -EINVAL. */

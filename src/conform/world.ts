@@ -17,7 +17,9 @@ import {
   type KernelReclaim,
   kcompactdStep,
   type MappedFile,
+  nextDamonNs,
   proactiveStep,
+  runDamon,
   Task,
   taskNumaWork,
 } from '../mm/index.ts';
@@ -149,6 +151,7 @@ export class World {
     if (++this.#touches % TURN_TOUCHES !== 0) return;
     this.turn();
     this.scan(task);
+    runDamon(this.k);
   }
 
   /** NUMA balancing's part of a tick of a running task. */
@@ -158,12 +161,22 @@ export class World {
 
   /** Lets time go by with nobody running but the kernel's threads. */
   advance(ns: Nanoseconds): void {
-    this.k.nowNs += ns;
+    this.#runDamonFor(ns);
     this.#kswapdNs += ns;
     for (; this.#kswapdNs >= KSWAPD_PASS_NS; this.#kswapdNs -= KSWAPD_PASS_NS) {
       if (this.k.kswapdWoken !== 0 || this.k.compaction.kcompactdWoken !== 0) this.turn();
     }
     this.#compactProactively();
+  }
+
+  /** Time goes by in steps that end where a kdamond wakes up. */
+  #runDamonFor(ns: Nanoseconds): void {
+    const end = this.k.nowNs + ns;
+    for (let next = nextDamonNs(this.k); next < end; next = nextDamonNs(this.k)) {
+      this.k.nowNs = Math.max(this.k.nowNs, next);
+      runDamon(this.k);
+    }
+    this.k.nowNs = end;
   }
 
   /** One pass of every kswapd and kcompactd that was woken. */

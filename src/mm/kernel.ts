@@ -35,6 +35,7 @@ import {
 } from './frameTable.ts';
 import { dropHugetlbCache } from './hugetlb.ts';
 import { HugetlbPool } from './hugetlbPool.ts';
+import { type Damon, newDamon } from './kdamond.ts';
 import { KernelReclaim } from './kernelReclaim.ts';
 import { KernelTrace } from './kernelTrace.ts';
 import { Ksm } from './ksm.ts';
@@ -125,6 +126,8 @@ export class Kernel {
   /** The shared zero page and, once needed, the huge zero folio's head. */
   readonly zeroFrame: FrameId;
   hugeZeroHead = -1;
+  /** Monitoring of accesses and what is done about them. */
+  readonly damon: Damon;
   /** What decides promotion by hint faults, per fast node (TI-24..TI-26). */
   readonly promotion: PromotionState = new PromotionState();
   /**
@@ -169,6 +172,7 @@ export class Kernel {
     this.ptes = new PteTables(Math.ceil((this.frames.nrFrames / 512) * 1.25) + 1024);
     this.swap = new SwapArea(spec.swap.pages, options.trackContent);
     this.random = new RandomStream(options.seed, 'mm');
+    this.damon = newDamon(options.seed);
     const settings = { ...SYSCTL_DEFAULTS, ...spec.sysctl };
     this.sysctl = {
       ...settings,

@@ -7,6 +7,7 @@
 import { type Kernel, TASK_SIZE_PAGES, Task } from '../mm/index.ts';
 import { ENOENT } from '../uapi/errno.ts';
 import { buddyinfoOf, formatBuddyinfo, formatPagetypeinfo, pagetypeinfoOf } from './buddyinfo.ts';
+import { DAMON_ROOT, damonFiles } from './damonFiles.ts';
 import type { KernelFile, TextFile, WordsFile } from './kernelFile.ts';
 import { textFile } from './kernelFile.ts';
 import { KpageFile, kpagecountOf, kpageflagsOf, maxDumpPfn, maxPfn } from './kpageFile.ts';
@@ -33,6 +34,7 @@ export function kernelFileAt(k: Kernel, path: string): KernelFile | number | nul
   const files = everyFile(k);
   const file = files.find((candidate) => candidate.path === path);
   if (file !== undefined) return exists(k, file) ? file : -ENOENT;
+  if (path.startsWith(`${DAMON_ROOT}/`)) return -ENOENT;
   const shape = shapeOf(path);
   return files.some((candidate) => shapeOf(candidate.path) === shape) ? -ENOENT : null;
 }
@@ -53,6 +55,7 @@ function everyFile(k: Kernel): KernelFile[] {
     ...memoryBlockFiles(k),
     ...nodeFiles(k),
     ...settingFiles(k),
+    ...damonFiles(k),
     ...tasks.flatMap((task) => filesOfProcess(k, task)),
   ];
 }

@@ -62,6 +62,7 @@ const KERNEL = savedClass(
    failures
    offlining
    compaction
+   damon
    hotplug
    nodeThreads
    random

@@ -96,6 +96,22 @@ function lookBuddyinfo(world: World, _process: Process, inputs: Inputs): Fields 
   return { line: formatBuddyinfo(zones).replace(/\n$/, '') };
 }
 
+/** Sums over what update_schemes_tried_regions found, and over the regions of the targets. */
+function lookDamonRegions(world: World): Fields {
+  const rows = world.k.damon.kdamonds.flatMap(({ contexts }) => contexts);
+  const tried = rows.flatMap(({ schemes }) => schemes.flatMap((scheme) => scheme.tried.regions));
+  const targets = rows.flatMap((row) => row.targets.flatMap((target) => target.regions));
+  const bytes = (ranges: readonly { start: number; end: number }[]) =>
+    ranges.reduce((sum, { start, end }) => sum + end - start, 0);
+  const regions = tried.map(({ region }) => region);
+  return {
+    regions: regions.length,
+    bytes_total: bytes(regions),
+    bytes_with_accesses: bytes(regions.filter(({ nrAccesses }) => nrAccesses > 0)),
+    target_bytes: bytes(targets),
+  };
+}
+
 export const LOOKS: VerbTable = {
   where: lookWhere,
   count: lookCount,
@@ -112,6 +128,7 @@ export const LOOKS: VerbTable = {
     value: world.cgroups.read(inputs.string('cgroup'), inputs.string('file'), inputs.place),
   }),
   sysfs: (world, _process, inputs) => world.sysfs.read(inputs.string('file')),
+  'damon.regions': lookDamonRegions,
   signals: (_world, process, inputs) => ({
     n: process.signals.get(inputs.string('signal')) ?? 0,
   }),

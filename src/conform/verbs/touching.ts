@@ -6,6 +6,7 @@ import {
   FAULT_HUGE,
   FAULT_OOM,
   FAULT_SIGBUS,
+  nextDamonNs,
   storeWord,
 } from '../../mm/index.ts';
 import { madvise, mbind, mmap } from '../../syscalls/index.ts';
@@ -119,7 +120,9 @@ function doTouchLoop(world: World, process: Process, inputs: Inputs): Fields {
         if (end !== null) return end;
       }
     }
-    world.advance(Math.max(0, round + ROUND_NS - world.k.nowNs));
+    // The loop never rests: whoever samples accesses finds some in every interval.
+    const pause = Math.min(round + ROUND_NS, nextDamonNs(world.k)) - world.k.nowNs;
+    world.advance(Math.max(0, pause));
     world.scan(process.task);
   }
   return {};
