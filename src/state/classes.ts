@@ -202,7 +202,7 @@ const TASKS = [
     () => new MigrationOp(null as never, [], { nid: -1, mask: -1, gfp: 0 }, 0, 0),
   ),
   savedClass(FailureLog, 'pages frame cause reason written'),
-  savedClass(RandomStream, '#generator'),
+  savedClass(RandomStream, '#generator', () => new RandomStream(0, '')),
 ];
 
 const DEVICES = [
