@@ -196,8 +196,8 @@ const FORMS: Readonly<Record<string, Form>> = {
 };
 
 const NO_OUTPUT = '';
-const RANGE = 'region from? n?';
-const DEVICE = 'device region from? n?';
+const RANGE = 'region from n';
+const DEVICE = 'device region from n';
 const DEVICE_OUT = 'ret errno cpages faults device_data perm';
 
 /** Inputs (optional ones with ?) and outputs. */
@@ -222,7 +222,7 @@ const VERB_LINES: Readonly<Record<string, readonly [string, string]>> = {
   setrlimit: ['resource bytes', 'ret errno'],
   move_pages: ['pid count pages nodes flags? status?', 'ret errno status'],
   migrate_pages: ['pid old new maxnode?', 'ret errno'],
-  mbind: [`${RANGE} bytes? offset? mode mode_flags? nodes maxnode? flags?`, 'ret errno'],
+  mbind: [`region from n? bytes? offset? mode mode_flags? nodes maxnode? flags?`, 'ret errno'],
   set_mempolicy: ['mode mode_flags? nodes maxnode?', 'ret errno'],
   set_mempolicy_home_node: [`${RANGE} node flags?`, 'ret errno'],
   get_mempolicy: ['flags region? page? maxnode?', 'ret errno mode mode_flags nodes node'],

@@ -17,7 +17,7 @@ import {
   writeCpusetMems,
 } from '../mm/index.ts';
 import { nodeList } from '../proc/index.ts';
-import { EINVAL } from '../uapi/errno.ts';
+import { EEXIST, EINVAL, ENOENT } from '../uapi/errno.ts';
 import { NotModelled } from './inputs.ts';
 
 export class Cgroups {
@@ -26,6 +26,8 @@ export class Cgroups {
   readonly #byName: Map<string, Cpuset> = new Map();
   readonly #fileOwner: Map<number, Cpuset> = new Map();
   readonly #anonOwner: Map<AnonVma, Cpuset> = new Map();
+  /** cpuset.cpus as written: nothing in the model runs on one CPU or another. */
+  readonly #cpus: Map<Cpuset, number> = new Map();
 
   constructor(k: Kernel, legacy: boolean) {
     this.#k = k;
@@ -33,8 +35,11 @@ export class Cgroups {
     this.#byName.set('/', this.#root);
   }
 
-  create(name: string): void {
+  /** mkdir: 0 or -EEXIST. */
+  create(name: string): number {
+    if (this.#byName.has(name)) return -EEXIST;
     this.#byName.set(name, createCpuset(this.#root));
+    return 0;
   }
 
   enter(task: Task, name: string, place: string): number {
@@ -55,8 +60,12 @@ export class Cgroups {
         if (!cpuset.legacy) throw new NotModelled(`cgroup v2 file ${file}`);
         cpuset.memoryMigrate = value.trim() === '1';
         return 0;
-      case 'cpuset.cpus':
+      case 'cpuset.cpus': {
+        const cpus = parseNodes(value.trim());
+        if (cpus === null || (cpus & ~this.#allCpus()) !== 0) return -EINVAL;
+        this.#cpus.set(cpuset, cpus);
         return 0;
+      }
       case 'memory.reclaim':
         return this.#reclaim(cpuset, value, writer);
       default:
@@ -109,11 +118,40 @@ export class Cgroups {
     };
   }
 
-  read(name: string, file: string, place: string): string {
+  read(name: string, file: string, place: string): string | number {
     const cpuset = this.#find(name, place);
-    if (file === 'cpuset.mems') return nodeList(cpuset.mems);
-    if (file === 'cpuset.mems.effective') return nodeList(cpuset.effectiveMems);
-    throw new NotModelled(`cgroup file ${file}`);
+    const isRoot = cpuset === this.#root;
+    switch (file) {
+      case 'cpuset.mems':
+        return isRoot && !cpuset.legacy ? -ENOENT : nodeList(cpuset.mems);
+      case 'cpuset.cpus':
+        return isRoot && !cpuset.legacy ? -ENOENT : nodeList(this.#cpus.get(cpuset) ?? 0);
+      case cpuset.legacy ? 'cpuset.effective_mems' : 'cpuset.mems.effective':
+        return nodeList(cpuset.effectiveMems);
+      case cpuset.legacy ? 'cpuset.effective_cpus' : 'cpuset.cpus.effective':
+        return nodeList(this.#cpus.get(cpuset) || this.#allCpus());
+      case 'cpuset.memory_migrate':
+        return cpuset.legacy ? (cpuset.memoryMigrate ? '1' : '0') : -ENOENT;
+      case 'cgroup.procs':
+        return this.#tasksOf(cpuset)
+          .filter((task) => task.pid === task.tgid)
+          .map((task) => task.pid)
+          .join('\n');
+      default:
+        throw new NotModelled(`cgroup file ${file}`);
+    }
+  }
+
+  #tasksOf(cpuset: Cpuset): Task[] {
+    const tasks = [...this.#k.tasks.values()].filter((task) => !task.exited);
+    return tasks.filter((task) => (task.cpuset ?? this.#root) === cpuset);
+  }
+
+  /** A bit a CPU of the machine. */
+  #allCpus(): number {
+    let mask = 0;
+    for (const node of this.#k.spec.nodes) for (const cpu of node.cpus) mask |= 1 << cpu;
+    return mask;
   }
 
   #find(name: string, place: string): Cpuset {

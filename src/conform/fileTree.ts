@@ -1,6 +1,8 @@
 /** Files by path, on the file systems that the machine has mounted. */
 import { UserError } from '../base/assert.ts';
 import { type FileKind, type Kernel, type MappedFile, truncateFile } from '../mm/index.ts';
+import { EEXIST, EINVAL, ENOENT } from '../uapi/errno.ts';
+import { OPEN } from './caseWords.ts';
 import { NotModelled } from './inputs.ts';
 
 interface Mount {
@@ -13,6 +15,7 @@ export class FileTree {
   readonly #k: Kernel;
   readonly #mounts: Mount[] = [];
   readonly #files: Map<string, MappedFile> = new Map();
+  readonly #position: Map<MappedFile, number> = new Map();
 
   constructor(k: Kernel, filesystems: readonly { at: string; type: string }[]) {
     this.#k = k;
@@ -40,6 +43,25 @@ export class FileTree {
     return file;
   }
 
+  /** open(2): 0, -ENOENT, -EEXIST. A new descriptor stands at the beginning. */
+  open(path: string, flags: number): number {
+    const exists = this.#files.has(path) || path === '/dev/mem';
+    if (!exists && (flags & OPEN.CREAT) === 0) return -ENOENT;
+    const exclusive = OPEN.CREAT | OPEN.EXCL;
+    if (exists && (flags & exclusive) === exclusive) return -EEXIST;
+    const file = this.create(path);
+    if ((flags & OPEN.TRUNC) !== 0) this.truncate(file, 0);
+    this.#position.set(file, 0);
+    return 0;
+  }
+
+  /** Where the next write(2) goes, in bytes; `written` moves it on. */
+  advancePosition(file: MappedFile, written: number): number {
+    const at = this.#position.get(file) ?? 0;
+    this.#position.set(file, at + written);
+    return at;
+  }
+
   /** memfd_secret: a file without a path. */
   createSecret(name: string): void {
     this.#files.set(name, this.#k.newFile(name, 'secretmem', 0));
@@ -51,9 +73,11 @@ export class FileTree {
     return file;
   }
 
-  /** O_TRUNC and ftruncate. */
-  truncate(file: MappedFile, pages: number): void {
+  /** O_TRUNC and ftruncate: 0, or -EINVAL for secret memory that has its size already. */
+  truncate(file: MappedFile, pages: number): number {
+    if (file.kind === 'secretmem' && file.sizePages > 0) return -EINVAL;
     truncateFile(this.#k, file, pages);
+    return 0;
   }
 
   /** The name goes; the file with it once nobody maps it. */

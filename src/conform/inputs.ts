@@ -35,6 +35,10 @@ export class Inputs {
     throw this.wrong(field, 'a text');
   }
 
+  stringOr(field: string, otherwise: string): string {
+    return this.has(field) ? this.string(field) : otherwise;
+  }
+
   integer(field: string): number {
     const value = this.fields[field];
     if (typeof value === 'number' && Number.isInteger(value)) return value;
@@ -59,8 +63,9 @@ export class Inputs {
     throw this.wrong(field, 'a list of whole numbers');
   }
 
-  /** "0x700000000000" as a number. */
+  /** "0x700000000000" as a number; absent = 0, no hint. */
   address(field: string): number {
+    if (!this.has(field)) return 0;
     const value = Number(this.string(field));
     if (Number.isInteger(value) && value >= 0) return value;
     throw this.wrong(field, 'an address in hexadecimal');

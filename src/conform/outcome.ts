@@ -9,6 +9,11 @@ export function failure(result: number): Fields {
   return { ret: -1, errno: errnoName(result) };
 }
 
+/** A step that never ends: the process sleeps until somebody answers. */
+export function blocked(what: string): Fields {
+  return { blocked: what };
+}
+
 /** The return value of a call that gives a number. */
 export function returned(result: number): Fields {
   return result < 0 ? failure(result) : { ret: result };

@@ -40,11 +40,15 @@ export class References {
     return held.pages;
   }
 
-  /** Lets go of the pages; the handle stays. */
-  release(process: Process, name: string): void {
+  /** Lets go of the pages; the handle stays. Returns how many it held. */
+  release(process: Process, name: string): number {
+    let held = 0;
     for (const holder of this.#byName.get(name) ?? []) {
-      if (holder.users.has(process)) this.#drop(holder);
+      if (!holder.users.has(process)) continue;
+      held += holder.held.pages.length;
+      this.#drop(holder);
     }
+    return held;
   }
 
   close(process: Process, name: string): void {

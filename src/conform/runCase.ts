@@ -141,6 +141,9 @@ function runSteps(one: ConformanceCase, world: World): CaseDifference | null {
     const records = world.k.failures.written;
     const got = runStep(one, world, step, i);
     if (typeof got.signal === 'string' && got.signal === one.killedBy) return first;
+    if (typeof got.blocked === 'string') {
+      return one.timesOut ? first : (first ?? endless(step, i, got.blocked));
+    }
     const difference = compareStep(step, got, one.strength, one.ignoredMarks);
     if (difference !== null) {
       first ??= located(world, step, i, difference, records);
@@ -149,8 +152,21 @@ function runSteps(one: ConformanceCase, world: World): CaseDifference | null {
     }
     world.endStep();
   }
+  if (one.timesOut) return first ?? ended();
   if (one.killedBy !== null) return first ?? survived(one.killedBy);
   return one.strength === 'exact' ? compareCounters(one, world.k, before) : first;
+}
+
+/** A step that never ends, in a case that ended. */
+function endless(step: Step, i: number, why: string): CaseDifference {
+  const rest = { expected: 'the step ends', got: why, rules: rulesOfStep(step), account: [] };
+  return { step: i, what: summary(step), field: 'time', ...rest };
+}
+
+/** The process was to hang. */
+function ended(): CaseDifference {
+  const rest = { expected: 'timeout', got: 'it ends', rules: '', account: [] };
+  return { step: -1, what: 'expect.timeout', field: 'time', ...rest };
 }
 
 /** The process was to end by a signal. */

@@ -24,6 +24,7 @@ import { HUGETLB_FILES } from './hugetlbFiles.ts';
 import { NotModelled } from './inputs.ts';
 import { MEMORY_BLOCK_FILES } from './memoryBlockFiles.ts';
 import { failure, SUCCESS } from './outcome.ts';
+import { SETTING_FILES } from './settingFiles.ts';
 import type { World } from './world.ts';
 
 /** How long a writer sleeps before it looks again whether DAMON answered. */
@@ -168,6 +169,7 @@ const FILES: readonly SysfsFile[] = [
       return nodeReclaim(world.k, Number(match[1]), request.pages, swappiness);
     },
   },
+  ...SETTING_FILES,
   ...HUGETLB_FILES,
   ...MEMORY_BLOCK_FILES,
   {

@@ -68,6 +68,10 @@ export class World {
   readonly blocks: Map<string, number> = new Map();
   /** Pages that the last `touch` with `until` got through: n "touched" of later steps. */
   touched = 0;
+  /** Huge pages that thp.take mapped, one behind the other. */
+  hugeTaken = 0;
+  /** Accesses that wait for somebody to read a userfaultfd: nobody does. */
+  userfaults = 0;
   #touches = 0;
   #proactiveTurns = 0;
   /** Time that kswapd has not used up. */

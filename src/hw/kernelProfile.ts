@@ -58,6 +58,18 @@ export const BEHAVIOURS = {
     evidence: 'pol_set_errors; 6.10',
     what: 'MPOL_F_NUMA_BALANCING goes with MPOL_PREFERRED_MANY too, before only with MPOL_BIND',
   },
+  damosMigration: {
+    since: '6.12',
+    rule: 'HS-85',
+    evidence: '6.11',
+    what: 'DAMOS actions migrate_hot and migrate_cold, target_nid; of physical memory only',
+  },
+  damosVirtualMigration: {
+    since: '7.2',
+    rule: 'HS-85',
+    evidence: '6.17',
+    what: 'DAMOS migrates virtual memory, too, to destinations with weights (dests)',
+  },
   mthpSizes: {
     since: '6.12',
     rule: 'OV-31b',

@@ -184,7 +184,9 @@ function applyVirtual(
     const result = madviseRange(k, task, start, end, advice);
     return { applied: result === 0 ? region.end - region.start : 0, passed: 0 };
   }
-  if (isMigration(scheme.action)) return migrateVirtual(k, ctx, mm, start, end, scheme);
+  if (isMigration(scheme.action) && k.profile.damosVirtualMigration) {
+    return migrateVirtual(k, ctx, mm, start, end, scheme);
+  }
   if (scheme.action !== 'stat') return { applied: 0, passed: 0 };
   return { applied: 0, passed: passingBytes(k, ctx, mm, start, end, scheme) };
 }

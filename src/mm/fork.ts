@@ -61,6 +61,7 @@ import {
   VM_MIXEDMAP,
   VM_PFNMAP,
   VM_SHARED,
+  VM_UFFD_MISSING,
   VM_UFFD_WP,
   VM_WIPEONFORK,
   VM_WRITE,
@@ -114,7 +115,8 @@ function copyAddressSpace(
   to.vdsoNid = from.vdsoNid;
   for (const vma of [...from.vmas]) {
     if (vma.has(VM_DONTCOPY)) continue;
-    const flags = vma.flags & ~(VM_LOCKED | VM_LOCKONFAULT);
+    // Nobody asked for fork events: the child is not registered (dup_userfaultfd).
+    const flags = vma.flags & ~(VM_LOCKED | VM_LOCKONFAULT | VM_UFFD_WP | VM_UFFD_MISSING);
     const copy = new Vma(to, vma.start, vma.end, flags, vma.pgoff);
     copy.file = vma.file;
     copy.policy = vma.policy;
@@ -125,7 +127,7 @@ function copyAddressSpace(
       copy.anonVma = k.newAnonVma();
       anonVmaLink(copy, copy.anonVma);
     }
-    const copies = vma.has(VM_PFNMAP | VM_MIXEDMAP | VM_UFFD_WP) || vma.anonVma !== null;
+    const copies = vma.has(VM_PFNMAP | VM_MIXEDMAP) || vma.anonVma !== null;
     if (copies && !copyRange(k, parent, child, vma, copy)) return false;
   }
   return true;

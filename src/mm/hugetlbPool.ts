@@ -78,9 +78,12 @@ export class HugetlbPool {
     return this.totalFree - this.reserved;
   }
 
-  /** set_max_huge_pages: the number of persistent pages of one node, or of all (nid -1). */
-  resize(pages: number, nid: Nid): void {
-    const nodes = nid < 0 ? this.#nodes() : [nid];
+  /**
+   * set_max_huge_pages: the number of persistent pages of one node, or of all (nid -1), of which
+   * those in `mask` give and take (nr_hugepages_mempolicy).
+   */
+  resize(pages: number, nid: Nid, mask = -1): void {
+    const nodes = nid < 0 ? this.#nodes().filter((one) => (mask & (1 << one)) !== 0) : [nid];
     const others = nid < 0 ? 0 : this.#persistent() - (this.nrHuge[nid] - this.surplus[nid]);
     const wanted = pages + others;
     while (wanted > this.#persistent() && this.#adjustSurplus(nodes, -1));

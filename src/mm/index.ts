@@ -21,6 +21,7 @@ export * from './deviceEntries.ts';
 export * from './deviceExclusive.ts';
 export * from './deviceInvariants.ts';
 export * from './deviceMigration.ts';
+export * from './dropCache.ts';
 export * from './failureLog.ts';
 export * from './fault.ts';
 export * from './faultCow.ts';

@@ -11,6 +11,7 @@ import { RandomStream } from '../base/prng.ts';
 import type { FrameId, Nanoseconds, Nid } from '../base/units.ts';
 import {
   abstractDistance,
+  autoInterleaveWeights,
   interleaveWeights,
   type KernelProfile,
   kernelProfile,
@@ -306,6 +307,12 @@ export class Kernel {
   setInterleaveWeight(nid: Nid, weight: number): void {
     this.interleaveWeights[nid] = weight;
     this.interleaveAuto = false;
+  }
+
+  /** weighted_interleave/auto: weights are computed from bandwidth again (TI-82). */
+  restoreInterleaveWeights(): void {
+    this.interleaveWeights.set(autoInterleaveWeights(this.spec).subarray(0, 32));
+    this.interleaveAuto = true;
   }
 
   /** Mlocked state leaves with a migrated source; the destination got its own (MC-36). */

@@ -1,10 +1,12 @@
 /**
- * Write protection of pages by userfaultfd (fs/userfaultfd.c: userfaultfd_register in WP mode;
- * mm/userfaultfd.c: mwriteprotect_range). The bit stays with the page wherever it moves.
+ * Areas registered with a userfaultfd, and write protection of their pages (fs/userfaultfd.c:
+ * userfaultfd_register, handle_userfault; mm/userfaultfd.c: mwriteprotect_range). The bit stays
+ * with the page wherever it moves.
  *
- * Deviates: a write to a protected page succeeds and lifts the protection (faultCow.ts), as if a
- * reader of the userfaultfd answered at once.
- * Not modelled: missing and minor faults, events, marks on pages that are not there yet.
+ * Deviates: a fault on such a page is served at once, as if a reader of the userfaultfd answered: a
+ * write lifts the protection (faultCow.ts), a missing page is zero. Who acts out programs without a
+ * reader asks waitsForUserfault first.
+ * Not modelled: minor faults, events of fork, mremap and munmap, marks on pages not there yet.
  */
 import { HPAGE_PMD_NR, type Vpn } from '../base/units.ts';
 import { EINVAL, ENOENT } from '../uapi/errno.ts';
@@ -20,20 +22,55 @@ import {
   PTEB_UFFD_WP,
   PTEB_WRITE,
   pteIsKind,
+  pteIsPresent,
   ptePayload,
 } from './pageTable.ts';
 import { type PageWalker, WALK_VMA, walkPageRange } from './pageWalk.ts';
 import { splitPmd } from './pteSetup.ts';
-import { VM_UFFD_WP, type Vma } from './vma.ts';
+import { VM_HUGETLB, VM_UFFD_MISSING, VM_UFFD_WP, type Vma } from './vma.ts';
 import { mergeRange, splitAtEnds } from './vmaList.ts';
 
-/** UFFDIO_REGISTER in mode WP: -EINVAL where nothing is mapped. */
-export function userfaultRegister(k: Kernel, mm: AddressSpace, start: Vpn, end: Vpn): number {
+/**
+ * UFFDIO_REGISTER for missing pages or for write protection: -EINVAL where nothing is mapped, and
+ * for areas of files that are neither shmem nor hugetlb (vma_can_userfault).
+ */
+export function userfaultRegister(
+  k: Kernel,
+  mm: AddressSpace,
+  start: Vpn,
+  end: Vpn,
+  flag: number = VM_UFFD_WP,
+): number {
   if (!isMapped(mm, start, end)) return -EINVAL;
+  const areas = mm.vmas.filter((vma) => vma.end > start && vma.start < end);
+  if (!areas.every(canUserfault)) return -EINVAL;
   splitAtEnds(k, mm, start, end);
-  for (const vma of mm.vmas) if (vma.end > start && vma.start < end) vma.flags |= VM_UFFD_WP;
+  for (const vma of mm.vmas) if (vma.end > start && vma.start < end) vma.flags |= flag;
   mergeRange(k, mm, start, end);
   return 0;
+}
+
+function canUserfault(vma: Vma): boolean {
+  return vma.isAnonymous() || vma.has(VM_HUGETLB) || vma.file?.isShmem() === true;
+}
+
+/**
+ * handle_userfault: whether an access waits for somebody to read the userfaultfd, for as long as
+ * nobody does: to a page that is not there, or by a store to a protected one.
+ */
+export function waitsForUserfault(k: Kernel, mm: AddressSpace, vpn: Vpn, write: boolean): boolean {
+  const vma = mm.findVma(vpn);
+  if (vma === null || !vma.has(VM_UFFD_MISSING | VM_UFFD_WP)) return false;
+  const slot = mm.slotOf(vpn);
+  const huge = slot >= 0 && mm.pmd[slot] !== 0;
+  const i = huge ? -1 : mm.pteIndex(vpn);
+  const word = huge ? mm.pmd[slot] : i < 0 ? 0 : k.ptes.words[i];
+  const byte = huge ? mm.pmdByte[slot] : i < 0 ? 0 : k.ptes.bytes[i];
+  if (word === 0) {
+    const isCached = vma.file?.pages.has(vma.indexOf(vpn));
+    return vma.has(VM_UFFD_MISSING) && !isCached;
+  }
+  return write && vma.has(VM_UFFD_WP) && (byte & PTEB_UFFD_WP) !== 0 && pteIsPresent(word);
 }
 
 /** UFFDIO_WRITEPROTECT: what is there is protected. -ENOENT unless all of it is registered. */

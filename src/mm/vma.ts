@@ -28,6 +28,7 @@ export const VM_WIPEONFORK = 1 << 16;
 export const VM_GROWSDOWN = 1 << 17;
 export const VM_SOFTDIRTY = 1 << 18;
 export const VM_DAX = 1 << 19;
+export const VM_UFFD_MISSING = 1 << 20;
 
 export const VM_ACCESS_FLAGS = VM_READ | VM_WRITE | VM_EXEC;
 

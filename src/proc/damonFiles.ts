@@ -61,6 +61,8 @@ export type WaitForDamon = () => void;
 
 /** Writes a file: 0 or a negative errno. Update commands wait for the context with `wait`. */
 export function writeDamonFile(k: Kernel, path: string, value: string, wait: WaitForDamon): number {
+  const migrates = path.endsWith('/action') && value.startsWith('migrate_');
+  if (migrates && !k.profile.damosMigration) return -EINVAL;
   return writeLeaf(leafAt(rootOf(k, wait), path.slice(DAMON_ROOT.length + 1)), value);
 }
 

@@ -1,12 +1,10 @@
 /** Verbs of control groups: cgroup.create, cgroup.enter, cgroup.write. */
-import { returned, SUCCESS } from '../outcome.ts';
+import { returned } from '../outcome.ts';
 import type { VerbTable } from '../verbTypes.ts';
 
 export const CGROUP_VERBS: VerbTable = {
-  'cgroup.create': (world, _process, inputs) => {
-    world.cgroups.create(inputs.string('cgroup'));
-    return SUCCESS;
-  },
+  'cgroup.create': (world, _process, inputs) =>
+    returned(world.cgroups.create(inputs.string('cgroup'))),
   'cgroup.enter': (world, process, inputs) =>
     returned(world.cgroups.enter(process.task, inputs.string('cgroup'), inputs.place)),
   'cgroup.write': (world, process, inputs) => {

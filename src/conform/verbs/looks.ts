@@ -1,12 +1,19 @@
 /** Looks: what the case sees of memory without (or, for data and read, by) touching it. */
 import { PAGE_SIZE } from '../../base/units.ts';
-import { LOAD_FAILED, loadWord, pageAt } from '../../mm/index.ts';
-import { buddyinfoOf, formatBuddyinfo } from '../../proc/index.ts';
+import { LOAD_FAILED, loadWord, pageAt, type Vma } from '../../mm/index.ts';
+import {
+  buddyinfoOf,
+  formatBuddyinfo,
+  formatNumaMaps,
+  numaMapsOf,
+  smapsAreaOf,
+} from '../../proc/index.ts';
 import { NR_ANON_MAPPED } from '../../uapi/vmstat.ts';
 import type { Fields, Json } from '../caseFile.ts';
 import { byteOf, SAME_WORD, wordOfPage } from '../content.ts';
 import type { Inputs } from '../inputs.ts';
 import { labelAt } from '../labels.ts';
+import { failure } from '../outcome.ts';
 import type { Process } from '../process.ts';
 import { toRuns } from '../runs.ts';
 import type { VerbTable } from '../verbTypes.ts';
@@ -38,12 +45,42 @@ function lookCount(world: World, process: Process, inputs: Inputs): Fields {
   return { pages };
 }
 
+/** A row of the region's area in smaps, in kB: the one that the answer names. */
+function lookSmaps(world: World, process: Process, inputs: Inputs): Fields {
+  const vma = areaOf(process, inputs);
+  const field = String(inputs.get('field') ?? inputs.expect?.field ?? 'Rss').replace(/:$/, '');
+  const rows = vma === null ? undefined : smapsAreaOf(world.k, vma).rows;
+  if (vma !== null && !rows?.has(field)) {
+    throw inputs.wrong('field', `one of ${[...(rows?.keys() ?? [])].join(', ')}`);
+  }
+  return { field: inputs.expect?.field ?? field, kb: rows?.get(field) ?? 0 };
+}
+
+/** The line of the region's area; its address is told if the answer begins with one. */
+function lookNumaMaps(world: World, process: Process, inputs: Inputs): Fields {
+  const vma = areaOf(process, inputs);
+  if (vma === null) return { line: [] };
+  const start = vma.start * PAGE_SIZE;
+  const areas = numaMapsOf(world.k, process.task).filter((area) => area.start === start);
+  const [address, ...words] = formatNumaMaps(areas).trimEnd().split(' ');
+  const expected = inputs.expect?.line;
+  const first = Array.isArray(expected) ? String(expected[0]) : '';
+  return { line: /^[0-9a-f]{8,}$/.test(first) ? [address, ...words] : words };
+}
+
+/** The area at the beginning of a region, null after munmap. */
+function areaOf(process: Process, inputs: Inputs): Vma | null {
+  const region = process.region(inputs.string('region'), inputs.place);
+  return process.task.mm?.findVma(region.start) ?? null;
+}
+
 /** Reads every page; what was swapped out comes back. */
 function lookContent(world: World, process: Process, inputs: Inputs): Fields {
   const region = process.region(inputs.string('region'), inputs.place);
   let isIntact = true;
   for (let page = 0; page < region.pages; page++) {
     const word = loadWord(world.k, process.task, region.start + page);
+    if (word === LOAD_FAILED && !process.survives('SIGBUS')) return { signal: 'SIGBUS' };
     if (word !== (region.isSame ? SAME_WORD : wordOfPage(page))) isIntact = false;
   }
   return { data: isIntact ? 'intact' : 'changed' };
@@ -51,8 +88,8 @@ function lookContent(world: World, process: Process, inputs: Inputs): Fields {
 
 function lookRead(world: World, process: Process, inputs: Inputs): Fields {
   const word = loadWord(world.k, process.task, process.firstPage(inputs, 'page'));
-  if (word === LOAD_FAILED) return { signal: 'SIGBUS' };
-  return { byte: byteOf(word, inputs.integer('offset')) };
+  if (word === LOAD_FAILED) return process.survives('SIGBUS') ? {} : { signal: 'SIGBUS' };
+  return { byte: byteOf(word, inputs.integerOr('offset', 0)) };
 }
 
 function lookNode(world: World, _process: Process, inputs: Inputs): Fields {
@@ -124,9 +161,13 @@ export const LOOKS: VerbTable = {
   'frame.same': lookFrameSame,
   ...PAGE_BIT_LOOKS,
   ...MEMORY_BLOCK_LOOKS,
-  cgroup: (world, _process, inputs) => ({
-    value: world.cgroups.read(inputs.string('cgroup'), inputs.string('file'), inputs.place),
-  }),
+  cgroup: (world, _process, inputs) => {
+    const file = inputs.string('file');
+    const value = world.cgroups.read(inputs.string('cgroup'), file, inputs.place);
+    return typeof value === 'number' ? failure(value) : { value };
+  },
+  smaps: lookSmaps,
+  numa_maps: lookNumaMaps,
   sysfs: (world, _process, inputs) => world.sysfs.read(inputs.string('file')),
   'damon.regions': lookDamonRegions,
   signals: (_world, process, inputs) => ({

@@ -10,7 +10,7 @@ import {
   UserInts,
   type UserNodeMask,
 } from '../../syscalls/index.ts';
-import { errnoName } from '../../uapi/errno.ts';
+import { EBUSY, errnoName } from '../../uapi/errno.ts';
 import type { Fields, Json } from '../caseFile.ts';
 import { MPOL_MF } from '../caseWords.ts';
 import type { Inputs } from '../inputs.ts';
@@ -112,6 +112,7 @@ function doMigratePages(world: World, process: Process, inputs: Inputs): Fields 
  */
 function doRace(world: World, process: Process, inputs: Inputs): Fields {
   const vpn = process.firstPage(inputs, 'page');
+  const { task: writer } = world.process(inputs.string('writer'), inputs.place);
   const nodes = inputs.integers('nodes');
   const flags = inputs.flags('flags', MPOL_MF);
   const moves = inputs.integer('moves');
@@ -121,17 +122,17 @@ function doRace(world: World, process: Process, inputs: Inputs): Fields {
   let busy = 0;
   let mismatches = 0;
   let stored = 1;
-  storeWord(k, process.task, vpn, stored);
+  storeWord(k, writer, vpn, stored);
   for (let i = 0; i < moves; i++) {
     const node = new UserInts(Int32Array.of(nodes[i % nodes.length]));
     const slot = Int32Array.of(UNWRITTEN);
     movePages(k, process.task, 0, 1, address, node, new UserInts(slot), flags);
     if (slot[0] >= 0) ok++;
-    else busy++;
-    if (loadWord(k, process.task, vpn) !== stored) mismatches++;
-    storeWord(k, process.task, vpn, ++stored);
+    else if (slot[0] === -EBUSY || slot[0] === UNWRITTEN) busy++;
+    if (loadWord(k, writer, vpn) !== stored) mismatches++;
+    storeWord(k, writer, vpn, ++stored);
   }
-  const last = loadWord(k, process.task, vpn) === stored ? 1 : 0;
+  const last = loadWord(k, writer, vpn) === stored ? 1 : 0;
   const other = moves - ok - busy;
   return {
     moves_ok: ok,

@@ -15,11 +15,14 @@ import {
   setPageIdle,
   userfaultProtect,
   userfaultRegister,
+  VM_UFFD_MISSING,
+  VM_UFFD_WP,
 } from '../../mm/index.ts';
+import { EAGAIN } from '../../uapi/errno.ts';
 import { KPF_NAMES } from '../../uapi/kernelPageFlags.ts';
 import type { Fields } from '../caseFile.ts';
 import { type Inputs, NotModelled } from '../inputs.ts';
-import { returned } from '../outcome.ts';
+import { failure, returned } from '../outcome.ts';
 import type { Process } from '../process.ts';
 import { toRuns } from '../runs.ts';
 import type { VerbTable } from '../verbTypes.ts';
@@ -81,9 +84,11 @@ function lookFrameFlags(world: World, _process: Process, inputs: Inputs): Fields
 }
 
 function doRegister(world: World, process: Process, inputs: Inputs): Fields {
-  if (inputs.string('mode') !== 'WP') throw new NotModelled(`uffd.register ${inputs.get('mode')}`);
+  const mode = inputs.string('mode');
+  if (mode === 'MINOR') throw new NotModelled('uffd.register MINOR');
+  const flag = mode === 'WP' ? VM_UFFD_WP : VM_UFFD_MISSING;
   const { start, pages } = process.region(inputs.string('region'), inputs.place);
-  return returned(userfaultRegister(world.k, process.task.mm!, start, start + pages));
+  return returned(userfaultRegister(world.k, process.task.mm!, start, start + pages, flag));
 }
 
 function doProtect(world: World, process: Process, inputs: Inputs): Fields {
@@ -91,11 +96,20 @@ function doProtect(world: World, process: Process, inputs: Inputs): Fields {
   return returned(userfaultProtect(world.k, process.task.mm!, start, start + pages));
 }
 
+/** read(2) of the userfaultfd, which does not block: one message for a process that waits. */
+function lookUffdEvent(world: World): Fields {
+  return world.userfaults > 0 ? { ret: UFFD_MSG_BYTES } : failure(-EAGAIN);
+}
+
+/** sizeof(struct uffd_msg). */
+const UFFD_MSG_BYTES = 32;
+
 export const PAGE_BIT_LOOKS: VerbTable = {
   kpage: lookKpage,
   pagemap: lookPagemap,
   idle: lookIdle,
   'frame.flags': lookFrameFlags,
+  'uffd.event': lookUffdEvent,
 };
 
 export const PAGE_BIT_VERBS: VerbTable = {

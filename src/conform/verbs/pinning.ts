@@ -1,12 +1,18 @@
 /** Verbs that pin pages for long: pin unpin pin.close. */
 import { type FrameId, PAGE_SIZE, type Vpn } from '../../base/units.ts';
-import { pageAt, pinUserPages, pinUserPagesFast, unpinUserPages } from '../../mm/index.ts';
+import {
+  pageAt,
+  pinUserPages,
+  pinUserPagesFast,
+  unpinUserPages,
+  waitsForUserfault,
+} from '../../mm/index.ts';
 import { registerBuffer } from '../../syscalls/index.ts';
-import { EFAULT } from '../../uapi/errno.ts';
+import { EBUSY, EFAULT, EINVAL, ENXIO, errnoName } from '../../uapi/errno.ts';
 import { FOLL_LONGTERM, FOLL_WRITE } from '../../uapi/gup.ts';
 import type { Fields, Json } from '../caseFile.ts';
 import type { Inputs } from '../inputs.ts';
-import { returned, SUCCESS } from '../outcome.ts';
+import { blocked, failure, returned, SUCCESS } from '../outcome.ts';
 import type { Process } from '../process.ts';
 import type { VerbTable } from '../verbTypes.ts';
 import type { World } from '../world.ts';
@@ -16,12 +22,20 @@ function doPin(world: World, process: Process, inputs: Inputs): Fields {
   if (inputs.has('each')) return pinOneByOne(world, process, inputs, n);
   const name = `pin ${inputs.string('handle')}`;
   const pages = world.references.open(process, name, holderKind(inputs), true);
-  return returned(pinPages(world, process, inputs, process.firstPage(inputs), n, pages));
+  // One buffer table a ring; one pin a file of gup_test.
+  if (pages.length > 0) return failure(viaOf(inputs) === 'io_uring' ? -EBUSY : -EINVAL);
+  const start = process.firstPage(inputs);
+  for (let i = 0; i < n; i++) {
+    if (!waitsForUserfault(world.k, process.task.mm!, start + i, true)) continue;
+    world.userfaults++;
+    return blocked(`pinning page ${i} waits for a reader of the userfaultfd`);
+  }
+  return returned(pinPages(world, process, inputs, start, n, pages));
 }
 
 /** What keeps the pins, in Linux's words. */
 function holderKind(inputs: Inputs): string {
-  const via = inputs.string('via');
+  const via = viaOf(inputs);
   return via === 'io_uring' ? 'io_uring registered buffer' : `${via} (FOLL_LONGTERM)`;
 }
 
@@ -34,11 +48,14 @@ function pinPages(
   out: FrameId[],
 ): number {
   const { task } = process;
-  const via = inputs.string('via');
-  if (via === 'io_uring')
+  if (viaOf(inputs) === 'io_uring') {
     return registerBuffer(world.k, task, start * PAGE_SIZE, n * PAGE_SIZE, out);
-  if (via !== 'gup_test') throw inputs.wrong('via', 'io_uring or gup_test');
+  }
   return gupTest(world, process, inputs, start, n, out);
+}
+
+function viaOf(inputs: Inputs): string {
+  return inputs.stringOr('via', 'io_uring');
 }
 
 /** PIN_LONGTERM_TEST_START of the gup_test driver: all of it, or nothing and the errno. */
@@ -71,14 +88,17 @@ function pinOneByOne(world: World, process: Process, inputs: Inputs, n: number):
   const step = inputs.integerOr('step', 1);
   const groups = new Set<number>();
   let pinned = 0;
+  let refused = 0;
   for (let i = 0; i < n; i += 1) {
     const vpn = start + i * step;
     if (!isChosen(world, process, inputs, vpn, groups)) continue;
-    const name = `pin ${inputs.string('handle')} ${vpn}`;
+    const name = `pin ${inputs.stringOr('handle', 'each')} ${vpn}`;
     const pages = world.references.open(process, name, holderKind(inputs), true);
-    if (pinPages(world, process, inputs, vpn, 1, pages) === 0) pinned++;
+    const result = pinPages(world, process, inputs, vpn, 1, pages);
+    if (result === 0) pinned++;
+    else if (refused === 0) refused = result;
   }
-  return { pinned };
+  return refused === 0 ? { pinned } : { pinned, errno: errnoName(refused) };
 }
 
 /** The first page met in each aligned group of frames of the node. */
@@ -103,8 +123,10 @@ function isChosen(
 export const PINNING_VERBS: VerbTable = {
   pin: doPin,
   unpin: (world, process, inputs) => {
-    world.references.release(process, `pin ${inputs.string('handle')}`);
-    return SUCCESS;
+    const name = `pin ${inputs.string('handle')}`;
+    const held = world.references.release(process, name);
+    // IORING_UNREGISTER_BUFFERS of a table without any.
+    return held === 0 ? failure(-ENXIO) : SUCCESS;
   },
   'pin.close': (world, process, inputs) => {
     world.references.close(process, `pin ${inputs.string('handle')}`);

@@ -1,7 +1,7 @@
 /** Verbs of pipes: vmsplice pipe.open pipe.read pipe.write pipe.close. */
 import { PAGE_SIZE } from '../../base/units.ts';
 import { FAULT_ERROR, LOAD_FAILED, loadWord, storeWord } from '../../mm/index.ts';
-import { vmsplice } from '../../syscalls/index.ts';
+import { allocPipeBuffer, vmsplice } from '../../syscalls/index.ts';
 import { EFAULT } from '../../uapi/errno.ts';
 import type { Fields } from '../caseFile.ts';
 import { wordOfPage } from '../content.ts';
@@ -24,9 +24,21 @@ function doVmsplice(world: World, process: Process, inputs: Inputs): Fields {
   return { ok };
 }
 
-/** Buffers that a pipe copies into are kernel memory of no case's interest. */
-function doOpen(_world: World, _process: Process, inputs: Inputs): Fields {
-  return { opened: inputs.integerOr('repeat', 1) };
+/** Pipes with bytes in them: a page of the kernel each, under the policy of the writer. */
+function doOpen(world: World, process: Process, inputs: Inputs): Fields {
+  const pipes = inputs.integerOr('repeat', 1);
+  const nrPages = Math.ceil(inputs.integerOr('write_bytes', 0) / PAGE_SIZE);
+  let opened = 0;
+  for (; opened < pipes; opened++) {
+    const own = inputs.has('repeat') ? `opened ${opened}` : inputs.string('pipe');
+    const pages = world.references.open(process, `pipe ${own}`, 'pipe (write)', false);
+    for (let n = 0; n < nrPages; n++) {
+      const page = allocPipeBuffer(world.k, process.task);
+      if (page < 0) return { opened };
+      pages.push(page);
+    }
+  }
+  return { opened };
 }
 
 /** read(2) out of the pipe: the kernel stores into the page. */

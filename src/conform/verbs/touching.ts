@@ -8,6 +8,7 @@ import {
   FAULT_SIGBUS,
   nextDamonNs,
   storeWord,
+  waitsForUserfault,
 } from '../../mm/index.ts';
 import { madvise, mbind, mmap } from '../../syscalls/index.ts';
 import { MPOL_BIND } from '../../uapi/mempolicy.ts';
@@ -23,6 +24,7 @@ import { NR_FREE_PAGES } from '../../uapi/vmstat.ts';
 import type { Fields, Json } from '../caseFile.ts';
 import { SAME_WORD, wordOfPage } from '../content.ts';
 import type { Inputs } from '../inputs.ts';
+import { blocked } from '../outcome.ts';
 import type { Process, Region } from '../process.ts';
 import type { VerbTable } from '../verbTypes.ts';
 import type { World } from '../world.ts';
@@ -41,15 +43,20 @@ function doTouch(world: World, process: Process, inputs: Inputs): Fields {
     return arrives(process, accessPage(world.k, process.task, vpn, write)) ?? {};
   }
   const region = process.region(inputs.string('region'), inputs.place);
-  const from = inputs.integer('from');
+  const from = inputs.integerOr('from', 0);
   const step = inputs.integerOr('step', 1);
-  const n = world.count(inputs.get('n'), inputs.place);
+  const n = inputs.has('n') ? world.count(inputs.get('n'), inputs.place) : region.pages - from;
   const limit = limitOf(inputs);
   region.isSame = inputs.get('fill') === 'same' || (region.isSame && !write);
   let touched = 0;
   for (; touched < n; touched++) {
     if (limit !== null && touched % limit.every === 0 && isBelow(world, limit)) break;
-    const outcome = touchPage(world, process, region, from + touched * step, write);
+    const page = from + touched * step;
+    if (waitsForUserfault(world.k, process.task.mm!, region.start + page, write)) {
+      world.userfaults++;
+      return blocked(`page ${page} waits for a reader of the userfaultfd`);
+    }
+    const outcome = touchPage(world, process, region, page, write);
     const end = arrives(process, outcome);
     if (end !== null) return end;
   }
@@ -108,14 +115,15 @@ const ROUND_NS = 50_000_000;
 /** Reads all pages again and again. */
 function doTouchLoop(world: World, process: Process, inputs: Inputs): Fields {
   const regions = inputs.names('regions').map((name) => process.region(name, inputs.place));
-  const n = inputs.integer('n');
+  const n = world.count(inputs.get('n'), inputs.place);
   const step = inputs.integerOr('step', 1);
+  const write = inputs.string('mode') === 'write';
   const end = world.k.nowNs + inputs.integer('seconds') * 1e9;
   while (world.k.nowNs < end) {
     const round = world.k.nowNs;
     for (const region of regions) {
       for (let i = 0; i < n; i++) {
-        const outcome = touchPage(world, process, region, i * step, false);
+        const outcome = touchPage(world, process, region, i * step, write);
         const end = arrives(process, outcome);
         if (end !== null) return end;
       }
@@ -146,7 +154,7 @@ function doThpTake(world: World, process: Process, inputs: Inputs): Fields {
   const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
   let taken = 0;
   for (; taken < inputs.integer('max'); taken++) {
-    const address = TAKE_START + taken * HUGE_BYTES;
+    const address = TAKE_START + world.hugeTaken++ * HUGE_BYTES;
     mmap(k, task, address, HUGE_BYTES, rw, flags, null, 0);
     madvise(k, task, address, HUGE_BYTES, MADV_HUGEPAGE);
     mbind(k, task, address, HUGE_BYTES, MPOL_BIND, node, 0);
