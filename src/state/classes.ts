@@ -234,6 +234,7 @@ export const KERNEL_CLASSES: SavedClasses = new SavedClasses([
 
 /** Classes of src/mm whose objects do not outlive an operation, so that no state has any. */
 export const SHORT_LIVED: readonly string[] = [
+  'DeviceBench',
   'DeviceMigration', // a driver's, between setup and finalize
   'HmmRange',
   'CompactScanners',
