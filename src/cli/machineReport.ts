@@ -9,7 +9,7 @@ import {
   cpuNids,
   curveFactor,
   demotionTargets,
-  fallbackOrder,
+  fallbackOrders,
   formatBandwidth,
   formatDuration,
   formatSize,
@@ -58,7 +58,7 @@ export function machineDetails(spec: MachineSpec) {
     memoryTiers: [...memoryTiers(spec)],
     toptier: [...toptierNodes(spec)].map((flag) => flag === 1),
     demotionTargets: demotionTargets(spec),
-    fallbackOrder: spec.nodes.map((node) => fallbackOrder(spec, node.nid, memory)),
+    fallbackOrder: fallbackOrders(spec),
     effectiveInterleaveWeights: [...interleaveWeights(spec)],
   };
 }
@@ -237,6 +237,7 @@ function tierSection(spec: MachineSpec): string {
   const targets = demotionTargets(spec);
   const weights = interleaveWeights(spec);
   const memory = memoryNids(spec);
+  const orders = fallbackOrders(spec);
   const columns = [
     right('node'),
     right('tier'),
@@ -257,7 +258,7 @@ function tierSection(spec: MachineSpec): string {
       toptier[nid] === 1 ? 'yes' : 'no',
       preferred.join(',') || '–',
       rest.join(',') || '–',
-      fallbackOrder(spec, nid, memory).slice(1).join(', ') || '–',
+      orders[nid]!.slice(1).join(', ') || '–',
       weights[nid]!,
     ];
   });

@@ -11,14 +11,13 @@ import { DEFAULT_KERNEL, type KernelVersion, kernelProfile } from './kernelProfi
 import { toBandwidth, toBytes, toNs } from './machineBuild.ts';
 import type { LinkInput, MachineInput, NodeInput } from './machineSchema.ts';
 import type { MachineSpec } from './machineSpec.ts';
+import { NODES_MAX } from './nodeOrder.ts';
 import { formatSize } from './quantity.ts';
 import { endPfnMax, nodePresentPages, zonePresentPages } from './topology.ts';
 import type { FieldPath } from './yamlReader.ts';
 
 export type Report = (path: FieldPath, message: string, remedy: string) => void;
 
-/** Node ids of the model (MAX_NUMNODES, OV-1). */
-const NODES_MAX = 64;
 /** NR_CPUS of distribution kernels. */
 const CPUS_MAX = 8192;
 /** Frames a modelled machine may have: 1 TiB. */

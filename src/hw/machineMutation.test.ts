@@ -11,7 +11,7 @@ import { AccessCost } from './accessCost.ts';
 import { interleaveWeights } from './interleaveWeights.ts';
 import { parseMachine } from './machineFile.ts';
 import { withNodeSize } from './machineResize.ts';
-import { demotionTargets, fallbackOrder, memoryTiers } from './memoryTiers.ts';
+import { demotionTargets, fallbackOrders, memoryTiers } from './memoryTiers.ts';
 import { memoryNids, nodeManagedBytes } from './topology.ts';
 
 const MACHINES = new URL('../../machines/', import.meta.url);
@@ -78,7 +78,7 @@ function use(text: string): void {
   cost.endQuantum(1e6);
   for (const nid of memory) {
     expect(cost.readNs[nid]).toBeGreaterThan(0);
-    expect(fallbackOrder(spec, nid, memory)).toHaveLength(memory.length);
+    expect(fallbackOrders(spec)[nid]).toHaveLength(memory.length);
     expect(memoryTiers(spec)[nid]).toBeGreaterThanOrEqual(0);
     expect(interleaveWeights(spec)[nid]).toBeGreaterThan(0);
     const resized = withNodeSize(spec, nid, 300 * MIB);

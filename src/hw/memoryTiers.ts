@@ -5,12 +5,11 @@
  * find_next_best_node() of mm/page_alloc.c. Rules TI-1 to TI-7.
  * How we model it: pure functions of the machine as it stands; whoever changes the machine (node
  * online or offline) calls them again (TI-7). Integer arithmetic in the kernel's order.
- * Deviates: node_load, which spreads zonelists of equal distance over nodes, is taken as 0: the
- * lower node id wins a tie. On every observed machine the order is the same.
  */
 import type { Nid } from '../base/units.ts';
 import { kernelProfile } from './kernelProfile.ts';
-import type { MachineSpec } from './machineSpec.ts';
+import type { MachineSpec, NodeSpec } from './machineSpec.ts';
+import { type NodeGraph, nearestNodes, nodeOrders } from './nodeOrder.ts';
 import { type AccessCoordinates, closestCoordinates, nodePresentPages } from './topology.ts';
 
 /** Width of a tier in abstract distance (MEMTIER_CHUNK_SIZE). */
@@ -90,41 +89,22 @@ export function toptierNodes(spec: MachineSpec): Uint8Array {
   );
 }
 
-/**
- * The next node in the order in which `nid` prefers others (TI-5), out of `candidates` and not in
- * `used`; -1 = none left. `nid` itself comes first if it is a candidate.
- */
-export function nextBestNid(
-  spec: MachineSpec,
-  nid: Nid,
-  candidates: readonly Nid[],
-  used: ReadonlySet<Nid>,
-): Nid {
-  if (candidates.includes(nid) && !used.has(nid)) return nid;
-  let best = -1;
-  let bestValue = Infinity;
-  for (const candidate of candidates) {
-    if (used.has(candidate)) continue;
-    const cpuPenalty = spec.nodes[candidate]!.cpus.length > 0 ? 1 : 0;
-    const value = spec.distance[nid]![candidate]! + (candidate < nid ? 1 : 0) + cpuPenalty;
-    if (value < bestValue) {
-      best = candidate;
-      bestValue = value;
-    }
-  }
-  return best;
+/** The machine's nodes as their orders see them, with node_load of all zonelists. */
+function graphOf(spec: MachineSpec): { readonly graph: NodeGraph; readonly orders: Int32Array[] } {
+  const mask = (isIn: (node: NodeSpec) => boolean) =>
+    spec.nodes.reduce((all, node) => (isIn(node) ? all | (1 << node.nid) : all), 0);
+  const graph = {
+    distance: spec.distance,
+    nodesWithMemory: mask((node) => nodePresentPages(node) > 0),
+    nodesWithCpu: mask((node) => node.cpus.length > 0),
+    nodeLoad: new Int32Array(spec.nodes.length),
+  };
+  return { graph, orders: nodeOrders(graph, spec.nodes.length) };
 }
 
-/** All of `candidates` in the order in which `nid` prefers them: its zonelist's nodes. TI-5. */
-export function fallbackOrder(spec: MachineSpec, nid: Nid, candidates: readonly Nid[]): Nid[] {
-  const order: Nid[] = [];
-  const used = new Set<Nid>();
-  for (;;) {
-    const next = nextBestNid(spec, nid, candidates, used);
-    if (next === -1) return order;
-    order.push(next);
-    used.add(next);
-  }
+/** Nodes with memory in the order in which each node prefers them, by nid: TI-5. */
+export function fallbackOrders(spec: MachineSpec): Nid[][] {
+  return graphOf(spec).orders.map((order) => [...order]);
 }
 
 export interface DemotionTargets {
@@ -137,19 +117,17 @@ export interface DemotionTargets {
 /** Demotion targets of each node, by nid. TI-4. */
 export function demotionTargets(spec: MachineSpec): DemotionTargets[] {
   const tiers = memoryTiers(spec);
+  const { graph } = graphOf(spec);
   return spec.nodes.map(({ nid }) => {
     const own = tiers[nid]!;
     const slower = spec.nodes.filter((n) => own !== -1 && tiers[n.nid]! > own).map((n) => n.nid);
     const nextTier = slower.reduce((least, n) => Math.min(least, tiers[n]!), Infinity);
     const candidates = slower.filter((n) => tiers[n] === nextTier);
-    const preferred: Nid[] = [];
-    for (const candidate of fallbackOrder(spec, nid, candidates)) {
-      const isAsClose =
-        preferred.length === 0 ||
-        spec.distance[nid]![candidate] === spec.distance[nid]![preferred[0]!];
-      if (!isAsClose) break;
-      preferred.push(candidate);
-    }
-    return { preferred: preferred.sort((a, b) => a - b), fallback: slower };
+    const targets = nearestNodes(
+      graph,
+      nid,
+      candidates.reduce((all, n) => all | (1 << n), 0),
+    );
+    return { preferred: slower.filter((n) => ((targets >>> n) & 1) !== 0), fallback: slower };
   });
 }

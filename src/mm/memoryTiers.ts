@@ -10,9 +10,8 @@
  * src/hw. This class answers for the machine as it is booted, by node masks and in constant time.
  */
 import type { Nid } from '../base/units.ts';
-import { MEMTIER_CHUNK_SIZE } from '../hw/index.ts';
+import { MEMTIER_CHUNK_SIZE, nearestNodes } from '../hw/index.ts';
 import type { PhysicalMemory } from './physicalMemory.ts';
-import { findNextBestNode, NODES_MAX } from './zonelist.ts';
 
 export interface MemoryTier {
   /** memory_tierN in sysfs: adistanceStart / 128. */
@@ -132,19 +131,6 @@ export class MemoryTiers {
   #nearestBelow(nid: Nid): number {
     const index = this.#tierIndex[nid];
     if (index < 0 || index === this.#tiers.length - 1) return 0;
-    const { graph } = this.#pm;
-    let used = graph.nodesWithMemory & ~this.#tiers[index + 1].nodes;
-    let targets = 0;
-    let nearest = -1;
-    for (let tries = 0; tries < NODES_MAX; tries++) {
-      const target = findNextBestNode(graph, nid, used);
-      if (target < 0) break;
-      const distance = graph.distance[nid][target];
-      if (nearest >= 0 && distance !== nearest) break;
-      nearest = distance;
-      targets |= 1 << target;
-      used |= 1 << target;
-    }
-    return targets;
+    return nearestNodes(this.#pm.graph, nid, this.#tiers[index + 1].nodes);
   }
 }

@@ -27,7 +27,14 @@ import {
   PAGES_PER_SECTION,
   type Pfn,
 } from '../base/units.ts';
-import { type MachineSpec, type NodeSpec, SYSCTL_DEFAULTS, type ZoneSpec } from '../hw/index.ts';
+import {
+  type MachineSpec,
+  NODES_MAX,
+  type NodeGraph,
+  type NodeSpec,
+  SYSCTL_DEFAULTS,
+  type ZoneSpec,
+} from '../hw/index.ts';
 import {
   MAX_NR_ZONES,
   MIGRATE_CMA,
@@ -49,7 +56,7 @@ import {
   thpRecommendedMinFreeKbytes,
 } from './watermark.ts';
 import { type FrameRange, nrFrames, Zone } from './zone.ts';
-import { NODES_MAX, type NodeGraph, Zonelists } from './zonelist.ts';
+import { Zonelists } from './zonelist.ts';
 
 /** Outcomes of compaction (enum compact_result), from worst to best. */
 export const COMPACT_SKIPPED = 1; // not enough free memory to work with, or not fragmented
