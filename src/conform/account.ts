@@ -3,6 +3,7 @@
  * causes it recorded for pages that did not move, and where the pages of the step are now.
  */
 import { FAILURE_CAUSES, type Kernel } from '../mm/index.ts';
+import { exampleText, failureWords } from '../why/index.ts';
 import type { Step } from './caseFile.ts';
 import { labelAt } from './labels.ts';
 import { toRuns } from './runs.ts';
@@ -19,16 +20,21 @@ export function accountOf(world: World, step: Step, records: number): string[] {
   return [...now, ...before, ...pagesOf(world, step)];
 }
 
-/** Pages that did not move, counted by cause, since record number `since`. */
+/** Pages that did not move since record number `since`, by cause, with why and an example. */
 export function causesSince(k: Kernel, since: number): string[] {
   const log = k.failures;
   const ring = log.cause.length;
-  const counts = new Map<string, number>();
+  const counts = new Map<string, { n: number; frame: number }>();
   for (let n = Math.max(since, log.written - ring); n < log.written; n++) {
     const cause = FAILURE_CAUSES[log.cause[n % ring]];
-    counts.set(cause, (counts.get(cause) ?? 0) + 1);
+    const known = counts.get(cause);
+    counts.set(cause, { n: (known?.n ?? 0) + 1, frame: log.frame[n % ring] });
   }
-  return [...counts].map(([cause, n]) => `${cause} × ${n}`);
+  return [...counts].map(([cause, { n, frame }]) => {
+    const { sentence, rules } = failureWords(cause);
+    const example = frame < 0 ? '' : `, e.g. ${exampleText(k, frame)}`;
+    return `${cause} × ${n}: ${sentence}${rules === '' ? '' : ` (${rules})`}${example}`;
+  });
 }
 
 /** Where the pages of the step's region are. */

@@ -49,6 +49,18 @@ const migration = z.object({
   swappedOutPages: count,
   swappedInPages: count,
   failures: counts,
+  reasons: z
+    .array(
+      z.object({
+        cause: z.string(),
+        rules: z.string(),
+        sentence: z.string(),
+        remedy: z.string(),
+        examples: z.array(z.string()),
+      }),
+    )
+    // Results of before this was told.
+    .default([]),
   pingPongPages: count,
   wastedBytes: count,
 });

@@ -3,6 +3,7 @@
  * that only one line knows where they come from.
  */
 export type {
+  FailureReason,
   HeatAccuracy,
   HeatMapResult,
   MigrationResult,

@@ -38,6 +38,9 @@ section.group { --here: var(--card); margin: 1.5rem 0 2.5rem; padding: 1.25rem;
   background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
 .muted, figcaption .muted { color: var(--muted); }
 p.muted { font-size: .9rem; }
+ul.why { margin: .5rem 0 0; padding-left: 1.1rem; font-size: .875rem; }
+ul.why li { margin: .35rem 0; overflow-wrap: anywhere; }
+ul.why p { margin: .1rem 0; font-size: inherit; }
 figure { margin: 0 0 1.5rem; }
 figcaption { margin-bottom: .5rem; font-weight: 600; font-size: .95rem; text-align: left; }
 figcaption .muted { font-weight: 400; }

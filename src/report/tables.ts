@@ -17,6 +17,7 @@ import {
 } from '../experiment/index.ts';
 import { type Content, element, html, type Markup } from './html.ts';
 import { timeParts } from './timeParts.ts';
+import { whyTable } from './whyTable.ts';
 
 interface Row {
   readonly label: string;
@@ -38,6 +39,7 @@ export function groupTables(comparison: Comparison, group: GroupRecord): Markup 
   return html`
 ${timeTable(rows)}
 ${migrationTable(policies)}
+${whyTable(policies)}
 ${heatTable(policies)}
 ${nodeTable(rows)}
 ${vmstatTable(rows)}`;

@@ -2,6 +2,7 @@
 export { checkEventPath } from './eventFile.ts';
 export { Journal } from './journal.ts';
 export { type Library, openLibrary, registries } from './library.ts';
+export { machineAt, type NumberedRun, numberedRuns } from './machineState.ts';
 export { type DramQuestion, type PlanDramOptions, planDram } from './planDram.ts';
 export {
   type ExperimentProgress,

@@ -63,6 +63,22 @@ export async function runExperiment(
   options: RunExperimentOptions,
 ): Promise<Comparison> {
   const { library } = options;
+  const { machines, workloads, plan } = await planExperiment(experiment, library);
+  const outcomes = await doRuns({ experiment, options, workloads, runs: plan.runs });
+  return summarise({
+    experiment,
+    plan,
+    machines,
+    workloads,
+    outcomes,
+    catalogue: library.catalogue,
+    version: library.version,
+    command: options.command,
+  });
+}
+
+/** Everything that is known before the first run. Errors: UserError for what cannot be opened. */
+export async function planExperiment(experiment: Experiment, library: Library) {
   const machines = [];
   for (const { machine } of experiment.machines) machines.push(await library.machine(machine));
   const workloads: KnownWorkload[] = [];
@@ -77,17 +93,7 @@ export async function runExperiment(
     }),
     memoryParallelism: workloads.map(({ memoryParallelism }) => memoryParallelism),
   });
-  const outcomes = await doRuns({ experiment, options, workloads, runs: plan.runs });
-  return summarise({
-    experiment,
-    plan,
-    machines,
-    workloads,
-    outcomes,
-    catalogue: library.catalogue,
-    version: library.version,
-    command: options.command,
-  });
+  return { machines, workloads, plan };
 }
 
 let code: string | null = null;

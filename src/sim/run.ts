@@ -1,12 +1,13 @@
 /** One run from its description to its result. */
 import { UserError } from '../base/assert.ts';
 import { RandomStream } from '../base/prng.ts';
-import { PAGE_SIZE } from '../base/units.ts';
+import { type Nanoseconds, PAGE_SIZE } from '../base/units.ts';
 import type { EventSink } from '../events/index.ts';
-import { FAILURE_CAUSES } from '../mm/index.ts';
+import { FAILURE_CAUSES, type Kernel } from '../mm/index.ts';
 import { findPolicy, type Policy, resolveKnobs } from '../policy/index.ts';
 import type { TraceSource } from '../trace/index.ts';
 import { vmEvent } from '../uapi/vmstat.ts';
+import { failureGroups } from '../why/index.ts';
 import type { MigrationResult, NodeResult, RunResult, RunSpec, TimeSplit } from './runResult.ts';
 import { Simulation } from './simulation.ts';
 
@@ -32,6 +33,13 @@ export function runOne(spec: RunSpec, source: TraceSource, options: RunOptions):
   if (options.events !== undefined) simulation.recordEvents(options.events);
   simulation.run(options.onProgress);
   return resultOf(simulation, options.hetmem);
+}
+
+/** The kernel of the same run at `atNs` of its time, or at its end. Errors: as of runOne. */
+export function kernelAt(spec: RunSpec, source: TraceSource, atNs: Nanoseconds): Kernel {
+  const simulation = new Simulation(spec, source, makePolicy(spec));
+  simulation.run(() => {}, atNs);
+  return simulation.k;
 }
 
 function makePolicy(spec: RunSpec): Policy {
@@ -143,6 +151,11 @@ function migrationResult(sim: Simulation): MigrationResult {
     if (sim.k.failures.pages[cause] > 0) failures[name] = sim.k.failures.pages[cause];
   }
   const { moves, k } = sim;
+  const reasons = failureGroups(k).map(({ cause, rules, sentence, remedy }) => {
+    const examples =
+      sim.failureExamples.texts[(FAILURE_CAUSES as readonly string[]).indexOf(cause)];
+    return { cause, rules, sentence, remedy, examples };
+  });
   return {
     promotedPages: moves.promotedPages,
     demotedPages: moves.demotedPages,
@@ -150,6 +163,7 @@ function migrationResult(sim: Simulation): MigrationResult {
     swappedOutPages: k.vmstat.event[PSWPOUT],
     swappedInPages: k.vmstat.event[PSWPIN],
     failures,
+    reasons,
     pingPongPages: moves.pingPongPages,
     wastedBytes: moves.wastedBytes,
   };

@@ -104,9 +104,23 @@ export interface MigrationResult {
   readonly swappedInPages: number;
   /** Base pages that failed to move, by cause (failureLog.ts). */
   readonly failures: Readonly<Record<string, number>>;
+  /** The same causes explained, with examples, most pages first. */
+  readonly reasons: readonly FailureReason[];
   /** Pages demoted and promoted again within the window (TI-92), and the bytes copied for it. */
   readonly pingPongPages: number;
   readonly wastedBytes: Bytes;
+}
+
+/** Why pages did not move, for a reader who has nothing but the result. */
+export interface FailureReason {
+  readonly cause: string;
+  /** Rule ids. */
+  readonly rules: string;
+  readonly sentence: string;
+  /** What would free such pages; '' = nothing needs to, or can. */
+  readonly remedy: string;
+  /** Pages with their owners, soon after they failed to move. */
+  readonly examples: readonly string[];
 }
 
 /** The heat source against the truth that only the model knows (B7). */

@@ -35,6 +35,7 @@ import type { Policy } from '../policy/index.ts';
 import { type AccessSlice, END, SLICE, type TraceSource } from '../trace/index.ts';
 import { vmEvent } from '../uapi/vmstat.ts';
 import { EventCounters } from './eventCounters.ts';
+import { FailureExamples } from './failureExamples.ts';
 import { faultNs, KernelWork } from './faultCost.ts';
 import { HeatMap } from './heatMap.ts';
 import { machineWithSettings, programMempolicy } from './host/hostSettings.ts';
@@ -74,6 +75,7 @@ export class Simulation {
   readonly heatMap: HeatMap | null;
   readonly truth: Truth = new Truth();
   readonly driver: PolicyDriver;
+  readonly failureExamples: FailureExamples = new FailureExamples();
   readonly #work: KernelWork;
   readonly #batch: ReplayBatch = new ReplayBatch();
   #quantumStartNs: Nanoseconds = 0;
@@ -100,7 +102,8 @@ export class Simulation {
     const { costs } = spec.machine;
     this.moves = new TierMoves(this.k, this.cost, costs);
     this.kernelThreads = new KernelThreads(this.k, this.queue, costs, this.moves);
-    this.programs = new TracePrograms(this.k, programMempolicy(this.k, policy.settings));
+    const mempolicy = programMempolicy(this.k, policy.settings);
+    this.programs = new TracePrograms(this.k, mempolicy, source.header.program);
     this.moves.isFree = policy.settings.isMigrationFree;
     const nrNodes = this.k.pm.nodes.length;
     this.threads = new ThreadClocks(nrNodes);
@@ -120,13 +123,17 @@ export class Simulation {
     this.driver = new PolicyDriver(parts, policy);
   }
 
-  /** Replays the whole trace. `onProgress` is called now and then with the accesses done. */
-  run(onProgress: (accesses: number) => void = () => {}): void {
+  /**
+   * Replays the trace, all of it or until the clock has reached `untilNs` between two of its items.
+   * `onProgress` is called now and then with the accesses done.
+   */
+  run(onProgress: (accesses: number) => void = () => {}, untilNs = Number.POSITIVE_INFINITY): void {
     this.driver.start();
     let reported = 0;
     for (let kind = this.source.next(); kind !== END; kind = this.source.next()) {
       if (kind === SLICE) this.#slice(this.source.slice);
       else this.#event();
+      if (this.clock.nowNs >= untilNs) return;
       if (this.accesses - reported < 1_000_000) continue;
       reported = this.accesses;
       onProgress(reported);
@@ -353,6 +360,7 @@ export class Simulation {
   /** Brings the machine's clock to a thread's: events, quantum, series. */
   #advance(threadNs: Nanoseconds): void {
     const now = Math.floor(threadNs);
+    this.failureExamples.look(this.k);
     if (now <= this.clock.nowNs) return;
     while (this.queue.nextNs <= now) {
       this.k.nowNs = this.queue.nextNs;

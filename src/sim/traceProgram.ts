@@ -50,15 +50,17 @@ export class TracePrograms {
   /** System calls that the modelled kernel refused although the real one had not, by kind. */
   readonly refused: Map<string, number> = new Map();
   readonly #mempolicy: Mempolicy | null;
+  readonly #program: string;
   /** By process, also after it is gone: where its regions were and its pid. */
   readonly #regions: { tgid: number; base: Float64Array; count: number }[] = [];
   #nextCpu = 0;
   readonly #cpus: readonly number[];
 
   /** `mempolicy` is what the first program starts with; others inherit it. */
-  constructor(k: Kernel, mempolicy: Mempolicy | null) {
+  constructor(k: Kernel, mempolicy: Mempolicy | null, program: string) {
     this.#k = k;
     this.#mempolicy = mempolicy;
+    this.#program = program;
     this.#cpus = k.spec.nodes.flatMap((node) => node.cpus);
   }
 
@@ -71,6 +73,7 @@ export class TracePrograms {
     }
     const task = this.#k.spawn(null, this.#cpu());
     task.setPolicy(this.#mempolicy);
+    task.comm = commOf(this.#program);
     this.threads[tid] = task;
     return this.#register(pid, task);
   }
@@ -156,7 +159,7 @@ export class TracePrograms {
         this.threads[event.thread] = this.#thread(state);
         return;
       case 'exec':
-        this.#exec(event.pid, state);
+        this.#exec(event.pid, state, event.path);
         return;
       case 'exit':
         this.#exitThread(event.pid, event.tid);
@@ -256,8 +259,9 @@ export class TracePrograms {
     this.#register(childPid, child);
   }
 
-  #exec(pid: number, state: TraceProcessState): void {
+  #exec(pid: number, state: TraceProcessState, path: string): void {
     const { task } = state;
+    task.comm = commOf(path);
     exitTask(this.#k, task);
     task.exited = false;
     task.mm = this.#k.newAddressSpace();
@@ -331,4 +335,9 @@ export class TracePrograms {
     const end = Math.ceil((event.addr + event.bytes) / PAGE_SIZE);
     for (let vpn = first; vpn < end; vpn++) accessPage(k, task, vpn, !isWrite);
   }
+}
+
+/** The name of the program at a path, as the kernel keeps it: up to 15 characters. */
+function commOf(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1, path.lastIndexOf('/') + 16);
 }

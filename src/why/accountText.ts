@@ -30,8 +30,12 @@ export function pageLines(account: PageAccount): string[] {
   lines.push(...causeLines(account));
   if (account.would.length > 0) lines.push('', '  would answer');
   for (const answer of account.would) lines.push(`    ${answerText(answer)}`);
+  if (folio?.isUser === true) {
+    const passed = account.compaction === null ? 'may move it' : `stays (${account.compaction})`;
+    lines.push(`    compact_memory: ${passed}`);
+  }
   if (frame !== null && folio !== null) {
-    const offline = account.offline === '' ? 'nothing here is in the way' : account.offline;
+    const offline = account.offline === '' ? 'this page is not in the way' : account.offline;
     lines.push(`    offline of memory block ${frame.block}: ${offline}`);
   }
   return lines;

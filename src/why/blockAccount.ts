@@ -119,11 +119,10 @@ export function whyBlock(k: Kernel, block: number): BlockAccount {
 
 function verdictOf(found: readonly OfflineObstacle[]): string {
   const first = (effect: string) => found.find((one) => one.effect === effect);
-  const refused = first('refuses');
-  if (refused !== undefined) {
-    const isInvalid = refused.kind === 'hole' || refused.kind === 'several-zones';
-    return `refused at once: ${isInvalid ? '-EINVAL' : '-EBUSY'}`;
-  }
+  // PM-70: holes and zones are looked at before anything is isolated.
+  const isInvalid = found.some(({ kind }) => kind === 'hole' || kind === 'several-zones');
+  if (isInvalid) return 'refused at once: -EINVAL';
+  if (first('refuses') !== undefined) return 'refused at once: -EBUSY';
   if (first('repeats') !== undefined) return 'tries for ever: -EINTR with a signal';
   return first('fails') !== undefined
     ? 'fails after everything else has moved: -EBUSY'

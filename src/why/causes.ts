@@ -177,6 +177,16 @@ export const CAUSES = {
     sentence: 'a page of the folio has an uncorrectable memory error: the copy stops',
     remedy: 'let memory failure handle it: it is isolated and never used again',
   },
+  'pageblock-order': {
+    rules: 'MC-80, PM-87',
+    sentence: 'compaction passes over folios of a pageblock or more, and hugetlb pages',
+    remedy: '',
+  },
+  unevictable: {
+    rules: 'MC-80',
+    sentence: 'compact_unevictable_allowed is 0, and the folio is unevictable',
+    remedy: 'munlock it, or set vm.compact_unevictable_allowed to 1',
+  },
   'no-user-page': {
     rules: 'OV-9, PM-60',
     sentence: 'the frame holds no page of a program or file: no system call moves it',

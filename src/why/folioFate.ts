@@ -5,7 +5,7 @@
  * What cannot be told without trying is said to be uncertain: what reclaim frees on a full node,
  * and whether a large folio can be split.
  */
-import type { FrameId, Nid } from '../base/units.ts';
+import { type FrameId, type Nid, PAGEBLOCK_ORDER } from '../base/units.ts';
 import {
   allocFlagsCma,
   GUP_PIN_COUNTING_BIAS,
@@ -23,6 +23,8 @@ import {
   PG_LRU_BATCH,
   PG_PARTIALLY_MAPPED,
   PG_PRIVATE,
+  PG_SWAPCACHE,
+  PG_UNEVICTABLE,
   WMARK_LOW,
   wmarkPages,
   zonelistOf,
@@ -153,4 +155,23 @@ export function hasRoom(k: Kernel, head: FrameId, nid: Nid): boolean {
 
 function hasHugetlbPage(k: Kernel, nid: Nid): boolean {
   return k.hugetlb.available > 0 && k.hugetlb.freeOf(nid) > 0;
+}
+
+/**
+ * Why compact_memory (MIGRATE_SYNC) would leave the folio where it is; null: it may move it, which
+ * depends on where the scanners meet. MC-80, in the order of isolate_migratepages_block.
+ */
+export function compactionObstacle(k: Kernel, head: FrameId): CauseName | null {
+  const { folios, frames } = k;
+  const order = folios.isLarge(head) ? frames.orderOf(head) : 0;
+  if (folios.isHugetlb(head) || order >= PAGEBLOCK_ORDER) return 'pageblock-order';
+  const isolation = isolationObstacle(k, head);
+  if (isolation !== null) return isolation;
+  const hasNoMapping = folios.isAnon(head) && (frames.flags[head] & PG_SWAPCACHE) === 0;
+  if (hasNoMapping && drainedRefs(k, head) > folios.mapcount(head)) {
+    return folios.maybeDmaPinned(head) ? 'pinned' : 'extra-reference';
+  }
+  const isUnevictable = (frames.flags[head] & PG_UNEVICTABLE) !== 0;
+  if (isUnevictable && !k.compaction.unevictableAllowed) return 'unevictable';
+  return folioObstacles(k, head)[0] ?? null;
 }

@@ -2,8 +2,18 @@
  * What did not move so far on a whole machine: failures by cause with example pages, who holds
  * pages, and which memory blocks would not go offline. The start of every search.
  */
-import { blockOfflineObstacles, FAILURE_CAUSES, type Kernel, MEM_ONLINE } from '../mm/index.ts';
+import type { FrameId } from '../base/units.ts';
+import {
+  blockOfflineObstacles,
+  FAILURE_CAUSES,
+  holdersOf,
+  type Kernel,
+  MEM_ONLINE,
+  ownersOf,
+} from '../mm/index.ts';
 import { CAUSES, type CauseName } from './causes.ts';
+import { folioKind } from './flagWords.ts';
+import { ownerText } from './ownerText.ts';
 
 export interface FailureGroup {
   readonly cause: string;
@@ -32,13 +42,34 @@ const EXAMPLES_MAX = 3;
 export function failureGroups(k: Kernel): FailureGroup[] {
   const log = k.failures;
   const groups = FAILURE_CAUSES.map((cause, n) => {
-    const { rules, sentence, remedy } = wordsOf(cause);
+    const { rules, sentence, remedy } = failureWords(cause);
     return { cause, pages: log.pages[n], rules, sentence, remedy, examples: examplesOf(k, n) };
   });
   return groups.filter(({ pages }) => pages > 0).sort((a, b) => b.pages - a.pages);
 }
 
-function wordsOf(cause: string): { rules: string; sentence: string; remedy: string } {
+/** A page that failed, in one line: where it is, what it is, whose it is. */
+export function exampleText(k: Kernel, frame: FrameId): string {
+  const head = k.frames.headOf(frame);
+  const owners = ownersOf(k, head).map((owner) => ownerText(k, owner));
+  const where = `pfn ${k.frames.pfnOf(head)} on node ${k.pm.nidOf(head)}`;
+  const order = k.folios.isLarge(head) ? k.frames.orderOf(head) : 0;
+  const what = `${folioKind(k, head)}, order ${order}`;
+  const holders = holdersOf(k, head).map(({ holder }) => {
+    const pids = [...holder.pids].join(', ');
+    return `held by ${holder.kind} "${holder.name}" of process ${pids}`;
+  });
+  const known = [...owners.slice(0, 2), ...holders.slice(0, 1)];
+  const whose = known.length === 0 ? 'mapped by nobody by now' : known.join(', ');
+  return `${where} (${what}): ${whose}`;
+}
+
+/** Rules, sentence and remedy of a cause of the failure log. */
+export function failureWords(cause: string): {
+  readonly rules: string;
+  readonly sentence: string;
+  readonly remedy: string;
+} {
   if (cause in CAUSES) return CAUSES[cause as CauseName];
   return LOG_ONLY[cause] ?? { rules: '', sentence: cause, remedy: '' };
 }
@@ -111,6 +142,7 @@ function examplesOf(k: Kernel, cause: number): number[] {
 
 export function overview(k: Kernel): Overview {
   const tasks = [...k.tasks.values()].filter((task) => task.mm !== null && task.pid === task.tgid);
+  const holders = [...k.holders.values()].filter(({ pages }) => pages.length > 0);
   return {
     machine: k.spec.name,
     nowNs: k.nowNs,
@@ -118,7 +150,7 @@ export function overview(k: Kernel): Overview {
       return { pid, comm, rssPages: mm!.rssAnon + mm!.rssFile + mm!.rssShmem };
     }),
     failures: failureGroups(k),
-    holders: [...k.holders.values()].map(({ kind, name, pids, pages }) => {
+    holders: holders.map(({ kind, name, pids, pages }) => {
       return { kind, name, pids: [...pids], pages: pages.length };
     }),
     blocks: blockedBlocks(k),

@@ -21,7 +21,13 @@ import { formatMapsArea, mapsAreaOf } from '../proc/index.ts';
 import { MIGRATETYPE_NAMES } from '../uapi/zone.ts';
 import { CAUSES, type Cause, type CauseName } from './causes.ts';
 import { flagWords, folioKind } from './flagWords.ts';
-import { extraRefs, folioObstacles, isolationObstacle, isPoisoned } from './folioFate.ts';
+import {
+  compactionObstacle,
+  extraRefs,
+  folioObstacles,
+  isolationObstacle,
+  isPoisoned,
+} from './folioFate.ts';
 import { ownerText } from './ownerText.ts';
 import { type Answer, wouldMbind, wouldMovePages } from './wouldMove.ts';
 
@@ -79,6 +85,8 @@ export interface PageAccount {
   readonly lastFailure: string;
   readonly causes: readonly TellingCause[];
   readonly would: readonly Answer[];
+  /** Why compact_memory leaves it where it is; null = it may move it, or there is no folio. */
+  readonly compaction: CauseName | null;
   /** What a write of "offline" to the frame's memory block would meet here; '' = it moves. */
   readonly offline: string;
 }
@@ -159,6 +167,7 @@ function accountOf(
     notes: isUser ? notesOf(k, k.frames.headOf(page)) : [],
     lastFailure: page < 0 ? '' : lastFailure(k, k.frames.headOf(page)),
     causes: names.map((name) => ({ name, ...CAUSES[name] })),
+    compaction: isUser ? compactionObstacle(k, k.frames.headOf(page)) : null,
     offline: page < 0 ? '' : offlineText(k, k.frames.headOf(page)),
   };
 }

@@ -256,8 +256,22 @@ function migrationOf(isMigrating: boolean, random: RandomStream) {
     swappedOutPages: 0,
     swappedInPages: 0,
     failures,
+    reasons: Object.keys(failures)
+      .filter((cause) => failures[cause]! > 0)
+      .map(reasonOf),
     pingPongPages: Math.floor(promotedPages / 9),
     wastedBytes: Math.floor(promotedPages / 9) * 2 * PAGE_SIZE,
+  };
+}
+
+/** What a run says of a cause. */
+function reasonOf(cause: string) {
+  return {
+    cause,
+    rules: 'MC-0',
+    sentence: `a sentence about ${cause} <&>`,
+    remedy: cause === 'pinned' ? '' : `a remedy for ${cause}`,
+    examples: [`pfn 4711 on node 0 (${cause}): process 100`],
   };
 }
 

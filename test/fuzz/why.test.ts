@@ -1,6 +1,7 @@
 /** What hetmem why says of random machines is what the calls then do. */
 import { describe, expect, it } from 'vitest';
 import { fuzzWhy, newTally } from './why/askAndDo.ts';
+import { fuzzBlocks, type Verdicts } from './why/offlineBlocks.ts';
 
 describe('answers of src/why', () => {
   it('are what move_pages and mbind do on a copy (MP-1..MP-39, MP-76..MP-92)', () => {
@@ -10,8 +11,18 @@ describe('answers of src/why', () => {
     expect(tally.moved).toBeGreaterThan(50);
     // An answer that is never certain could never be wrong.
     expect(tally.certain / tally.asked).toBeGreaterThan(0.95);
+    expect([...tally.compaction.keys()]).toContain('pinned');
     for (const cause of ['pinned', 'shared', 'folio-locked', 'not-in-cpuset', 'zero-page']) {
       expect([...tally.causes.keys()]).toContain(cause);
     }
+  });
+
+  it('are what offlining a memory block comes to (PM-60, PM-61, PM-70, PM-71)', () => {
+    const verdicts: Verdicts = new Map();
+    expect(fuzzBlocks(3, 60, verdicts)).toBeNull();
+    for (const verdict of ['refused at once: -EBUSY', 'tries for ever: -EINTR with a signal']) {
+      expect(verdicts.get(verdict)).toBeGreaterThan(5);
+    }
+    expect(verdicts.get('did go offline')).toBeGreaterThan(verdicts.get('goes offline')! / 2);
   });
 });

@@ -62,7 +62,7 @@ export const IMPORT_TABLE: Readonly<Record<string, ImportRow>> = {
   // Explains what the calls would do, without making them.
   why: pure(['base', 'uapi', 'mm', 'syscalls', 'proc']),
   // Acts out what real kernels were seen to do; machines come from hw, test devices from drivers.
-  conform: pure(['base', 'uapi', 'hw', 'mm', 'syscalls', 'proc', 'drivers']),
+  conform: pure(['base', 'uapi', 'hw', 'mm', 'syscalls', 'proc', 'why', 'drivers']),
   drivers: pure(['base', 'uapi', 'mm']),
   // Needs the byte writer of trace.
   events: pure(['base', 'uapi', 'mm', 'trace']),

@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import { PAGE_SIZE } from '../../../src/base/units.ts';
 import {
   CAP_ALL,
+  compactMemory,
   PG_HWPOISON,
   PG_LOCKED,
   PG_WRITEBACK,
@@ -24,6 +25,7 @@ import {
 import { NR_WRITEBACK } from '../../../src/uapi/vmstat.ts';
 import {
   type Answer,
+  compactionObstacle,
   type MoveQuestion,
   mbindRangeOf,
   wouldMbind,
@@ -44,7 +46,7 @@ interface Ask {
   /** Which pages to choose from, if there are any of this kind. */
   readonly among: 'any' | 'present' | 'held';
   readonly rights: boolean;
-  readonly call: 'move' | 'moveAll' | 'mbind';
+  readonly call: 'move' | 'moveAll' | 'mbind' | 'compact';
 }
 
 const askArbitrary: fc.Arbitrary<Ask> = fc.record({
@@ -55,7 +57,7 @@ const askArbitrary: fc.Arbitrary<Ask> = fc.record({
   nid: fc.constantFrom(0, 0, 0, 1, 1, 1, 2, 3, -1, 4),
   among: fc.constantFrom('any', 'present', 'present', 'held', 'held'),
   rights: fc.nat(5).map((n) => n > 0),
-  call: fc.constantFrom('move', 'move', 'moveAll', 'moveAll', 'mbind'),
+  call: fc.constantFrom('move', 'move', 'moveAll', 'moveAll', 'mbind', 'mbind', 'compact'),
 });
 
 const DISTURBANCES = [
@@ -90,10 +92,12 @@ export interface Tally {
   certain: number;
   moved: number;
   readonly causes: Map<string, number>;
+  /** Pages that compaction left, by cause. */
+  readonly compaction: Map<string, number>;
 }
 
 export function newTally(): Tally {
-  return { asked: 0, certain: 0, moved: 0, causes: new Map() };
+  return { asked: 0, certain: 0, moved: 0, causes: new Map(), compaction: new Map() };
 }
 
 /** Plays a history, disturbs it, asks and does. Throws where answer and call differ. */
@@ -112,6 +116,10 @@ export function askAndDo(
   const bytes = encodeKernel({ k: world.k, attached: null });
   for (const ask of asks) {
     const question = questionOf(world, ask, places);
+    if (ask.call === 'compact') {
+      askCompaction(world, question, bytes, tally);
+      continue;
+    }
     restrict(question.caller, ask);
     const answer = answerOf(world.k, question, ask);
     const copy = decodeKernel(bytes).k;
@@ -126,6 +134,24 @@ export function askAndDo(
       `${answer.call}, ${where}: told ${JSON.stringify(answer)}, done ${JSON.stringify(done)}`,
     );
   }
+}
+
+/** What is said to stay in spite of compaction does; whether the rest moves, nobody knows. */
+function askCompaction(world: World, question: MoveQuestion, bytes: Uint8Array, tally: Tally) {
+  const { target, vpn } = question;
+  const page = target.mm === null ? -1 : pageAt(world.k, target.mm, vpn);
+  // Compaction may wait for a migration under way, which moves pages then.
+  if (page < 0 || world.k.pm.isZoneDevice(page) || world.k.inFlight.size > 0) return;
+  const cause = compactionObstacle(world.k, world.k.frames.headOf(page));
+  if (cause === null) return;
+  const copy = decodeKernel(bytes).k;
+  compactMemory(copy);
+  const after = pageAt(copy, copy.tasks.get(target.pid)!.mm!, vpn);
+  tally.compaction.set(cause, (tally.compaction.get(cause) ?? 0) + 1);
+  if (after === page) return;
+  throw new Error(
+    `compaction, page ${vpn} of ${target.pid}: told ${cause}, frame ${page}->${after}`,
+  );
 }
 
 interface Place {
@@ -239,7 +265,7 @@ function count(tally: Tally, { isCertain, moves, cause }: Answer): void {
 }
 
 /** Memory in use from the start, so that there is something to ask about. */
-const populated: fc.Arbitrary<Operation> = fc.record({
+export const populated: fc.Arbitrary<Operation> = fc.record({
   op: fc.constant('mmap' as const),
   proc: fc.constant(0),
   pages: fc.constantFrom(16, 100, 600, 1024),
