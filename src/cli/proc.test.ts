@@ -99,7 +99,7 @@ describe('hetmem proc', () => {
   });
 
   it('says what is wrong with machine, case, step and path', async () => {
-    await expect(hetmem('/proc/vmstat')).rejects.toThrow('--machine and --case');
+    await expect(hetmem('/proc/vmstat')).rejects.toThrow('--state, --case and --machine');
     await expect(hetmem('--case', 'mp_none', '--list')).rejects.toThrow('no case mp_none');
     await expect(hetmem(...CASE, '--step', '99', '--list')).rejects.toThrow('the case has');
     await expect(hetmem(...CASE, '/proc/uptime')).rejects.toThrow('not modelled');

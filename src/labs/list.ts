@@ -3,5 +3,13 @@ import type { Lab } from './lab.ts';
 import { pinShare } from './pinShare.ts';
 import { pinsVsUnplug } from './pinsVsUnplug.ts';
 import { reviewersMachine } from './reviewersMachine.ts';
+import { staleHeat } from './staleHeat.ts';
+import { whoMayMove } from './whoMayMove.ts';
 
-export const LABS: readonly Lab[] = [reviewersMachine, pinShare, pinsVsUnplug];
+export const LABS: readonly Lab[] = [
+  reviewersMachine,
+  pinShare,
+  pinsVsUnplug,
+  staleHeat,
+  whoMayMove,
+];
