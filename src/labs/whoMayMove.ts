@@ -242,7 +242,7 @@ function verdict(figures: FigureReader): string {
   const against = Math.max(...figures.column('doors', 'moved against the cpuset'));
   const hole =
     nobody > 0
-      ? `In RFC v1 anybody moves other users’ pages (${nobody}), unchecked shared ones too (${open})`
+      ? `In RFC v1 anybody moves others’ pages (${nobody}), unchecked shared ones too (${open})`
       : 'In RFC v1 nobody moves other users’ pages';
   const closed =
     v3 + seen === 0
@@ -256,7 +256,7 @@ function verdict(figures: FigureReader): string {
 function judgeHole(figures: FigureReader): Finding {
   const alone = figures.number('doors', ['RFC v1', 'unprivileged'], 'moved alone');
   const shared = figures.number('doors', ['RFC v1', 'unprivileged'], 'moved shared');
-  const because = `RFC v1: an unprivileged caller moves ${alone} pages of one owner, ${shared} shared`;
+  const because = `RFC v1: anybody moves ${alone} pages of one owner, ${shared} shared`;
   if (alone === 0) return { support: 'not supported', because };
   return { support: shared === 0 ? 'supported' : 'partly', because };
 }
