@@ -20,7 +20,7 @@ import {
   FAULT_SIGBUS,
   FAULT_WAIT,
 } from './fault.ts';
-import { PG_ANON_EXCLUSIVE, PG_UPTODATE } from './frameTable.ts';
+import { PG_ANON_EXCLUSIVE, PG_HWPOISON, PG_UPTODATE } from './frameTable.ts';
 import { HPAGE_MIGRATABLE } from './hugetlbPool.ts';
 import type { Kernel } from './kernel.ts';
 import type { MappedFile } from './mappedFile.ts';
@@ -143,6 +143,7 @@ function hugetlbNoPage(k: Kernel, task: Task, vma: Vma, slot: number): number {
   const file = vma.file!;
   const index = vma.indexOf(vma.mm.slotVpn[slot]);
   const cached = isShared ? file.frameAt(index) : -1;
+  if (cached >= 0 && k.frames.has(cached, PG_HWPOISON)) return FAULT_SIGBUS; // MC-82a
   if (cached >= 0) {
     k.frames.refcount[cached]++;
     mapHuge(k, vma, slot, cached, vma.has(VM_WRITE) ? PTE_A | PTE_D | PTE_W : PTE_A);
@@ -275,6 +276,7 @@ function unmapHuge(k: Kernel, mm: AddressSpace, slot: number): void {
   const word = mm.pmd[slot];
   mm.pmd[slot] = 0;
   mm.pmdByte[slot] = 0;
+  if (pteIsKind(word, PTE_KIND_HWPOISON)) return;
   mm.hugetlbPages -= HPAGE_PMD_NR;
   if (!pteIsPresent(word)) return;
   const head = ptePayload(word);
@@ -305,6 +307,10 @@ export function copyHugetlb(k: Kernel, child: Task, vma: Vma, copy: Vma): boolea
     if (slot < 0 || mm.pmd[slot] === 0) continue;
     const target = copy.mm.ensureSlot(vpn);
     const head = ptePayload(mm.pmd[slot]);
+    if (pteIsKind(mm.pmd[slot], PTE_KIND_HWPOISON)) {
+      copy.mm.pmd[target] = mm.pmd[slot];
+      continue;
+    }
     if (!pteIsPresent(mm.pmd[slot])) {
       mm.pmdByte[slot] &= ~(PTEB_WRITE | PTEB_EXCLUSIVE);
       copy.mm.pmd[target] = mm.pmd[slot];

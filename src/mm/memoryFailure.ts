@@ -9,9 +9,9 @@
  * Order: mark -> drain LRU batches -> free page or reference -> split -> write-back -> unmap ->
  * signal -> what the kind of page needs.
  * Not modelled: unpoisoning, vm.memory_failure_early_kill (SIGBUS for those who did not access
- *   the page), a hugetlb page that cannot be dissolved (-EBUSY, as its mapping is kept).
+ *   the page).
  */
-import type { FrameId, Pfn, Vpn } from '../base/units.ts';
+import { type FrameId, HPAGE_PMD_NR, type Pfn, type Vpn } from '../base/units.ts';
 import { EBUSY, EHWPOISON, EIO, ENXIO, EPERM } from '../uapi/errno.ts';
 import { __GFP_RETRY_MAYFAIL, GFP_HIGHUSER_MOVABLE } from '../uapi/gfp.ts';
 import { MIGRATE_SYNC, MR_MEMORY_FAILURE } from '../uapi/migrate.ts';
@@ -31,9 +31,9 @@ import { getUserPagesFast } from './gup.ts';
 import { isolateFolio, putbackMovablePages } from './isolateFolio.ts';
 import type { Kernel } from './kernel.ts';
 import { migratePages } from './migrate.ts';
-import { PTE_KIND_HWPOISON, pteIsDirty, pteOther } from './pageTable.ts';
+import { PTE_KIND_HWPOISON, pteIsDirty, pteIsPresent, pteOther, ptePayload } from './pageTable.ts';
 import { forEachEntry } from './pteOfFolio.ts';
-import { removeRmapPtes } from './rmap.ts';
+import { removeRmapPmd, removeRmapPtes, rmapCollect } from './rmap.ts';
 import { splitFolio } from './splitFolio.ts';
 import { deleteFromSwapCache } from './swapCache.ts';
 import { CAP_SYS_ADMIN, SIGBUS, type Task } from './task.ts';
@@ -83,7 +83,7 @@ export function memoryFailure(
     return -EHWPOISON;
   }
   if (!hasRef && takeFreePage(k, page)) return 0;
-  if (k.folios.isHugetlb(head)) return hugetlbFailure(k, head, hasRef);
+  if (k.folios.isHugetlb(head)) return hugetlbFailure(k, head, page, accessor, hasRef);
   f.set(page, PG_HWPOISON);
   k.poisonedPages++;
   k.lru.drainAll();
@@ -259,12 +259,50 @@ function softOfflineHugetlb(k: Kernel, head: FrameId, page: FrameId): number {
   return k.hugetlb.dissolveFree(head) && takeFreePage(k, page) ? 0 : -EBUSY;
 }
 
-/** try_memory_failure_hugetlb of a page in use: nobody can take it out of its mappings here. */
-function hugetlbFailure(k: Kernel, head: FrameId, hasRef: boolean): number {
+/**
+ * try_memory_failure_hugetlb: the whole huge page is lost to who maps it. Of anonymous memory the
+ * 511 good frames return to the buddy allocator; a shared object keeps the page, to say SIGBUS.
+ */
+function hugetlbFailure(
+  k: Kernel,
+  head: FrameId,
+  page: FrameId,
+  accessor: Task | null,
+  hasRef: boolean,
+): number {
   const isPoolPage = k.frames.refcount[head] === 0;
-  if (isPoolPage && k.hugetlb.dissolveFree(head) && takeFreePage(k, head)) return 0;
+  if (isPoolPage) return dissolve(k, head, page);
+  if (!hasRef) k.folios.get(head);
+  unmapHugetlb(k, head);
+  signal(k, accessor);
+  if (k.folios.hasFileMapping(head)) {
+    k.frames.set(head, PG_HWPOISON);
+    k.poisonedPages++;
+    return 0;
+  }
+  k.putFolio(head);
+  return dissolve(k, head, page);
+}
+
+/** __page_handle_poison. Pages that somebody still pins, or that are promised, stay. */
+function dissolve(k: Kernel, head: FrameId, page: FrameId): number {
+  if (k.hugetlb.dissolveFree(head) && takeFreePage(k, page)) return 0;
   k.frames.set(head, PG_HWPOISON);
   k.poisonedPages++;
-  if (hasRef) k.putFolio(head);
   return -EBUSY;
+}
+
+/** try_to_unmap with TTU_HWPOISON of a hugetlb page: a hwpoison entry in every page table. */
+function unmapHugetlb(k: Kernel, head: FrameId): void {
+  const n = rmapCollect(k, head);
+  for (let r = 0; r < n; r++) {
+    const { mm } = k.rmap.vma[r];
+    const slot = mm.slotOf(k.rmap.vpn[r]);
+    if (slot < 0 || !pteIsPresent(mm.pmd[slot]) || ptePayload(mm.pmd[slot]) !== head) continue;
+    mm.pmd[slot] = pteOther(PTE_KIND_HWPOISON, head);
+    mm.pmdByte[slot] = 0;
+    mm.hugetlbPages -= HPAGE_PMD_NR;
+    removeRmapPmd(k, head, mm, false);
+    k.frames.refcount[head]--;
+  }
 }

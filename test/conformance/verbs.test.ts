@@ -2,86 +2,9 @@
  * Verbs and inputs of the case format that no observed case uses: small cases whose answers follow
  * from the rules. Each cites the rule; `docs/model/rules` has them.
  */
-import { readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { type CaseMachines, type Json, parseCases, runCase } from '../../src/conform/index.ts';
-import { checkInvariants } from '../../src/mm/index.ts';
+import { fails, mmap, OK, passes, pin, run, type Step, small, where, write } from './smallCases.ts';
 
-type Step = { [field: string]: Json };
-
-const folder = dirname(fileURLToPath(import.meta.url));
-const machines = JSON.parse(readFileSync(join(folder, 'machines.json'), 'utf8')) as CaseMachines;
-
-interface Options {
-  readonly expect?: Step;
-  readonly kernel?: string;
-  readonly machine?: string;
-}
-
-function run(steps: Step[], options: Options = {}) {
-  const raw = {
-    id: 'small',
-    group: 'g',
-    machine: options.machine ?? 'four-nodes-cma',
-    kernel: options.kernel ?? '7.3',
-    strength: 'exact',
-    steps,
-    expect: options.expect ?? {},
-  };
-  return runCase(parseCases(JSON.stringify(raw), 'small')[0], machines, checkInvariants);
-}
-
-function passes(steps: Step[], options: Options = {}): void {
-  const result = run(steps, options);
-  expect(result.error).toBeNull();
-  expect(result.difference).toBeNull();
-  expect(result.status).toBe('passed');
-}
-
-const OK = { ret: 0 };
-const fails = (errno: string) => ({ ret: -1, errno });
-
-function mmap(pages: number, more: Step = {}): Step {
-  const prot = ['READ', 'WRITE'];
-  const flags = ['PRIVATE', 'ANONYMOUS'];
-  return { do: 'mmap', region: 'A', pages, prot, flags, at: '0x700000000000', ...more };
-}
-
-const small = (n: number, region = 'A'): Step => ({
-  do: 'madvise',
-  region,
-  from: 0,
-  n,
-  advice: 'NOHUGEPAGE',
-});
-const write = (n: number, more: Step = {}): Step => ({
-  do: 'touch',
-  mode: 'write',
-  region: 'A',
-  from: 0,
-  n,
-  ...more,
-});
-const where = (pages: Json, n: number, more: Step = {}): Step => ({
-  look: 'where',
-  region: 'A',
-  from: 0,
-  n,
-  expect: { pages },
-  ...more,
-});
-const pin = (handle: string, n: number, more: Step = {}): Step => ({
-  do: 'pin',
-  kind: 'longterm',
-  via: 'io_uring',
-  handle,
-  region: 'A',
-  from: 0,
-  n,
-  ...more,
-});
 const file = (pages: number): Step => ({
   do: 'file.create',
   file: '/ext4/f',
@@ -89,43 +12,6 @@ const file = (pages: number): Step => ({
   chunk: 4096,
 });
 const mapFile = (pages: number): Step => mmap(pages, { flags: ['SHARED'], file: '/ext4/f' });
-
-describe('memory failure (MC-82a)', () => {
-  const poison: Step = { do: 'madvise', region: 'A', from: 0, n: 1, advice: 'HWPOISON' };
-
-  it('ends a process without a handler', () => {
-    passes([mmap(1), small(1), write(1), poison], { expect: { killed_by: 'SIGBUS' } });
-    expect(run([mmap(1), small(1), write(1)], { expect: { killed_by: 'SIGBUS' } }).status).toBe(
-      'failed',
-    );
-  });
-
-  it('raises the signal again at each access', () => {
-    passes([
-      { do: 'sigaction', signal: 'SIGBUS', handler: 'count' },
-      mmap(2),
-      small(2),
-      write(2),
-      { ...poison, expect: OK },
-      { do: 'touch', mode: 'read', region: 'A', from: 0, n: 2 },
-      { look: 'signals', signal: 'SIGBUS', expect: { n: 2 } },
-      { look: 'sysfs', file: '/proc/meminfo', expect: { value: '' }, approx: ['value'] },
-    ]);
-  });
-
-  it('needs CAP_SYS_ADMIN, and is seen by pins as -EFAULT', () => {
-    passes([
-      { do: 'sigaction', signal: 'SIGBUS', handler: 'count' },
-      mmap(1),
-      small(1),
-      write(1),
-      { ...poison, expect: OK },
-      pin('u', 1, { expect: fails('EFAULT') }),
-      { do: 'dropcap', cap: 'CAP_SYS_ADMIN' },
-      { ...poison, expect: fails('EPERM') },
-    ]);
-  });
-});
 
 describe('userfaultfd', () => {
   const register = (mode: string): Step => ({ do: 'uffd.register', region: 'A', mode });
