@@ -6,13 +6,21 @@
  * still fails fails for want of memory.
  */
 import { RandomStream } from '../base/prng.ts';
-import { type FrameId, MIB, type Nid, PAGE_SIZE, type Vpn } from '../base/units.ts';
+import {
+  type FrameId,
+  MIB,
+  type Nid,
+  PAGE_SIZE,
+  PAGEBLOCK_ORDER,
+  type Vpn,
+} from '../base/units.ts';
 import { COST_DEFAULTS, migrateOverheadNs, type SysctlSpec } from '../hw/index.ts';
 import {
   accessPage,
   allocPages,
   FAULT_ERROR,
   FAULT_MAJOR,
+  freePages,
   Kernel,
   type KernelReclaim,
   mmapRegion,
@@ -23,13 +31,15 @@ import {
   type Task,
   type Zone,
 } from '../mm/index.ts';
-import { GFP_KERNEL } from '../uapi/gfp.ts';
+import { __GFP_RECLAIM, GFP_KERNEL } from '../uapi/gfp.ts';
 import { FOLL_LONGTERM, FOLL_WRITE } from '../uapi/gup.ts';
 import { MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
 import { ZONE_MOVABLE, ZONE_NORMAL, type ZoneType } from '../uapi/zone.ts';
 
 export const PAGES_PER_MIB = MIB / PAGE_SIZE;
 const START_PFN = 32768;
+/** Takes what is there, wakes nobody. */
+const GFP_SCATTER = GFP_KERNEL & ~__GFP_RECLAIM;
 
 export interface LabMachineOptions {
   readonly nodes: readonly PlainNode[];
@@ -86,6 +96,29 @@ export class LabMachine {
       this.runKswapd();
     }
     return nr;
+  }
+
+  /**
+   * Leaves one page of the kernel in `percent` of the free pageblocks of node 0 that its own
+   * allocations can use, chosen at random: memory that is free, but in pieces.
+   */
+  scatterKernelPages(percent: number): void {
+    const { pm } = this.k;
+    const blocks: FrameId[] = [];
+    for (;;) {
+      const block = allocPages(pm, PAGEBLOCK_ORDER, GFP_SCATTER, 0, 1);
+      if (block < 0) break;
+      blocks.push(block);
+    }
+    for (const block of blocks) {
+      if (this.random.below(100) >= percent) {
+        freePages(pm, block, PAGEBLOCK_ORDER);
+        continue;
+      }
+      for (let order = 0; order < PAGEBLOCK_ORDER; order++) {
+        freePages(pm, block + (1 << order), order);
+      }
+    }
   }
 
   runKswapd(): void {

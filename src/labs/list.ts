@@ -1,6 +1,9 @@
 /** The labs, in the order in which `hetmem lab --list` shows them. */
 import type { Lab } from './lab.ts';
+import { pinFailure } from './pinFailure.ts';
 import { pinShare } from './pinShare.ts';
+import { pinsAndDma } from './pinsAndDma.ts';
+import { pinsVsThp } from './pinsVsThp.ts';
 import { pinsVsUnplug } from './pinsVsUnplug.ts';
 import { reviewersMachine } from './reviewersMachine.ts';
 import { staleHeat } from './staleHeat.ts';
@@ -10,6 +13,9 @@ export const LABS: readonly Lab[] = [
   reviewersMachine,
   pinShare,
   pinsVsUnplug,
+  pinsVsThp,
+  pinsAndDma,
+  pinFailure,
   staleHeat,
   whoMayMove,
 ];
