@@ -212,7 +212,8 @@ function judgeBroken(f: FigureReader): Finding {
   const split = f.figure('buffer').rows.filter(([pins]) => pins === AFTER);
   const total = split.reduce((sum, row) => sum + (row[5] as number), 0);
   const most = f.column('mappings', AFTER).at(-1)! / f.column('mappings', BEFORE).at(-1)!;
-  const because = `${total} huge pages split in all runs, up to ${decimal(most)} times the mappings`;
+  const times = `up to ${decimal(most)} times the mappings`;
+  const because = `${total} huge pages split in all runs, ${times}`;
   return { support: total > 0 && most > 1 ? 'supported' : 'not supported', because };
 }
 
