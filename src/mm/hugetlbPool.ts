@@ -203,6 +203,21 @@ export class HugetlbPool {
     return -1;
   }
 
+  /**
+   * alloc_and_dissolve_hugetlb_folio: a fresh page of the same node takes the place of a free one
+   * of the pool, which becomes free memory. False: -ENOMEM.
+   */
+  replaceFree(head: FrameId): boolean {
+    const nid = this.#k.pm.nidOf(head);
+    const fresh = this.#allocFresh(nid, -1, __GFP_THISNODE);
+    if (fresh < 0) return false;
+    this.#k.frames.refcount[fresh] = 0;
+    const list = this.#free[nid];
+    list[list.indexOf(head)] = fresh;
+    this.#toBuddy(head);
+    return true;
+  }
+
   /** Whether a page of the pool is free, given to no mapping. */
   isFree(head: FrameId): boolean {
     return this.#k.folios.isHugetlb(head) && this.#k.frames.refcount[head] === 0;

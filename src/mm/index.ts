@@ -1,8 +1,10 @@
 /** The modelled kernel: what other folders may use. Reading order is in README.md. */
 export * from './addressSpace.ts';
+export * from './allocContigRange.ts';
 export * from './allocFastpath.ts';
 export * from './allocSlowpath.ts';
 export * from './buddy.ts';
+export * from './cma.ts';
 export * from './collapse.ts';
 export * from './compactionState.ts';
 export * from './compactionTrace.ts';

@@ -22,6 +22,7 @@ import {
 import { GFP_KERNEL } from '../uapi/gfp.ts';
 import { NR_MLOCK, NR_PAGETABLE, NR_WRITEBACK, vmEvent } from '../uapi/vmstat.ts';
 import { AddressSpace } from './addressSpace.ts';
+import { type CmaArea, cmaAreasOf } from './cma.ts';
 import { CompactionState } from './compactionState.ts';
 import { type Cpuset, rootCpuset } from './cpuset.ts';
 import { FailureLog } from './failureLog.ts';
@@ -102,6 +103,7 @@ export class Kernel {
   /** Offlinings that are under way. */
   readonly offlining: Set<OfflineOp> = new Set();
   readonly compaction: CompactionState;
+  readonly cma: readonly CmaArea[];
   readonly hotplug: HotplugSettings = new HotplugSettings();
   readonly nodeThreads: NodeThreads = new NodeThreads(this);
   /** Tracepoints; nobody listens by default. */
@@ -193,6 +195,7 @@ export class Kernel {
       return file?.traits.unevictable === true;
     };
     this.compaction = new CompactionState(this.pm);
+    this.cma = cmaAreasOf(spec);
     this.topCpuset = rootCpuset(this, false);
     this.tiers = new MemoryTiers(this.pm, Array.from(abstractDistance(spec)));
     this.interleaveWeights = new Uint8Array(32).fill(1);

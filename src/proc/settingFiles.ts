@@ -6,7 +6,6 @@
  * Not modelled: 1 GiB pages, deny and force of shmem_enabled, statistics of THP sizes.
  */
 import { HPAGE_PMD_ORDER, type Nid, PAGE_SIZE } from '../base/units.ts';
-import type { ZoneSpec } from '../hw/index.ts';
 import { type Kernel, ksmPages, THP_ENABLED, THP_ORDER_MIN, THP_SETTINGS } from '../mm/index.ts';
 import { type KernelFile, lineFile } from './kernelFile.ts';
 
@@ -126,15 +125,20 @@ function ksmFiles(k: Kernel): KernelFile[] {
 
 /** mm/cma_debug.c and mm/cma_sysfs.c: areas by number; the first is the kernel's own. */
 function cmaFiles(k: Kernel): KernelFile[] {
-  const areas = k.spec.nodes.flatMap((node) => node.zones.flatMap((zone) => zone.cma ?? []));
-  return areas.flatMap((area, i) => areaFiles(area, i === 0 ? 'reserved' : `cma${i}`));
-}
-
-function areaFiles(area: NonNullable<ZoneSpec['cma']>[number], name: string): KernelFile[] {
-  return [
-    lineFile(`/sys/kernel/debug/cma/${name}/base_pfn`, () => area.startPfn),
-    lineFile(`/sys/kernel/debug/cma/${name}/count`, () => area.pages),
-    lineFile(`/sys/kernel/debug/cma/${name}/order_per_bit`, () => 0),
-    lineFile(`${MM}/cma/${name}/total_pages`, () => area.pages),
-  ];
+  return k.cma.flatMap((area) => {
+    const debug = `/sys/kernel/debug/cma/${area.name}`;
+    const at = `${MM}/cma/${area.name}`;
+    return [
+      lineFile(`${debug}/base_pfn`, () => area.basePfn),
+      lineFile(`${debug}/count`, () => area.count),
+      lineFile(`${debug}/maxchunk`, () => area.longestFree),
+      lineFile(`${debug}/order_per_bit`, () => 0),
+      lineFile(`${debug}/used`, () => area.count - area.available),
+      lineFile(`${at}/alloc_pages_fail`, () => area.failed),
+      lineFile(`${at}/alloc_pages_success`, () => area.allocated),
+      lineFile(`${at}/available_pages`, () => area.available),
+      lineFile(`${at}/release_pages_success`, () => area.released),
+      lineFile(`${at}/total_pages`, () => area.count),
+    ];
+  });
 }

@@ -11,6 +11,7 @@ import {
   AddressSpace,
   AnonVma,
   Buddy,
+  CmaArea,
   CompactionState,
   Cpuset,
   DeviceMemory,
@@ -63,6 +64,7 @@ const KERNEL = savedClass(
    offlining
    compaction
    damon
+   cma
    hotplug
    nodeThreads
    random
@@ -127,6 +129,7 @@ const PHYSICAL = [
      cachedMigrateAsync cachedMigrateSync cachedFree flushSkip kcompactdWoken kcompactdOrder
      kcompactdHighest proactiveDefer`,
   ),
+  savedClass(CmaArea, 'name basePfn count bitmap available allocated failed released'),
   savedClass(HotplugSettings, 'onlinePolicy autoMovableRatio autoMovableNumaAware'),
   savedClass(
     OfflineOp,

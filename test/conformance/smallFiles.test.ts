@@ -35,19 +35,12 @@ function booted(machine: string): Kernel {
 
 /** Kinds of files that the model does not show, nodes and sizes as N. */
 const NOT_SHOWN = [
-  '/proc/sys/vm/compaction_proactiveness',
   '/proc/sys/vm/lowmem_reserve_ratio',
   '/proc/sys/vm/movable_gigantic_pages',
   '/proc/sys/vm/numa_stat',
   '/proc/sys/vm/overcommit_ratio',
   '/sys/devices/system/memory/auto_online_blocks',
   '/sys/devices/system/node/has_generic_initiator',
-  '/sys/kernel/debug/cma/reserved/maxchunk',
-  '/sys/kernel/debug/cma/reserved/used',
-  '/sys/kernel/mm/cma/reserved/alloc_pages_fail',
-  '/sys/kernel/mm/cma/reserved/alloc_pages_success',
-  '/sys/kernel/mm/cma/reserved/available_pages',
-  '/sys/kernel/mm/cma/reserved/release_pages_success',
   '/sys/kernel/mm/ksm/full_scans',
   '/sys/kernel/mm/ksm/general_profit',
   '/sys/kernel/mm/ksm/ksm_zero_pages',

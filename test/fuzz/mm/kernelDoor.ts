@@ -6,6 +6,8 @@ export { type FrameId, HPAGE_PMD_NR } from '../../../src/base/units.ts';
 export { Dmirror, DmirrorDevice, type DmirrorResult } from '../../../src/drivers/index.ts';
 export type { MachineSpec } from '../../../src/hw/index.ts';
 export type { AddressSpace } from '../../../src/mm/addressSpace.ts';
+export { allocContigRange, freeContigRange } from '../../../src/mm/allocContigRange.ts';
+export { compactNode } from '../../../src/mm/compactZone.ts';
 export {
   accessPage,
   FAULT_ERROR,
@@ -23,11 +25,13 @@ export { pinUserPages, unpinUserPages } from '../../../src/mm/gup.ts';
 export { isPageIdle, setPageIdle } from '../../../src/mm/idlePages.ts';
 export { findBrokenInvariants } from '../../../src/mm/invariants.ts';
 export { isolateFolio, putbackMovablePages } from '../../../src/mm/isolateFolio.ts';
+export { kcompactdStep, proactiveStep } from '../../../src/mm/kcompactd.ts';
 export { Kernel } from '../../../src/mm/kernel.ts';
 export type { KernelReclaim } from '../../../src/mm/kernelReclaim.ts';
 export { ksmScan, setMergeAcrossNodes } from '../../../src/mm/ksm.ts';
 export { madviseRange } from '../../../src/mm/madvise.ts';
 export type { FileKind, MappedFile } from '../../../src/mm/mappedFile.ts';
+export { MEM_OFFLINE } from '../../../src/mm/memoryBlocks.ts';
 export { type Mempolicy, makePolicy } from '../../../src/mm/mempolicy.ts';
 export { MigrationOp } from '../../../src/mm/migrate.ts';
 export { applyLockFlags, populateRange } from '../../../src/mm/mlockRange.ts';
@@ -35,6 +39,9 @@ export { mmapRegion, munmapRange, setBrk } from '../../../src/mm/mmap.ts';
 export { mprotectRange } from '../../../src/mm/mprotect.ts';
 export { mremapRange } from '../../../src/mm/mremap.ts';
 export { taskNumaWork } from '../../../src/mm/numaScan.ts';
+export { blockOfflineObstacles } from '../../../src/mm/offlineObstacles.ts';
+export { OfflineOp } from '../../../src/mm/offlinePages.ts';
+export { ONLINE_TYPES, writeBlockState } from '../../../src/mm/onlinePages.ts';
 export * from '../../../src/mm/pageTable.ts';
 export { PAGE_ZERO, pageAt } from '../../../src/mm/pageWalk.ts';
 export { type PlainNode, plainMachine } from '../../../src/mm/plainMachine.ts';
@@ -47,7 +54,7 @@ export { userfaultProtect, userfaultRegister } from '../../../src/mm/userfaultfd
 export { VM_LOCKED, VM_LOCKONFAULT } from '../../../src/mm/vma.ts';
 export { mergeRange, splitAtEnds } from '../../../src/mm/vmaList.ts';
 export { EINVAL, ENOMEM } from '../../../src/uapi/errno.ts';
-export { __GFP_THISNODE, GFP_HIGHUSER_MOVABLE } from '../../../src/uapi/gfp.ts';
+export { __GFP_THISNODE, GFP_HIGHUSER_MOVABLE, GFP_KERNEL } from '../../../src/uapi/gfp.ts';
 export { FOLL_LONGTERM, FOLL_WRITE } from '../../../src/uapi/gup.ts';
 export * from '../../../src/uapi/mempolicy.ts';
 export * from '../../../src/uapi/migrate.ts';

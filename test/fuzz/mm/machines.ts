@@ -62,6 +62,8 @@ export const machineArbitrary: fc.Arbitrary<MachinePlan> = fc.record({
 const PAGEBLOCK = 512;
 /** Room for a coherent device, and two chunks of a private one. */
 const DEVICE_SECTIONS = 3;
+/** Blocks of two pageblocks: most zones have one or two that can go offline. */
+const BLOCK_PAGES = 1024;
 
 function specOf(plan: MachinePlan): MachineSpec {
   const nodes: PlainNode[] = plan.nodes.map((node, nid) => ({
@@ -90,6 +92,7 @@ function specOf(plan: MachinePlan): MachineSpec {
     nodes: spec.nodes.map((node) =>
       node.cpus.length > 0 ? node : { ...node, abstractDistance: 2880 },
     ),
+    memoryBlockPages: BLOCK_PAGES,
     swap: { pages: plan.swapPages, readNs: 1000, writeNs: 1000 },
   };
 }

@@ -92,6 +92,10 @@ export type Operation =
   | { op: 'uffd'; proc: number; range: RangePick }
   | { op: 'idle'; proc: number; range: RangePick }
   | { op: 'proactive'; pages: number }
+  | { op: 'offline'; block: number; passes: number }
+  | { op: 'online'; block: number; type: number }
+  | { op: 'compact'; nid: number; how: number }
+  | { op: 'contig'; zone: number; at: number; pages: number }
   | { op: 'drain' }
   | { op: 'device'; what: DeviceWhat; proc: number; range: RangePick; coherent: boolean };
 
@@ -320,6 +324,39 @@ export const operationArbitrary: fc.Arbitrary<Operation> = fc.oneof(
     arbitrary: fc.record({ op: fc.constant('fsync' as const), file: fc.nat({ max: 4 }) }),
   },
   { weight: 2, arbitrary: fc.record({ op: fc.constant('drain' as const) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      op: fc.constant('offline' as const),
+      block: fc.nat({ max: 15 }),
+      passes: fc.integer({ min: 1, max: 4 }),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      op: fc.constant('online' as const),
+      block: fc.nat({ max: 7 }),
+      type: fc.nat({ max: 2 }),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      op: fc.constant('compact' as const),
+      nid: fc.nat({ max: 3 }),
+      how: fc.constantFrom(0, 0, 1, 3, 9),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      op: fc.constant('contig' as const),
+      zone: fc.nat({ max: 7 }),
+      at: fc.nat({ max: 3000 }),
+      pages: fc.constantFrom(1, 3, 16, 64, 512, 700),
+    }),
+  },
   {
     weight: 4,
     arbitrary: fc.record({

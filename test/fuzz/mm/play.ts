@@ -6,12 +6,13 @@
 import type { Operation } from './operations.ts';
 import { playDevice } from './playDevices.ts';
 import { playMemory } from './playMemory.ts';
+import { playPhysical } from './playPhysical.ts';
 import { playSpace } from './playSpace.ts';
 import type { World } from './world.ts';
 
 export function play(w: World, operation: Operation): void {
   if (w.processes.length === 0) w.spawn(0);
   if (operation.op === 'device') playDevice(w, operation);
-  else if (!playSpace(w, operation)) playMemory(w, operation);
+  else if (!playSpace(w, operation) && !playPhysical(w, operation)) playMemory(w, operation);
   w.sweepMigrations();
 }

@@ -60,7 +60,8 @@ export class World {
   held: Held[] = [];
   readonly devices: FuzzDevices;
   readonly cpus: number[] = [];
-  readonly #freeAtBoot: number[] = [];
+  /** By zone id: managed pages that boot took. */
+  readonly #usedAtBoot: number[] = [];
   #nextWord = 1;
 
   constructor(plan: MachinePlan) {
@@ -74,7 +75,7 @@ export class World {
       this.modelOf.set(kernel, model);
     }
     for (const zone of this.k.pm.zones) {
-      this.#freeAtBoot.push(this.k.vmstat.zoneItem(zone.id, NR_FREE_PAGES));
+      this.#usedAtBoot.push(zone.managedPages - this.k.vmstat.zoneItem(zone.id, NR_FREE_PAGES));
     }
     this.devices = new FuzzDevices(this.k);
     this.spawn(0);
@@ -167,6 +168,7 @@ export class World {
       k.dropFile(file.kernel);
     }
     k.lru.drainAll();
+    for (const node of k.pm.nodes) k.nodeThreads.stop(node.nid);
     // An unmapped page whose swap-out a reference stopped stays in the swap cache until reclaim.
     k.sysctl.demotion_enabled = false;
     for (let n = 0; n < 10 && k.swap.used > 0; n++) {
@@ -179,7 +181,7 @@ export class World {
     for (const zone of k.pm.zones) {
       const free = k.vmstat.zoneItem(zone.id, NR_FREE_PAGES);
       const huge = k.hugeZeroHead >= 0 && k.pm.zoneOf(k.hugeZeroHead) === zone ? 512 : 0;
-      const lost = this.#freeAtBoot[zone.id] - free - huge;
+      const lost = zone.managedPages - (this.#usedAtBoot[zone.id] ?? 0) - free - huge;
       if (lost !== 0) left.push(`OV-58: ${lost} pages of zone ${zone.id} lost`);
     }
     return left;

@@ -1,0 +1,99 @@
+/** Memory blocks that go offline and online, compaction, ranges that a driver takes. */
+import {
+  allocContigRange,
+  blockOfflineObstacles,
+  compactNode,
+  freeContigRange,
+  GFP_KERNEL,
+  type Kernel,
+  kcompactdStep,
+  MEM_OFFLINE,
+  OfflineOp,
+  ONLINE_TYPES,
+  proactiveStep,
+  writeBlockState,
+} from './kernelDoor.ts';
+import { Mismatch } from './mismatch.ts';
+import type { Operation } from './operations.ts';
+import type { World } from './world.ts';
+
+/** Whether the operation was one of these. */
+export function playPhysical(w: World, o: Operation): boolean {
+  switch (o.op) {
+    case 'offline':
+      playOffline(w, o);
+      return true;
+    case 'online':
+      playOnline(w.k, o);
+      return true;
+    case 'compact':
+      playCompact(w.k, o);
+      return true;
+    case 'contig':
+      playContig(w.k, o);
+      return true;
+    default:
+      return false;
+  }
+}
+
+/** Writes "offline"; after some passes a signal comes. What keeps it must have been foretold. */
+function playOffline(w: World, o: Extract<Operation, { op: 'offline' }>): void {
+  const { k } = w;
+  const blocks = k.pm.memoryBlocks.numbers();
+  const block = blocks[o.block % blocks.length];
+  const isOffline = k.pm.memoryBlocks.state[block] === MEM_OFFLINE;
+  k.lru.drainAll();
+  const obstacles = isOffline ? [] : blockOfflineObstacles(k, block);
+  const answer = writeBlockState(k, block, 'offline');
+  if (!(answer instanceof OfflineOp)) {
+    const isExpected = isOffline || obstacles.some((obstacle) => obstacle.effect === 'refuses');
+    if (!isExpected) throw new Mismatch(`PM-60: block ${block} is refused (${answer}) for nothing`);
+    return;
+  }
+  if (obstacles.some((obstacle) => obstacle.effect === 'refuses')) {
+    throw new Mismatch(`PM-60: block ${block} is not refused`);
+  }
+  while (answer.passes < o.passes && !answer.step());
+  answer.signalPending = true;
+  answer.step();
+  w.sweepMigrations();
+  const quiet = w.underway.length === 0;
+  if (answer.result === 0 && quiet && obstacles.length > 0) {
+    throw new Mismatch(`PM-61: block ${block} went offline over ${obstacles[0].kind}`);
+  }
+}
+
+function playOnline(k: Kernel, o: Extract<Operation, { op: 'online' }>): void {
+  const blocks = k.pm.memoryBlocks.numbers();
+  const offline = blocks.filter((block) => k.pm.memoryBlocks.state[block] === MEM_OFFLINE);
+  if (offline.length === 0) return;
+  const block = offline[o.block % offline.length];
+  const result = writeBlockState(k, block, ONLINE_TYPES[o.type % ONLINE_TYPES.length]);
+  if (result !== 0) throw new Mismatch(`PM-74: block ${block} does not come online: ${result}`);
+}
+
+function playCompact(k: Kernel, o: Extract<Operation, { op: 'compact' }>): void {
+  const nid = o.nid % k.pm.nodes.length;
+  if (k.pm.nodes[nid].present === 0) return;
+  if (o.how === 0) compactNode(k, nid);
+  else if (o.how === 1) proactiveStep(k, nid);
+  else {
+    k.compaction.wakeKcompactd(nid, o.how, 3);
+    kcompactdStep(k, nid);
+  }
+}
+
+/** Takes a range somewhere in a zone and gives it back. */
+function playContig(k: Kernel, o: Extract<Operation, { op: 'contig' }>): void {
+  const zones = k.pm.populatedZones();
+  const zone = zones[o.zone % zones.length];
+  const range = zone.presentRanges[o.zone % zone.presentRanges.length];
+  const start = range.start + (o.at % (range.end - range.start));
+  const end = Math.min(start + o.pages, range.end);
+  if (allocContigRange(k, start, end, false, GFP_KERNEL) !== 0) return;
+  for (let frame = start; frame < end; frame++) {
+    if (k.frames.refcount[frame] !== 1) throw new Mismatch(`PM-80: frame ${frame} is not taken`);
+  }
+  freeContigRange(k, start, end - start);
+}
