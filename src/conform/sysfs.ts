@@ -20,6 +20,7 @@ import { DAMON_ROOT, kernelFileAt, writeDamonFile } from '../proc/index.ts';
 import { EINVAL, ENOENT } from '../uapi/errno.ts';
 import type { Fields } from './caseFile.ts';
 import { parseReclaim } from './cgroups.ts';
+import { CMA_FILES } from './cmaFiles.ts';
 import { HUGETLB_FILES } from './hugetlbFiles.ts';
 import { NotModelled } from './inputs.ts';
 import { MEMORY_BLOCK_FILES } from './memoryBlockFiles.ts';
@@ -172,6 +173,7 @@ const FILES: readonly SysfsFile[] = [
   ...SETTING_FILES,
   ...HUGETLB_FILES,
   ...MEMORY_BLOCK_FILES,
+  ...CMA_FILES,
   {
     pattern: /^\/sys\/devices\/system\/node\/node(\d+)\/compact$/,
     write: (world, _value, match) => compactOneNode(world, Number(match[1])),

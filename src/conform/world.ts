@@ -24,6 +24,7 @@ import {
   taskNumaWork,
 } from '../mm/index.ts';
 import { Cgroups } from './cgroups.ts';
+import type { DebugAllocation } from './cmaFiles.ts';
 import { FileTree } from './fileTree.ts';
 import { type Process, Programs } from './process.ts';
 import { References } from './references.ts';
@@ -64,6 +65,8 @@ export class World {
   readonly devices: TestDevices;
   /** Physical frames remembered under a name. */
   readonly frames: Map<string, readonly number[]> = new Map();
+  /** What is allocated of CMA areas through debugfs. */
+  readonly cmaAllocations: DebugAllocation[] = [];
   /** Memory blocks found out at run time, by name. */
   readonly blocks: Map<string, number> = new Map();
   /** Pages that the last `touch` with `until` got through: n "touched" of later steps. */

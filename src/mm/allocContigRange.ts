@@ -159,7 +159,7 @@ function mayIsolate(k: Kernel, head: FrameId): boolean {
   return false;
 }
 
-/** reclaim_clean_pages_from_list: clean file pages are dropped, which is cheaper than moving them. */
+/** reclaim_clean_pages_from_list: clean file pages are dropped, which is cheaper than moving. */
 function reclaimCleanPages(k: Kernel, list: FrameId[]): void {
   const isClean = (head: FrameId): boolean =>
     k.folios.isFileLru(head) &&

@@ -226,7 +226,7 @@ describe('CMA', () => {
     checkInvariants(k);
   });
 
-  it('PM-83, PM-15, PM-101: a long-term pin leaves the area first, so the area stays usable', () => {
+  it('PM-83, PM-15, PM-101: a long-term pin leaves the area first, which stays usable', () => {
     const k = machine();
     const { p, vpns } = writtenInCma(k, 4);
     const pinned: FrameId[] = [];

@@ -37,6 +37,7 @@ import {
   PG_UNEVICTABLE,
 } from './frameTable.ts';
 import { checkFreeLists } from './freeListCheck.ts';
+import { findHotplugMismatches } from './hotplugCheck.ts';
 import type { Kernel } from './kernel.ts';
 import { NR_LRU_LISTS } from './lru.ts';
 import {
@@ -477,6 +478,7 @@ class Census {
     for (const node of k.pm.nodes) pageTables += k.vmstat.nodeItem(node.nid, NR_PAGETABLE);
     this.#equal('OV-44', 'nr_page_table_pages', this.#tables, pageTables);
     this.#equal('OV-44', 'page tables in the pool', this.#tables, k.ptes.nrTables);
+    this.broken.push(...findHotplugMismatches(k.pm));
     // OV-53, OV-56, OV-58, PM-63: free lists, pageblocks and free counts.
     checkFreeLists(k.pm);
   }

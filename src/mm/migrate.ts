@@ -57,6 +57,7 @@ import { allocMigrationTarget, type Destination } from './migrateTarget.ts';
 import { runCallerOf, traceMigrationEnd, traceMigrationStart } from './migrateTrace.ts';
 import { countMigration, zeroCounts } from './migrationCounts.ts';
 import { removeMigrationPtes, tryToMigrate, UNMAP_DONE } from './migrationEntries.ts';
+import { munlockFolio } from './mlock.ts';
 import { moveToNewFolio } from './moveFolio.ts';
 import { splitFolio } from './splitFolio.ts';
 
@@ -475,7 +476,11 @@ export class MigrationOp {
   /** migrate_folio_undo_src and _dst: mappings come back, destination is freed. */
   #undo(src: FrameId, dst: FrameId, wasMapped: boolean): void {
     const k = this.#k;
-    if (wasMapped) removeMigrationPtes(k, src, src);
+    if (wasMapped) {
+      removeMigrationPtes(k, src, src);
+      // A locked area may have let go of it meanwhile.
+      munlockFolio(k, src);
+    }
     k.frames.flags[src] &= ~PG_LOCKED;
     k.frames.flags[dst] &= ~PG_LOCKED;
     assert(k.frames.refcount[dst] === 1, 'an unused destination has one reference');

@@ -210,6 +210,27 @@ describe('others who want the folio (MC-90, MC-92)', () => {
     checkInvariants(p.k);
   });
 
+  it('MC-92: a locked area unmaps it, a forked one keeps it, and the migration fails', () => {
+    const r0 = race();
+    const { p, a } = r0;
+    finish(r0);
+    applyLockFlags(p.k, p.task.mm!, a, a + 1, VM_LOCKED);
+    const child = p.fork();
+    const source = p.head(a);
+    const list = isolate(p, a, 1);
+    const op = migration(p.k, list, 0);
+    op.step();
+    munmapRange(p.k, p.task.mm!, a, a + 1);
+    p.k.folios.get(source);
+    op.finish();
+    putbackMovablePages(p.k, list);
+    p.k.putFolio(source);
+    p.k.lru.drainAll();
+    expect(op.result).toBe(1);
+    expect([child.head(a), child.has(a, PG_MLOCKED)]).toEqual([source, false]);
+    checkInvariants(p.k);
+  });
+
   it('MC-94: address and content stay, the frame changes', () => {
     const r = race();
     finish(r);
