@@ -56,8 +56,7 @@ import { migrateHugetlbs } from './migrateHugetlb.ts';
 import { allocMigrationTarget, type Destination } from './migrateTarget.ts';
 import { runCallerOf, traceMigrationEnd, traceMigrationStart } from './migrateTrace.ts';
 import { countMigration, zeroCounts } from './migrationCounts.ts';
-import { removeMigrationPtes, tryToMigrate, UNMAP_DONE } from './migrationEntries.ts';
-import { munlockFolio } from './mlock.ts';
+import { restoreMappings, tryToMigrate, UNMAP_DONE } from './migrationEntries.ts';
 import { moveToNewFolio } from './moveFolio.ts';
 import { splitFolio } from './splitFolio.ts';
 
@@ -422,7 +421,7 @@ export class MigrationOp {
     const unmapped = tryToMigrate(k, head, false);
     if (unmapped === UNMAP_DONE && k.folios.mapcount(head) === 0) return 1;
     this.#call.cause = unmapped === UNMAP_DONE ? CAUSE_STILL_MAPPED : CAUSE_PINNED;
-    removeMigrationPtes(k, head, head);
+    restoreMappings(k, head);
     f.flags[head] &= ~PG_LOCKED;
     return -EAGAIN;
   }
@@ -476,11 +475,7 @@ export class MigrationOp {
   /** migrate_folio_undo_src and _dst: mappings come back, destination is freed. */
   #undo(src: FrameId, dst: FrameId, wasMapped: boolean): void {
     const k = this.#k;
-    if (wasMapped) {
-      removeMigrationPtes(k, src, src);
-      // A locked area may have let go of it meanwhile.
-      munlockFolio(k, src);
-    }
+    if (wasMapped) restoreMappings(k, src);
     k.frames.flags[src] &= ~PG_LOCKED;
     k.frames.flags[dst] &= ~PG_LOCKED;
     assert(k.frames.refcount[dst] === 1, 'an unused destination has one reference');

@@ -10,7 +10,7 @@ import { setFolioDirty } from './fileFolio.ts';
 import { PG_ANON_EXCLUSIVE, PG_DIRTY, PG_HWPOISON } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
 import { isDevicePrivate } from './memremap.ts';
-import { mlockFolio } from './mlock.ts';
+import { mlockFolio, munlockFolio } from './mlock.ts';
 import { MMU_NOTIFY_CLEAR, mmuNotifierInvalidate } from './mmuNotifier.ts';
 import {
   PTE_A,
@@ -180,6 +180,12 @@ export function setPmdMigration(k: Kernel, mm: AddressSpace, slot: number, head:
     setMigrationPmd.emit(mm.slotVpn[slot] * PAGE_SIZE, k.frames.pfnOf(head) * PAGE_SIZE);
   }
   return true;
+}
+
+/** A migration that fails maps the source again; a locked area may have let go of it meanwhile. */
+export function restoreMappings(k: Kernel, head: FrameId): void {
+  removeMigrationPtes(k, head, head);
+  munlockFolio(k, head);
 }
 
 /**

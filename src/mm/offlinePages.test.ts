@@ -9,11 +9,12 @@ import { MPOL_BIND } from '../uapi/mempolicy.ts';
 import { MR_MEMORY_HOTPLUG } from '../uapi/migrate.ts';
 import { ZONE_MOVABLE, ZONE_NORMAL } from '../uapi/zone.ts';
 import { CAUSE_UNMOVABLE } from './failureLog.ts';
-import { PG_HWPOISON, PG_MOVABLE_OPS, PGTY_OFFLINE, PGTY_SLAB } from './frameTable.ts';
+import { PG_MOVABLE_OPS, PGTY_OFFLINE, PGTY_SLAB } from './frameTable.ts';
 import { pinUserPages, unpinUserPages } from './gup.ts';
 import { checkInvariants } from './invariants.ts';
 import { Kernel } from './kernel.ts';
 import { MEM_OFFLINE, MEM_ONLINE } from './memoryBlocks.ts';
+import { memoryFailure } from './memoryFailure.ts';
 import { Mempolicy } from './mempolicy.ts';
 import { blockOfflineObstacles } from './offlineObstacles.ts';
 import { beginOffline, OfflineOp } from './offlinePages.ts';
@@ -246,18 +247,18 @@ describe('offlining a block', () => {
     checkInvariants(k);
   });
 
-  it('PM-64, PM-75: poisoned frames go along, and the block cannot come back', () => {
+  it('PM-64: poisoned frames, free or in use, go along; the block cannot come back', () => {
     const k = machine();
-    const { p, start, block } = writtenOn1(k, 1);
+    const { p, start, block } = writtenOn1(k, 2);
     const frame = p.frame(start);
-    const free = frame + 600;
-    k.pm.buddy.materialise(k.pm.zoneOf(free), free);
-    offline(k, block);
-    k.frames.flags[frame] |= PG_HWPOISON;
+    expect(memoryFailure(k, frame, null, false)).toBe(0);
+    expect(memoryFailure(k, frame + 600, null, false)).toBe(0);
+    expect(blockOfflineObstacles(k, block)).toEqual([]);
+    expect(offline(k, block)).toBe(0);
+    expect(p.load(start + 1)).toBe(2);
+    checkInvariants(k);
     expect(writeBlockState(k, block, 'online')).toBe(-EHWPOISON);
     expect(k.pm.memoryBlocks.state[block]).toBe(MEM_OFFLINE);
-    k.frames.flags[frame] = 0;
-    expect(writeBlockState(k, block, 'online')).toBe(0);
   });
 
   it('PM-71, PM-25: without room elsewhere it repeats, and nobody is killed', () => {
