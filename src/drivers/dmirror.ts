@@ -13,8 +13,6 @@ import { assert } from '../base/assert.ts';
 import { type FrameId, HPAGE_PMD_NR, HPAGE_PMD_ORDER, type Vpn } from '../base/units.ts';
 import {
   type AddressSpace,
-  clearPages,
-  copyPages,
   DeviceMigration,
   devicePageLoad,
   devicePageStore,
@@ -23,8 +21,7 @@ import {
   HMM_PFN_REQ_WRITE,
   HMM_PFN_VALID,
   HMM_PFN_WRITE,
-  HmmRange,
-  hmmRangeFault,
+  type HmmRange,
   isDevicePrivate,
   type Kernel,
   MIGRATE_PFN_COMPOUND,
@@ -40,20 +37,18 @@ import {
   migrateVmaPages,
   migrateVmaSetup,
   mmuIntervalInsert,
-  mmuIntervalReadBegin,
-  mmuIntervalReadRetry,
   mmuIntervalRemove,
   TASK_SIZE_PAGES,
   type Task,
   VM_READ,
 } from '../mm/index.ts';
-import { EBUSY, EFAULT, EINVAL, ENOENT, ENOMEM, EPERM } from '../uapi/errno.ts';
+import { EFAULT, EINVAL, ENOENT, ENOMEM, EPERM } from '../uapi/errno.ts';
+import { copyToDevice, copyToSystem } from './deviceCopy.ts';
 import type { DeviceMirror, DmirrorDevice } from './dmirrorDevice.ts';
+import { mirrorRange } from './mirrorRange.ts';
 
 /** Pages that one hmm_range_fault call of the driver asks for. */
 const RANGE_PAGES = 32;
-/** Tries before the driver gives a range up (DM-5: it has a second). */
-const TRIES_MAX = 1000;
 
 /** What a mirror entry allows. */
 const TAG_READ = 0;
@@ -164,7 +159,7 @@ export class Dmirror implements MmuListener, DeviceMirror {
     const request = HMM_PFN_REQ_FAULT | (write ? HMM_PFN_REQ_WRITE : 0);
     for (let vpn = start; vpn < end; vpn += RANGE_PAGES) {
       const to = Math.min(end, vpn + RANGE_PAGES);
-      const range = this.#mirrorRange(task, vpn, to, request);
+      const range = this.#range(task, vpn, to, request);
       if (typeof range === 'number') return range;
       const ret = this.#enter(range, write);
       if (ret < 0) return ret;
@@ -172,17 +167,8 @@ export class Dmirror implements MmuListener, DeviceMirror {
     return 0;
   }
 
-  /** dmirror_range_fault: the protocol of DM-3. */
-  #mirrorRange(task: Task, start: Vpn, end: Vpn, request: number): HmmRange | number {
-    for (let tries = 0; tries < TRIES_MAX; tries++) {
-      const range = new HmmRange(this.notifier, start, end, this.device, request);
-      range.seq = mmuIntervalReadBegin(this.notifier);
-      const ret = hmmRangeFault(this.k, task, range);
-      if (ret === -EBUSY) continue;
-      if (ret < 0) return ret;
-      if (!mmuIntervalReadRetry(this.notifier, range.seq)) return range;
-    }
-    return -EBUSY;
+  #range(task: Task, start: Vpn, end: Vpn, request: number): HmmRange | number {
+    return mirrorRange(this.k, task, this.notifier, this.device, start, end, request);
   }
 
   /** dmirror_do_fault. */
@@ -207,7 +193,7 @@ export class Dmirror implements MmuListener, DeviceMirror {
   migrateToDevice(task: Task, start: Vpn, nr: number): DmirrorResult {
     const select = MIGRATE_VMA_SELECT_SYSTEM | MIGRATE_VMA_SELECT_COMPOUND;
     const ret = this.#eachPart(task, start, start + nr, select, (m) => {
-      this.#copyToDevice(m);
+      copyToDevice(this.k, m, this.device);
       migrateVmaPages(this.k, m);
       this.#enterMigrated(m);
       migrateVmaFinalize(this.k, m);
@@ -227,7 +213,7 @@ export class Dmirror implements MmuListener, DeviceMirror {
     let cpages = 0;
     const select = this.device.select | MIGRATE_VMA_SELECT_COMPOUND;
     const ret = this.#eachPart(task, start, start + nr, select, (m) => {
-      const isGiven = this.device.copyToSystem(m);
+      const isGiven = copyToSystem(this.k, m, this.device);
       if (isGiven) {
         this.forget(m);
         migrateVmaPages(this.k, m);
@@ -272,30 +258,6 @@ export class Dmirror implements MmuListener, DeviceMirror {
     return 0;
   }
 
-  /** dmirror_migrate_alloc_and_copy: device pages for system pages and holes (DM-28). */
-  #copyToDevice(m: DeviceMigration): void {
-    const k = this.k;
-    for (let i = 0; i < m.npages; i++) {
-      if (!m.wants(i)) continue;
-      const src = m.src[i];
-      // A page that is on a device already: this driver leaves it there.
-      if (src >= 0 && k.pm.isZoneDevice(src)) continue;
-      const isLarge = m.isCompound(i);
-      const large = isLarge ? this.device.allocate(true) : -1;
-      if (large >= 0) {
-        fillPages(k, large, src, HPAGE_PMD_NR);
-        m.setDestination(i, large, true);
-        continue;
-      }
-      for (let n = 0; n < (isLarge ? HPAGE_PMD_NR : 1); n++) {
-        const small = this.device.allocate(false);
-        if (small < 0) continue;
-        fillPages(k, small, src < 0 ? -1 : src + n, 1);
-        m.setDestination(i + n, small, false);
-      }
-    }
-  }
-
   /** dmirror_migrate_finalize_and_map: what moved gets into the mirror (DM-32). */
   #enterMigrated(m: DeviceMigration): void {
     for (let i = 0; i < m.npages; i++) {
@@ -315,7 +277,7 @@ export class Dmirror implements MmuListener, DeviceMirror {
     const perms: string[] = [];
     for (let vpn = start; vpn < start + nr; vpn += RANGE_PAGES) {
       const to = Math.min(start + nr, vpn + RANGE_PAGES);
-      const range = this.#mirrorRange(task, vpn, to, 0);
+      const range = this.#range(task, vpn, to, 0);
       if (typeof range === 'number') return range;
       for (let i = 0; i < to - vpn; i++) perms.push(this.#describe(range, i));
     }
@@ -361,10 +323,4 @@ export class Dmirror implements MmuListener, DeviceMirror {
     }
     return failed(0);
   }
-}
-
-/** Content for fresh device pages: that of `src`, or zeroes for a hole. */
-function fillPages(k: Kernel, to: FrameId, src: FrameId, nr: number): void {
-  if (src < 0) clearPages(k, to, nr);
-  else copyPages(k, to, src, nr);
 }

@@ -13,9 +13,6 @@
 import { type FrameId, HPAGE_PMD_NR, HPAGE_PMD_ORDER, type Nid, type Pfn } from '../base/units.ts';
 import {
   type AddressSpace,
-  allocFolioPolicy,
-  allocVmaFolio,
-  copyPages,
   type DeviceFault,
   DeviceMigration,
   type DevPagemap,
@@ -35,13 +32,11 @@ import {
   migrateVmaFinalize,
   migrateVmaPages,
   migrateVmaSetup,
-  NO_INTERLEAVE_INDEX,
-  PG_LOCKED,
   type Task,
   zoneDevicePageInit,
 } from '../mm/index.ts';
 import { EBUSY } from '../uapi/errno.ts';
-import { GFP_HIGHUSER_MOVABLE } from '../uapi/gfp.ts';
+import { allocateSystemFolio, copyToSystem, type DeviceFolios } from './deviceCopy.ts';
 
 /** DEVMEM_CHUNK_SIZE, in pages. */
 export const DEVMEM_CHUNK_PAGES = 65536;
@@ -70,7 +65,7 @@ export interface DmirrorSpec {
   readonly chunkPages?: number;
 }
 
-export class DmirrorDevice implements DevPagemapOps {
+export class DmirrorDevice implements DevPagemapOps, DeviceFolios {
   readonly name: string;
   readonly k: Kernel;
   /** PFN of the one chunk of a coherent device, -1 = private. */
@@ -171,7 +166,7 @@ export class DmirrorDevice implements DevPagemapOps {
     const { task, vma, page } = fault;
     const m = new DeviceMigration(task, vma, start, start + nr, this, select, page);
     if (migrateVmaSetup(this.k, m) !== 0) return FAULT_SIGBUS;
-    const isGiven = this.copyToSystem(m);
+    const isGiven = copyToSystem(this.k, m, this);
     if (isGiven) {
       for (const mirror of this.mirrors) if (mirror.mm === vma.mm) mirror.forget(m);
       migrateVmaPages(this.k, m);
@@ -180,63 +175,13 @@ export class DmirrorDevice implements DevPagemapOps {
     return isGiven ? FAULT_DONE : FAULT_OOM;
   }
 
-  /**
-   * dmirror_devmem_fault_alloc_and_copy: system pages by the policy of the addresses, and the
-   * content. False when memory ran out: then no slot has one.
-   */
-  copyToSystem(m: DeviceMigration): boolean {
-    const { k } = this;
-    for (let i = 0; i < m.npages; i++) {
-      const src = m.src[i];
-      if (!m.wants(i) || src < 0 || !this.owns(src)) continue;
-      const isLarge = m.isCompound(i);
-      const head = this.#allocSystem(m, i, isLarge ? HPAGE_PMD_ORDER : 0);
-      if (head >= 0) {
-        copyPages(k, head, src, isLarge ? HPAGE_PMD_NR : 1);
-        m.setDestination(i, head, isLarge);
-      } else if (!isLarge || !this.#copySmall(m, i, src)) {
-        this.#takeBack(m);
-        return false;
-      }
-    }
-    return true;
-  }
-
-  /** 512 small pages for a large one. */
-  #copySmall(m: DeviceMigration, slot: number, src: FrameId): boolean {
-    for (let n = 0; n < HPAGE_PMD_NR; n++) {
-      const small = this.#allocSystem(m, slot + n, 0);
-      if (small < 0) return false;
-      copyPages(this.k, small, src + n, 1);
-      m.setDestination(slot + n, small, false);
-    }
-    return true;
-  }
-
-  #takeBack(m: DeviceMigration): void {
-    for (let i = 0; i < m.npages; i++) {
-      if (m.dst[i] < 0) continue;
-      this.k.frames.clear(m.dst[i], PG_LOCKED);
-      this.k.putFolio(m.dst[i]);
-      m.clearDestination(i);
-    }
-  }
-
-  /** alloc_page_vma, or alloc_pages when no VMA is known; locked. -1 = no memory. */
-  #allocSystem(m: DeviceMigration, slot: number, order: number): FrameId {
-    const k = this.k;
+  /** Of pages coming back; FAIL_ALLOC holds for them, too. */
+  allocateSystem(m: DeviceMigration, slot: number, order: number): FrameId {
     if (this.failsNext) {
       this.failsNext = false;
       return -1;
     }
-    const { task, vma } = m;
-    const gfp = GFP_HIGHUSER_MOVABLE;
-    const head =
-      vma === null
-        ? allocFolioPolicy(k, task, task.policy, NO_INTERLEAVE_INDEX, order, gfp)
-        : allocVmaFolio(k, task, vma, m.start + slot, order, gfp);
-    if (head >= 0) k.frames.set(head, PG_LOCKED);
-    return head;
+    return allocateSystemFolio(this.k, m, slot, order);
   }
 
   /**
@@ -256,7 +201,7 @@ export class DmirrorDevice implements DevPagemapOps {
 
   #evict(task: Task, chunk: DevPagemap): void {
     const m = migrateDeviceRange(this.k, task, chunk.start, chunk.nrPages);
-    if (this.copyToSystem(m)) migrateVmaPages(this.k, m);
+    if (copyToSystem(this.k, m, this)) migrateVmaPages(this.k, m);
     migrateVmaFinalize(this.k, m);
   }
 

@@ -5,6 +5,7 @@
  */
 export * from './accessCost.ts';
 export * from './costDefaults.ts';
+export * from './deviceCost.ts';
 export * from './interleaveWeights.ts';
 export * from './kernelProfile.ts';
 export * from './loadedLatency.ts';

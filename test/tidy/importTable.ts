@@ -63,7 +63,8 @@ export const IMPORT_TABLE: Readonly<Record<string, ImportRow>> = {
   why: pure(['base', 'uapi', 'mm', 'syscalls', 'proc']),
   // Acts out what real kernels were seen to do; machines come from hw, test devices from drivers.
   conform: pure(['base', 'uapi', 'hw', 'mm', 'syscalls', 'proc', 'why', 'drivers']),
-  drivers: pure(['base', 'uapi', 'mm']),
+  // Device time and links are priced in hw.
+  drivers: pure(['base', 'uapi', 'hw', 'mm']),
   // Needs the byte writer of trace.
   events: pure(['base', 'uapi', 'mm', 'trace']),
   heat: pure(['base', 'uapi']),
