@@ -55,6 +55,11 @@ export interface NodeTable {
   readonly trafficBytes: Float64Array;
   /** Read bandwidth. */
   readonly bandwidth: Float64Array;
+  /**
+   * The node's weight for interleaving: /sys/kernel/mm/mempolicy/weighted_interleave/nodeN, from
+   * bandwidths unless somebody set it (TI-82, TI-83).
+   */
+  readonly interleaveWeight: Uint8Array;
   /** Where the node's pages are demoted to: the first preferred target (TI-4), -1 = none. */
   readonly demotionNid: Int8Array;
 }

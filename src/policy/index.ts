@@ -1,9 +1,12 @@
 /** Policies: the interface, the tables they see and write, and the list of them. */
+import { bandwidthSpread } from './bandwidthSpread.ts';
 import { colloid } from './colloid.ts';
 import { demotionOnly } from './demotionOnly.ts';
 import { firstTouch } from './firstTouch.ts';
 import { hemem } from './hemem.ts';
 import { interleave, weightedInterleave } from './interleave.ts';
+import { memtierdAge } from './memtierdAge.ts';
+import { memtierdHeat } from './memtierdHeat.ts';
 import { memtis } from './memtis.ts';
 import { numaBalancing } from './numaBalancing.ts';
 import { oracle } from './oracle.ts';
@@ -25,6 +28,9 @@ export const POLICIES: readonly PolicyDescription[] = [
   hemem,
   memtis,
   colloid,
+  bandwidthSpread,
+  memtierdAge,
+  memtierdHeat,
   oracle,
 ];
 

@@ -70,6 +70,7 @@ export class NaiveHost {
         loadedLatencyNs: Float64Array.from(this.loadedNs),
         trafficBytes: Float64Array.from(this.traffic),
         bandwidth: Float64Array.of(100, 20),
+        interleaveWeight: Uint8Array.of(5, 1),
         demotionNid: Int8Array.of(1, -1),
       },
       heat: this.heat,

@@ -8,7 +8,7 @@ import { fastNids, type NodeTable, slowNids } from './hostView.ts';
 export class Room {
   readonly fast: readonly Nid[];
   readonly slow: readonly Nid[];
-  readonly #nodes: NodeTable;
+  readonly nodes: NodeTable;
   /** nid -> pages that a plan may still bring to the node. */
   readonly pages: Float64Array;
 
@@ -17,7 +17,7 @@ export class Room {
    * an allocation would wake kswapd. Slow nodes keep their high watermark.
    */
   constructor(nodes: NodeTable, reservePages: (nid: Nid) => number) {
-    this.#nodes = nodes;
+    this.nodes = nodes;
     this.fast = fastNids(nodes);
     this.slow = slowNids(nodes);
     this.pages = new Float64Array(nodes.nrNodes);
@@ -39,19 +39,19 @@ export class Room {
     let best = -1;
     for (const nid of this.fast) {
       if (this.pages[nid] < nrPages) continue;
-      if (best < 0 || this.#nodes.latencyNs[nid] < this.#nodes.latencyNs[best]) best = nid;
+      if (best < 0 || this.nodes.latencyNs[nid] < this.nodes.latencyNs[best]) best = nid;
     }
     return best;
   }
 
   /** Where pages of `from` are demoted to: its demotion target, else the nearest with room; -1. */
   demotionTarget(from: Nid, nrPages: number): Nid {
-    const preferred = from >= 0 ? this.#nodes.demotionNid[from] : -1;
+    const preferred = from >= 0 ? this.nodes.demotionNid[from] : -1;
     if (preferred >= 0 && this.pages[preferred] >= nrPages) return preferred;
     let best = -1;
     for (const nid of this.slow) {
       if (this.pages[nid] < nrPages) continue;
-      if (best < 0 || this.#nodes.latencyNs[nid] < this.#nodes.latencyNs[best]) best = nid;
+      if (best < 0 || this.nodes.latencyNs[nid] < this.nodes.latencyNs[best]) best = nid;
     }
     return best;
   }

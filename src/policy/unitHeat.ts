@@ -22,16 +22,22 @@ export class UnitHeat implements UnitRows {
   /** Samples taken in since the start. */
   samples = 0;
   readonly #unitPages: number;
+  readonly #onOpened: (row: number) => void;
   readonly #backoff = new Backoff(ROWS_INITIAL, BLACKLIST_ROUNDS);
   #count = new Float64Array(ROWS_INITIAL);
+  /** Row -> pages seen accessed in the last view, each as often as it was; its round. */
+  #seen = new Float64Array(ROWS_INITIAL);
+  #seenRound = new Float64Array(ROWS_INITIAL);
   /** Row -> value of #clock at which its count is right. */
   #tick = new Uint32Array(ROWS_INITIAL);
   #pending = new Uint8Array(ROWS_INITIAL);
   #clock = 0;
   #round = 0;
 
-  constructor(unitPages: number) {
+  /** `onOpened(row)`: a new unit has the row, for columns of the policy's own. */
+  constructor(unitPages: number, onOpened: (row: number) => void = () => {}) {
     this.#unitPages = unitPages;
+    this.#onOpened = onOpened;
     this.units = new UnitTable(unitPages, 1);
   }
 
@@ -49,8 +55,16 @@ export class UnitHeat implements UnitRows {
       const seen = heat.reads[i] + heat.writes[i];
       this.samples += seen;
       const row = this.units.find(heat.pid[i], heat.vpn[i]);
-      if (row >= 0) this.#count[row] = this.countOf(row) + seen;
+      if (row < 0) continue;
+      this.#count[row] = this.countOf(row) + seen;
+      this.#seen[row] = this.pagesSeenOf(row) + seen * heat.nrPages[i];
+      this.#seenRound[row] = this.#round;
     }
+  }
+
+  /** Pages of a unit that the last view saw accessed, each as often as it was seen. */
+  pagesSeenOf(row: number): number {
+    return this.#seenRound[row] === this.#round ? this.#seen[row] : 0;
   }
 
   /** All counts halve. */
@@ -99,8 +113,10 @@ export class UnitHeat implements UnitRows {
     if (capacity > this.#count.length) this.#grow(capacity);
     this.#count[row] = 0;
     this.#tick[row] = this.#clock;
+    this.#seenRound[row] = 0;
     this.#pending[row] = 0;
     this.#backoff.forget(row);
+    this.#onOpened(row);
   }
 
   found(): void {}
@@ -120,6 +136,8 @@ export class UnitHeat implements UnitRows {
 
   #grow(capacity: number): void {
     this.#count = resized(this.#count, new Float64Array(capacity));
+    this.#seen = resized(this.#seen, new Float64Array(capacity));
+    this.#seenRound = resized(this.#seenRound, new Float64Array(capacity));
     this.#tick = resized(this.#tick, new Uint32Array(capacity));
     this.#pending = resized(this.#pending, new Uint8Array(capacity));
     this.#backoff.reserve(capacity);

@@ -28,6 +28,7 @@ export class NodeRows implements NodeTable {
   readonly loadedLatencyNs: Float64Array;
   readonly trafficBytes: Float64Array;
   readonly bandwidth: Float64Array;
+  readonly interleaveWeight: Uint8Array;
   readonly demotionNid: Int8Array;
   readonly #k: Kernel;
   readonly #cost: AccessCost;
@@ -52,6 +53,7 @@ export class NodeRows implements NodeTable {
     this.promo = new Float64Array(n);
     this.latencyNs = new Float64Array(n);
     this.bandwidth = new Float64Array(n);
+    this.interleaveWeight = new Uint8Array(n);
     this.demotionNid = new Int8Array(n).fill(-1);
     for (const node of k.spec.nodes) {
       const { nid } = node;
@@ -70,6 +72,7 @@ export class NodeRows implements NodeTable {
       const { managed, zones } = pm.nodes[nid];
       this.capacity[nid] = managed;
       this.isToptier[nid] = managed > 0 && tiers.isToptier(nid) ? 1 : 0;
+      this.interleaveWeight[nid] = this.#k.interleaveWeights[nid];
       this.demotionNid[nid] = firstNode(tiers.preferredTargets(nid));
       let free = 0;
       for (const zone of zones) free += freeCount(pm, zone);
