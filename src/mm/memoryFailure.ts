@@ -32,7 +32,7 @@ import { isolateFolio, putbackMovablePages } from './isolateFolio.ts';
 import type { Kernel } from './kernel.ts';
 import { migratePages } from './migrate.ts';
 import { PTE_KIND_HWPOISON, pteIsDirty, pteIsPresent, pteOther, ptePayload } from './pageTable.ts';
-import { forEachEntry } from './pteOfFolio.ts';
+import { forEachEntry, isDirtyAnywhere } from './pteOfFolio.ts';
 import { removeRmapPmd, removeRmapPtes, rmapCollect } from './rmap.ts';
 import { splitFolio } from './splitFolio.ts';
 import { deleteFromSwapCache } from './swapCache.ts';
@@ -124,15 +124,6 @@ function poisonPage(k: Kernel, page: FrameId, accessor: Task | null): number {
   if (!file.traits.writeback && f.has(page, PG_DIRTY)) return -EBUSY; // no error_remove_folio
   removeFromPageCache(k, page, false);
   return 0;
-}
-
-/** Dirty itself or in any of the entries that map it (page_mkclean, without cleaning). */
-function isDirtyAnywhere(k: Kernel, page: FrameId): boolean {
-  let isDirty = k.frames.has(page, PG_DIRTY);
-  forEachEntry(k, page, (_vma, i) => {
-    if (pteIsDirty(k.ptes.words[i], k.ptes.bytes[i])) isDirty = true;
-  });
-  return isDirty;
 }
 
 /** try_to_unmap with TTU_HWPOISON: mlock and pins do not keep an entry. */

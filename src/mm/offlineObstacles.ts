@@ -23,7 +23,6 @@ import {
 import { type FrameOwner, ownersOf } from './frameOwner.ts';
 import {
   PG_BUDDY,
-  PG_DIRTY,
   PG_HWPOISON,
   PG_LAZYFREE_BATCH,
   PG_LRU,
@@ -35,6 +34,7 @@ import { findUnmovable, ISOLATE_MODE_MEM_OFFLINE } from './isolation.ts';
 import type { Kernel } from './kernel.ts';
 import { pageblockInZone } from './mobility.ts';
 import { NO_ZONE } from './pageblock.ts';
+import { isDirtyAnywhere } from './pteOfFolio.ts';
 
 export type ObstacleKind =
   | 'hole' // PM-70: not all of the block is memory
@@ -164,7 +164,7 @@ function folioObstacle(k: Kernel, head: FrameId): OfflineObstacle | null {
   }
   const file = k.folios.hasFileMapping(head) ? k.files[k.folios.mappingId(head)] : null;
   if (file !== null && !file.traits.migratable) {
-    const moves = file.kind === 'ramfs' && (flags & PG_DIRTY) === 0;
+    const moves = file.kind === 'ramfs' && !isDirtyAnywhere(k, head);
     if (!moves) return obstacle(k, 'no-migrate-operation', 'repeats', head, CAUSE_NO_MIGRATE_OP);
   }
   if (extraRefs(k, head) <= 0) return null;

@@ -1,7 +1,8 @@
 /** The page table entries that map one page, by way of rmap (mm/page_vma_mapped.c). */
 import { type FrameId, HPAGE_PMD_NR } from '../base/units.ts';
+import { PG_DIRTY } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
-import { PTEB_SPECIAL, pteIsPresent, ptePayload } from './pageTable.ts';
+import { PTEB_SPECIAL, pteIsDirty, pteIsPresent, ptePayload } from './pageTable.ts';
 import { rmapCollect } from './rmap.ts';
 import type { Vma } from './vma.ts';
 
@@ -25,4 +26,13 @@ export function forEachEntry(
     if (!pteIsPresent(word) || ptePayload(word) !== page) continue;
     if ((k.ptes.bytes[i] & PTEB_SPECIAL) === 0) visit(vma, i);
   }
+}
+
+/** A small folio dirty itself or in any entry that maps it (page_mkclean, without cleaning). */
+export function isDirtyAnywhere(k: Kernel, page: FrameId): boolean {
+  let isDirty = k.frames.has(page, PG_DIRTY);
+  forEachEntry(k, page, (_vma, i) => {
+    if (pteIsDirty(k.ptes.words[i], k.ptes.bytes[i])) isDirty = true;
+  });
+  return isDirty;
 }

@@ -11,11 +11,11 @@ import {
   GUP_PIN_COUNTING_BIAS,
   gfpZone,
   HPAGE_MIGRATABLE,
+  isDirtyAnywhere,
   type Kernel,
   MAPPING_NONE,
   migrationGfp,
   PG_ANON_EXCLUSIVE,
-  PG_DIRTY,
   PG_HWPOISON,
   PG_LAZYFREE_BATCH,
   PG_LOCKED,
@@ -108,7 +108,7 @@ export function folioObstacles(k: Kernel, head: FrameId): CauseName[] {
   if (isPinnedExclusive(k, head)) found.push('pinned');
   const file = k.folios.hasFileMapping(head) ? k.files[k.folios.mappingId(head)] : null;
   if (file !== null && !file.traits.migratable) {
-    const isClean = file.kind === 'ramfs' && (f.flags[head] & PG_DIRTY) === 0;
+    const isClean = file.kind === 'ramfs' && !isDirtyAnywhere(k, head);
     if (file.kind === 'secretmem') found.push('secretmem');
     else if (!isClean) found.push('no-migrate-operation');
   }
