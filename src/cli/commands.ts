@@ -14,6 +14,7 @@ import { describe as machine } from './machine.ts';
 import { describe as plan } from './plan.ts';
 import { describe as policies } from './policies.ts';
 import { describe as proc } from './proc.ts';
+import { describe as published } from './published.ts';
 import { describe as record } from './record.ts';
 import { describe as report } from './report.ts';
 import { describe as run } from './run.ts';
@@ -27,7 +28,7 @@ export interface CommandGroup {
 }
 
 export const COMMAND_GROUPS: readonly CommandGroup[] = [
-  { heading: 'Try an argument:', describe: [start, compare, run, report, plan, lab] },
+  { heading: 'Try an argument:', describe: [start, compare, run, report, plan, lab, published] },
   { heading: 'Traces of real programs:', describe: [record, trace] },
   { heading: 'Machines and policies:', describe: [machine, policies] },
   { heading: 'The kernel model:', describe: [conform, proc, why] },

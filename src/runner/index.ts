@@ -9,3 +9,4 @@ export {
   type RunExperimentOptions,
   runExperiment,
 } from './runExperiment.ts';
+export { type RunPublishedOptions, readTables, runPublished } from './runPublished.ts';
