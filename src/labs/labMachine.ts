@@ -33,7 +33,7 @@ import {
 } from '../mm/index.ts';
 import { __GFP_RECLAIM, GFP_KERNEL } from '../uapi/gfp.ts';
 import { FOLL_LONGTERM, FOLL_WRITE } from '../uapi/gup.ts';
-import { MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
+import { MAP_ANONYMOUS, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
 import { ZONE_MOVABLE, ZONE_NORMAL, type ZoneType } from '../uapi/zone.ts';
 
 export const PAGES_PER_MIB = MIB / PAGE_SIZE;
@@ -131,7 +131,12 @@ export class LabMachine {
   }
 
   program(cpu = 0): LabProgram {
-    return new LabProgram(this, this.k.spawn(null, cpu));
+    return this.adopt(this.k.spawn(null, cpu));
+  }
+
+  /** A task that a program has made. */
+  adopt(task: Task): LabProgram {
+    return new LabProgram(this, task);
   }
 
   /** A counter or gauge by its name in /proc/vmstat. */
@@ -195,7 +200,15 @@ export class LabProgram {
   }
 
   map(pages: number): Vpn {
-    const flags = MAP_PRIVATE | MAP_ANONYMOUS;
+    return this.#map(pages, MAP_PRIVATE | MAP_ANONYMOUS);
+  }
+
+  /** Memory that forked programs share. */
+  mapShared(pages: number): Vpn {
+    return this.#map(pages, MAP_SHARED | MAP_ANONYMOUS);
+  }
+
+  #map(pages: number, flags: number): Vpn {
     const prot = PROT_READ | PROT_WRITE;
     const request = { addr: 0, pages, prot, flags, file: null, pgoff: 0 };
     return mmapRegion(this.machine.k, this.task.mm!, request);
@@ -210,6 +223,11 @@ export class LabProgram {
       if ((outcome & FAULT_MAJOR) !== 0) majorFaults++;
     }
     return { pages: nr, majorFaults };
+  }
+
+  /** Loads from pages [start, start + nr). */
+  read(start: Vpn, nr: number): void {
+    for (let n = 0; n < nr; n++) this.access(start + n, false);
   }
 
   /** As touch, at `nr` random pages of the range. */

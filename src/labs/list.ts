@@ -1,5 +1,6 @@
 /** The labs, in the order in which `hetmem lab --list` shows them. */
 import type { Lab } from './lab.ts';
+import { physicalToVirtual } from './physicalToVirtual.ts';
 import { pinFailure } from './pinFailure.ts';
 import { pinShare } from './pinShare.ts';
 import { pinsAndDma } from './pinsAndDma.ts';
@@ -18,4 +19,5 @@ export const LABS: readonly Lab[] = [
   pinFailure,
   staleHeat,
   whoMayMove,
+  physicalToVirtual,
 ];

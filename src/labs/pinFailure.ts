@@ -85,8 +85,8 @@ export const pinFailure: Lab = {
       judge: judgeCorrect,
     },
     {
-      who: 'Pavel Tatashin',
-      says: 'the check for fs-dax decides before anything is migrated',
+      who: 'mm/gup.c, check_vma_flags',
+      says: 'long pins of fs-dax are refused before anything is migrated',
       judge: judgeDax,
     },
   ],
