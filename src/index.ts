@@ -1,6 +1,7 @@
 /** hetmem as a library: machines, the modelled kernel, traces, policies, runs and their results. */
 export * from './base/assert.ts';
 export * as conform from './conform/index.ts';
+export * as drivers from './drivers/index.ts';
 export * as experiment from './experiment/index.ts';
 export * as heat from './heat/index.ts';
 export * as hw from './hw/index.ts';

@@ -10,16 +10,17 @@ import {
   type PageHolder,
   putUserPages,
   type Task,
+  unpinUserPages,
 } from '../mm/index.ts';
-import { unregisterBuffer } from '../syscalls/index.ts';
 import type { Process } from './process.ts';
 
 interface Holder {
   /** As the kernel lists it; its pages. */
   readonly held: PageHolder;
   readonly users: Set<Process>;
-  /** Who pinned: the pages are charged to it. */
+  /** Who pinned, and how many pages were charged to it. */
   readonly owner: Task;
+  charged: number;
 }
 
 export class References {
@@ -35,9 +36,15 @@ export class References {
     const known = (this.#byName.get(name) ?? []).find((holder) => holder.users.has(process));
     if (known !== undefined) return known.held.pages;
     const held = openHolder(this.#k, { kind, name, isPin }, process.task.tgid);
-    const holder = { held, users: new Set([process]), owner: process.task };
+    const holder = { held, users: new Set([process]), owner: process.task, charged: 0 };
     this.#byName.set(name, [...(this.#byName.get(name) ?? []), holder]);
     return held.pages;
+  }
+
+  /** Pages under a name that were charged to their owner besides. */
+  charge(process: Process, name: string, pages: number): void {
+    const holder = (this.#byName.get(name) ?? []).find((one) => one.users.has(process));
+    if (holder !== undefined) holder.charged += pages;
   }
 
   /** Lets go of the pages; the handle stays. Returns how many it held. */
@@ -83,8 +90,11 @@ export class References {
 
   #drop(holder: Holder): void {
     const { isPin, pages } = holder.held;
-    if (isPin) unregisterBuffer(this.#k, holder.owner, pages);
-    else putUserPages(this.#k, pages);
+    if (isPin) {
+      unpinUserPages(this.#k, pages);
+      if (holder.owner.mm !== null) holder.owner.mm.pinnedVm -= holder.charged;
+      holder.charged = 0;
+    } else putUserPages(this.#k, pages);
     pages.length = 0;
   }
 }

@@ -124,6 +124,24 @@ export const BEHAVIOURS = {
     evidence: 'mp_stack_and_text',
     what: 'how the observed guest was started, no property of the version: init runs the same file',
   },
+  truncateKeepsLargePieces: {
+    since: '7.2',
+    rule: 'MC-85, MC-86',
+    evidence: '6.15: folio_split',
+    what: 'truncation splits a large folio unevenly; before: to single pages',
+  },
+  gupFollowsNumaHints: {
+    since: '6.12',
+    rule: 'PM-1',
+    evidence: '6.5, 6.6: FOLL_HONOR_NUMA_FAULT',
+    what: 'GUP takes pages through NUMA hint entries; before: it faults them in, except with FORCE',
+  },
+  busyZspageIsFinal: {
+    since: '7.2',
+    rule: 'MC-75',
+    evidence: '6.15',
+    what: 'a zspage that somebody reads: -EINVAL, permanent; before: -EAGAIN, tried again',
+  },
   secretMemoryIsMlocked: {
     until: '6.12',
     rule: 'MC-41a, PM-3',

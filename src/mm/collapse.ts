@@ -1,14 +1,15 @@
 /**
- * MADV_COLLAPSE: small anonymous pages of a 2 MiB range become one huge page, at once
- * (mm/khugepaged.c: madvise_collapse, hpage_collapse_scan_pmd, collapse_huge_page). OV-31i.
+ * Collapse: the small pages of a 2 MiB range become one huge page (mm/khugepaged.c:
+ * madvise_collapse, hpage_collapse_scan_pmd, collapse_huge_page). OV-31i. MADV_COLLAPSE does it at
+ * once and whatever the settings say; khugepaged.ts asks within limits.
  *
  * Order: swap in, choose the node, allocate, check references, copy, free the small pages.
- * Not modelled: collapse of file and shmem ranges (-EINVAL), khugepaged's own scanning.
  */
 import { type FrameId, HPAGE_PMD_NR, HPAGE_PMD_ORDER, type Nid, type Vpn } from '../base/units.ts';
 import { EAGAIN, EINVAL, ENOMEM } from '../uapi/errno.ts';
 import { GFP_TRANSHUGE } from '../uapi/gfp.ts';
 import { vmEvent } from '../uapi/vmstat.ts';
+import { collapseFile, mayCollapseFile } from './collapseFile.ts';
 import { accessPage, FAULT_ERROR } from './fault.ts';
 import { allocFolio } from './folioLifecycle.ts';
 import { PG_LRU } from './frameTable.ts';
@@ -38,7 +39,7 @@ export function madviseCollapse(k: Kernel, task: Task, start: Vpn, end: Vpn): nu
     const first = Math.ceil(vpn / HPAGE_PMD_NR) * HPAGE_PMD_NR;
     if (!mayCollapse(vma) || first > Math.floor(to / HPAGE_PMD_NR) * HPAGE_PMD_NR) return -EINVAL;
     for (let at = first; at + HPAGE_PMD_NR <= to; at += HPAGE_PMD_NR) {
-      const result = collapseHugePage(k, task, vma, at);
+      const result = collapseRange(k, task, vma, at, HPAGE_PMD_NR);
       if (result === -ENOMEM) return result;
       if (result !== 0) last = result;
     }
@@ -47,8 +48,20 @@ export function madviseCollapse(k: Kernel, task: Task, start: Vpn, end: Vpn): nu
   return last;
 }
 
-function mayCollapse(vma: Vma): boolean {
-  return vma.isAnonymous() && !vma.has(VM_NOHUGEPAGE | VM_HUGETLB | VM_PFNMAP);
+export function mayCollapse(vma: Vma): boolean {
+  return !vma.has(VM_NOHUGEPAGE | VM_HUGETLB | VM_PFNMAP);
+}
+
+/** One aligned 2 MiB of an area, of which at most `holesMax` pages may be missing. */
+export function collapseRange(
+  k: Kernel,
+  task: Task,
+  vma: Vma,
+  first: Vpn,
+  holesMax: number,
+): number {
+  if (vma.isAnonymous()) return collapseHugePage(k, task, vma, first);
+  return mayCollapseFile(vma, first) ? collapseFile(k, task, vma, first, holesMax) : -EINVAL;
 }
 
 function collapseHugePage(k: Kernel, task: Task, vma: Vma, first: Vpn): number {

@@ -226,8 +226,8 @@ export class CompactScanners {
   #isolateOne(frame: FrameId, head: FrameId): boolean {
     const k = this.#k;
     const flags = k.frames.flags[head];
-    if (head !== frame || (flags & PG_HUGETLB) !== 0 || k.frames.mapcount[head] < 0) return false;
     if ((flags & PG_MOVABLE_OPS) !== 0) return isolateFolio(k, head, this.list);
+    if (head !== frame || (flags & PG_HUGETLB) !== 0 || k.frames.mapcount[head] < 0) return false;
     if ((flags & PG_HEAD) !== 0 && this.#isTooLarge(k.frames.orderOf(head))) return false;
     if ((flags & PG_LRU) === 0) return false;
     const hasNoMapping = k.folios.isAnon(head) && (flags & PG_SWAPCACHE) === 0;
@@ -244,7 +244,7 @@ export class CompactScanners {
 
   #hasMigrateOperation(head: FrameId): boolean {
     if (!this.#k.folios.hasFileMapping(head)) return true;
-    return this.#k.files[this.#k.folios.mappingId(head)]!.traits.migratable;
+    return this.#k.files[this.#k.folios.mappingId(head)]!.traits.migrateFolio !== 'none';
   }
 
   /** skip_isolation_on_order. */

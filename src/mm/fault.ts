@@ -71,6 +71,8 @@ export const FAULT_COPIED = 128;
 export const FAULT_HUGE = 256;
 /** A hint fault migrated the page. */
 export const FAULT_MIGRATED = 512;
+/** With FAULT_WAIT: a lock is waited for, and the fault is taken again and counted then. */
+export const FAULT_RETRY = 1024;
 export const FAULT_ERROR = FAULT_OOM | FAULT_SIGSEGV | FAULT_SIGBUS;
 
 /** Default RLIMIT_STACK, 8 MiB. */
@@ -142,11 +144,17 @@ function lockedPageAt(k: Kernel, mm: AddressSpace, vpn: Vpn): number {
   return word !== 0 || vma === null || vma.file === null ? -1 : vma.file.frameAt(vma.indexOf(vpn));
 }
 
-/** handle_mm_fault: resolves one fault of an access. Counts pgfault. */
+/** handle_mm_fault: resolves one fault of an access. Counts pgfault (mm_account_fault). */
 export function handleFault(k: Kernel, task: Task, vpn: Vpn, write: boolean): number {
+  const outcome = handleMmFault(k, task, vpn, write);
+  if ((outcome & FAULT_RETRY) === 0) k.vmstat.count(PGFAULT, 1);
+  return outcome;
+}
+
+function handleMmFault(k: Kernel, task: Task, vpn: Vpn, write: boolean): number {
   const mm = task.mm!;
-  k.vmstat.count(PGFAULT, 1);
   k.pm.currentNid = task.cpuNid;
+  k.currentMm = mm;
   const vma = mm.findVma(vpn) ?? expandStack(mm, vpn);
   if (vma === null) return FAULT_SIGSEGV;
   const need = write ? VM_WRITE : VM_READ | VM_WRITE | VM_EXEC;

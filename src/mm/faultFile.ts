@@ -16,6 +16,7 @@ import {
   FAULT_HUGE,
   FAULT_MAJOR,
   FAULT_OOM,
+  FAULT_RETRY,
   FAULT_SIGBUS,
   FAULT_WAIT,
   wantsWriteNotify,
@@ -74,10 +75,12 @@ export function doFileFault(
   const index = vma.indexOf(vpn);
   if (index >= file.sizePages) return FAULT_SIGBUS;
   const cached = file.frameAt(index);
-  if (cached >= 0 && k.inFlight.has(k.frames.headOf(cached))) return FAULT_WAIT;
+  if (cached >= 0 && k.inFlight.has(k.frames.headOf(cached))) return FAULT_WAIT | FAULT_RETRY;
   const got = cacheRead(k, task, file, index);
   if ((got.outcome & FAULT_ERROR) !== 0) return got.outcome;
   const outcome = got.outcome;
+  // Only faults are counted: read(2) fills the cache by the same way.
+  if ((outcome & FAULT_MAJOR) !== 0) k.vmstat.count(PGMAJFAULT, 1);
   const head = k.frames.headOf(got.page);
   if (write && !vma.has(VM_SHARED)) {
     k.frames.refcount[head]++;
@@ -148,7 +151,7 @@ function faultAround(k: Kernel, vma: Vma, vpn: Vpn, i: number): void {
 }
 
 /** Maps a PMD-order cache folio by one PMD where the VMA allows it (do_set_pmd). */
-function mapHugeFile(k: Kernel, vma: Vma, vpn: Vpn, head: FrameId, write: boolean): boolean {
+export function mapHugeFile(k: Kernel, vma: Vma, vpn: Vpn, head: FrameId, write: boolean): boolean {
   const mm = vma.mm;
   const slot = mm.slotOf(vpn);
   const first = mm.slotVpn[slot];
@@ -234,11 +237,9 @@ function fillNewCachePage(
     k.swap.release(slot);
     f.flags[head] |= PG_DIRTY;
     k.vmstat.count(PSWPIN, 1);
-    k.vmstat.count(PGMAJFAULT, 1);
     read.outcome = FAULT_MAJOR;
   } else if (!file.isShmem() && file.traits.writeback) {
     if (f.content !== null) f.content[head] = stored ?? 0;
-    k.vmstat.count(PGMAJFAULT, 1);
     k.vmstat.count(PGPGIN, 4);
     read.outcome = FAULT_MAJOR;
   } else {

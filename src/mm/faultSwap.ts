@@ -13,6 +13,7 @@ import {
   FAULT_DONE,
   FAULT_MAJOR,
   FAULT_OOM,
+  FAULT_RETRY,
   FAULT_SIGBUS,
   FAULT_WAIT,
 } from './fault.ts';
@@ -61,7 +62,7 @@ export function doSwapPage(
     if (page < 0) return FAULT_OOM;
   } else {
     if (k.frames.has(page, PG_HWPOISON)) return FAULT_SIGBUS; // MC-82a: the data is lost
-    if (k.inFlight.has(k.frames.headOf(page))) return FAULT_WAIT;
+    if (k.inFlight.has(k.frames.headOf(page))) return FAULT_WAIT | FAULT_RETRY;
     k.folios.get(k.frames.headOf(page));
   }
   const head = k.frames.headOf(page);

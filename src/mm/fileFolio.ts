@@ -78,8 +78,10 @@ export function removeFromPageCache(k: Kernel, head: FrameId, keepEntries: boole
   accountCache(k, head, -1);
   f.mapping[head] = MAPPING_NONE;
   let refs = nr;
-  if ((f.flags[head] & PG_PRIVATE) !== 0) {
+  // A journal that still holds buffers keeps the folio alive, without a mapping (MC-21).
+  if ((f.flags[head] & PG_PRIVATE) !== 0 && !k.buffers.isHeld(head)) {
     f.flags[head] &= ~PG_PRIVATE;
+    k.buffers.unlock(head);
     refs++;
   }
   for (let i = 0; i < nr; i++) f.bumpGeneration(head + i);

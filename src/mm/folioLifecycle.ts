@@ -68,7 +68,8 @@ export function releaseFolio(k: Kernel, head: FrameId): void {
   }
   if ((flags & PG_DEFERRED_SPLIT) !== 0) k.deferredSplit.delete(head);
   flags = f.flags[head];
-  assert(k.folios.mapcount(head) === 0, 'folio freed while mapped', head);
+  // Typed pages have negative mapcounts.
+  assert(k.folios.mapcount(head) <= 0, 'folio freed while mapped', head);
   if (nr === 1 && (flags & PG_HWPOISON) !== 0) return;
   clearLargeFields(k, head, flags);
   f.mapping[head] = 0;

@@ -4,17 +4,15 @@
  *
  * Order of a long-term pin: fault and pin all; if some may not stay where they are, unpin all,
  * migrate those, start again (PM-17).
- * Deviates: where no page can be isolated the call gives up with -ENOMEM; Linux tries on (PM-18).
- * Not modelled: FOLL_FORCE, fs-dax, guard regions with their own errno.
  */
 import type { FrameId, Vpn } from '../base/units.ts';
-import { HPAGE_PMD_NR } from '../base/units.ts';
-import { EAGAIN, EBUSY, EFAULT, EINVAL, ENOMEM, EOPNOTSUPP } from '../uapi/errno.ts';
+import { EAGAIN, EBUSY, EFAULT, EINTR, EINVAL, ENOMEM } from '../uapi/errno.ts';
 import { __GFP_MOVABLE, __GFP_NOWARN, GFP_USER } from '../uapi/gfp.ts';
 import {
-  FOLL_ANON,
+  FOLL_FAST,
   FOLL_FORCE,
   FOLL_GET,
+  FOLL_HONOR_NUMA_FAULT,
   FOLL_INTERNAL,
   FOLL_LONGTERM,
   FOLL_PCI_P2PDMA,
@@ -25,46 +23,15 @@ import {
 import { MIGRATE_SYNC, MR_CONTIG_RANGE, MR_LONGTERM_PIN } from '../uapi/migrate.ts';
 import { NR_FOLL_PIN_ACQUIRED, NR_FOLL_PIN_RELEASED } from '../uapi/vmstat.ts';
 import { MIGRATE_CMA, ZONE_MOVABLE } from '../uapi/zone.ts';
-import {
-  FAULT_CLEARED,
-  FAULT_COPIED,
-  FAULT_ERROR,
-  FAULT_OOM,
-  FAULT_WAIT,
-  handleFault,
-  waitOnMigration,
-  wantsWriteNotify,
-} from './fault.ts';
-import { canReuseAnon, copyToAnon } from './faultCow.ts';
-import { setFolioDirty } from './fileFolio.ts';
 import { releaseFolio } from './folioLifecycle.ts';
 import { PG_REFERENCED } from './frameTable.ts';
-import { hugetlbWp } from './hugetlb.ts';
+import { checkVmaFlags, faultInPage, followPage, NEED_FAULT, WOULD_WAIT } from './gupFollow.ts';
 import { isolateFolio, putbackMovablePages } from './isolateFolio.ts';
 import type { Kernel } from './kernel.ts';
 import { isDeviceCoherent } from './memremap.ts';
 import { migratePages } from './migrate.ts';
 import { migrateDeviceCoherentFolio } from './migrateVma.ts';
-import { PTE_A, PTE_D, PTE_FAST, PTE_W, PTEB_SPECIAL, ptePayload } from './pageTable.ts';
-import { PAGE_SPECIAL, PAGE_ZERO, presentPage } from './pageWalk.ts';
-import { splitPmd } from './pteSetup.ts';
 import type { Task } from './task.ts';
-import {
-  VM_DAX,
-  VM_HUGETLB,
-  VM_IO,
-  VM_PFNMAP,
-  VM_READ,
-  VM_SHARED,
-  VM_WRITE,
-  type Vma,
-} from './vma.ts';
-
-/** followPage: nothing usable there yet; a read-only pin must have a copy of its own first. */
-const NEED_FAULT = -1001;
-const NEED_UNSHARE = -1002;
-/** Faults taken for one page before the model calls it a livelock. */
-const RETRIES_MAX = 64;
 
 /**
  * pin_user_pages: pins pages [start, start + nr) of the task. The frames (tails included) are
@@ -79,9 +46,7 @@ export function pinUserPages(
   flags: number,
   out: FrameId[],
 ): number {
-  const invalid = flags & (FOLL_INTERNAL | FOLL_GET);
-  const p2p = (flags & FOLL_LONGTERM) !== 0 && (flags & FOLL_PCI_P2PDMA) !== 0;
-  if (invalid !== 0 || p2p) return -EINVAL;
+  if (!isValidGupArgs(flags, FOLL_PIN)) return -EINVAL;
   return longtermLocked(k, task, start, nr, flags | FOLL_PIN, out);
 }
 
@@ -94,7 +59,7 @@ export function getUserPages(
   flags: number,
   out: FrameId[],
 ): number {
-  if ((flags & (FOLL_INTERNAL | FOLL_LONGTERM)) !== 0) return -EINVAL;
+  if (!isValidGupArgs(flags, FOLL_GET)) return -EINVAL;
   return getPages(k, task, start, nr, flags | FOLL_GET | FOLL_TOUCH, out);
 }
 
@@ -107,7 +72,7 @@ export function pinUserPagesFast(
   flags: number,
   out: FrameId[],
 ): number {
-  return pagesFast(k, task, start, nr, flags | FOLL_PIN | FOLL_TOUCH, out);
+  return pagesFast(k, task, start, nr, flags, FOLL_PIN, out);
 }
 
 /** get_user_pages_fast: as pinUserPagesFast with plain references. */
@@ -119,8 +84,16 @@ export function getUserPagesFast(
   flags: number,
   out: FrameId[],
 ): number {
-  if ((flags & (FOLL_INTERNAL | FOLL_LONGTERM)) !== 0) return -EINVAL;
-  return pagesFast(k, task, start, nr, flags | FOLL_GET | FOLL_TOUCH, out);
+  return pagesFast(k, task, start, nr, flags, FOLL_GET, out);
+}
+
+/** is_valid_gup_args: PM-2. */
+function isValidGupArgs(given: number, kind: typeof FOLL_PIN | typeof FOLL_GET): boolean {
+  if ((given & FOLL_INTERNAL) !== 0) return false;
+  const flags = given | kind;
+  if ((flags & FOLL_PIN) !== 0 && (flags & FOLL_GET) !== 0) return false;
+  if ((flags & FOLL_LONGTERM) === 0) return true;
+  return (flags & FOLL_PIN) !== 0 && (flags & FOLL_PCI_P2PDMA) === 0;
 }
 
 function pagesFast(
@@ -128,9 +101,12 @@ function pagesFast(
   task: Task,
   start: Vpn,
   nr: number,
-  flags: number,
+  given: number,
+  kind: typeof FOLL_PIN | typeof FOLL_GET,
   out: FrameId[],
 ): number {
+  if (!isValidGupArgs(given, kind) || (given & ~FOLL_FAST) !== 0) return -EINVAL;
+  const flags = given | kind | FOLL_TOUCH;
   let fast = 0;
   while (fast < nr) {
     const page = fastPage(k, task, start + fast, flags);
@@ -184,6 +160,7 @@ function longtermLocked(
   out: FrameId[],
 ): number {
   if ((flags & FOLL_LONGTERM) === 0) return getPages(k, task, start, nr, flags, out);
+  k.currentMm = task.mm;
   const { hooks } = k.pm;
   const { memallocPin, memallocNocma } = hooks;
   if (k.pinsStayInMovable) hooks.memallocNocma = true;
@@ -242,7 +219,10 @@ function migrateUnpinnable(k: Kernel, task: Task, pinned: readonly FrameId[]): n
     putbackMovablePages(k, list);
     return -EBUSY;
   }
-  if (list.length === 0) return coherent.length > 0 ? -EAGAIN : -ENOMEM;
+  if (list.length === 0) {
+    // Nobody else can bring back what was off its list: the task spins until it is killed (PM-18).
+    return coherent.length > 0 || k.letOthersRun() ? -EAGAIN : -EINTR;
+  }
   const movable = k.pinsStayInMovable ? __GFP_MOVABLE : 0;
   const gfp = GFP_USER | __GFP_NOWARN | movable;
   const reason = k.pinsStayInMovable ? MR_CONTIG_RANGE : MR_LONGTERM_PIN;
@@ -274,121 +254,19 @@ function getPages(
   for (let n = 0; n < nr; n++) {
     const vma = task.mm!.findVma(start + n);
     const page = vma === null ? -EFAULT : faultInPage(k, task, vma, start + n, flags);
-    if (page < 0) return n > 0 ? n : page;
+    if (page < 0) return n > 0 || page === WOULD_WAIT ? n : page;
     grab(k, page, flags);
     out.push(page);
   }
   return nr;
 }
 
-/**
- * faultin_page until follow_page_mask finds the page: a frame, or a negative errno. Takes no
- * reference.
- */
-export function faultInPage(k: Kernel, task: Task, vma: Vma, vpn: Vpn, flags: number): FrameId {
-  const refused = checkVmaFlags(vma, flags);
-  if (refused !== 0) return refused;
-  for (let tries = 0; tries < RETRIES_MAX; tries++) {
-    const page = followPage(k, vma, vpn, flags);
-    if (page >= 0 || page === -EFAULT) return page;
-    const outcome =
-      page === NEED_UNSHARE
-        ? unshare(k, task, vma, vpn)
-        : handleFault(k, task, vpn, (flags & FOLL_WRITE) !== 0);
-    if ((outcome & FAULT_OOM) !== 0) return -ENOMEM;
-    if ((outcome & FAULT_ERROR) !== 0) return -EFAULT;
-    if ((outcome & FAULT_WAIT) !== 0) waitOnMigration(k, vma.mm, vpn);
-  }
-  throw new Error(`pinning page ${vpn} of mm ${vma.mm.id} does not settle`);
-}
-
-/** PM-3 (check_vma_flags). */
-function checkVmaFlags(vma: Vma, flags: number): number {
-  if (vma.has(VM_IO | VM_PFNMAP)) return -EFAULT;
-  if ((flags & FOLL_ANON) !== 0 && !vma.isAnonymous()) return -EFAULT;
-  const longterm = (flags & FOLL_LONGTERM) !== 0;
-  if (longterm && vma.has(VM_DAX)) return -EOPNOTSUPP;
-  if (vma.file?.kind === 'secretmem') return -EFAULT;
-  const mayForce = (flags & FOLL_FORCE) !== 0;
-  if ((flags & FOLL_WRITE) === 0) return vma.has(VM_READ) || mayForce ? 0 : -EFAULT;
-  const tracked = vma.has(VM_SHARED) && vma.has(VM_WRITE) && wantsWriteNotify(vma);
-  if (longterm && tracked) return -EFAULT;
-  return vma.has(VM_WRITE) ? 0 : -EFAULT;
-}
-
-/** follow_page_mask: a frame, NEED_*, or -EFAULT for raw memory; accessed and dirty (PM-6a). */
-function followPage(k: Kernel, vma: Vma, vpn: Vpn, flags: number): FrameId {
-  const mm = vma.mm;
-  const slot = mm.slotOf(vpn);
-  if (slot < 0) return NEED_FAULT;
-  const offset = vpn - mm.slotVpn[slot];
-  const huge = mm.pmd[slot] !== 0;
-  if (!huge && mm.leaf[slot] < 0) return NEED_FAULT;
-  const i = mm.leaf[slot] * HPAGE_PMD_NR + offset;
-  const word = huge ? mm.pmd[slot] : k.ptes.words[i];
-  const byte = huge ? mm.pmdByte[slot] : k.ptes.bytes[i];
-  // NUMA hints and everything that is not present are resolved by a fault.
-  if ((word & PTE_FAST) === 0) return NEED_FAULT;
-  const write = (flags & FOLL_WRITE) !== 0;
-  if (write && (word & PTE_W) === 0) return NEED_FAULT;
-  const special = (byte & PTEB_SPECIAL) !== 0;
-  const frame = huge ? ptePayload(word) + (special ? 0 : offset) : presentPage(k, word, byte);
-  if (frame === PAGE_SPECIAL) return -EFAULT;
-  const zero = frame === PAGE_ZERO || (huge && special);
-  const page = zero ? k.zeroFrame : frame;
-  if (mustUnshare(k, vma, page, zero, huge, flags)) return NEED_UNSHARE;
-  if ((flags & FOLL_TOUCH) !== 0) {
-    // touch_pmd: a huge page's entry is marked, not the folio.
-    if (huge) mm.pmd[slot] = (word | (write ? PTE_A | PTE_D : PTE_A)) >>> 0;
-    else if (!zero) touch(k, page, write && (word & PTE_D) === 0);
-  }
-  return page;
-}
-
-function touch(k: Kernel, page: FrameId, dirties: boolean): void {
-  const head = k.frames.headOf(page);
-  if (dirties) setFolioDirty(k, head);
-  k.lru.markAccessed(head);
-}
-
-/** gup_must_unshare: PM-8. */
-function mustUnshare(
-  k: Kernel,
-  vma: Vma,
-  page: FrameId,
-  zero: boolean,
-  huge: boolean,
-  flags: number,
-): boolean {
-  if ((flags & (FOLL_WRITE | FOLL_PIN)) !== FOLL_PIN) return false;
-  const head = k.frames.headOf(page);
-  if (zero || !k.folios.isAnon(head)) return (flags & FOLL_LONGTERM) !== 0 && vma.isCow();
-  return !k.folios.isAnonExclusive(huge ? head : page);
-}
-
-/** A fault with FAULT_FLAG_UNSHARE: the entry gets an exclusive page, but does not get writable. */
-function unshare(k: Kernel, task: Task, vma: Vma, vpn: Vpn): number {
-  const mm = vma.mm;
-  const slot = mm.slotOf(vpn);
-  if (vma.has(VM_HUGETLB)) return hugetlbWp(k, task, vma, slot, true);
-  if (mm.pmd[slot] !== 0) splitPmd(k, mm, slot);
-  const i = mm.pteIndex(vpn);
-  const page = presentPage(k, k.ptes.words[i], k.ptes.bytes[i]);
-  const head = page < 0 ? -1 : k.frames.headOf(page);
-  if (head >= 0 && k.folios.isAnon(head) && canReuseAnon(k, task.cpu, head, page)) return 0;
-  const outcome = copyToAnon(k, task, vma, vpn, i, page < 0 ? -1 : page);
-  // FAULT_DONE alone: reclaim changed the entry meanwhile, nothing was copied.
-  if ((outcome & (FAULT_COPIED | FAULT_CLEARED)) !== 0) {
-    k.ptes.set(i, (k.ptes.words[i] & ~(PTE_W | PTE_D)) >>> 0, k.ptes.bytes[i]);
-  }
-  return outcome;
-}
-
 /** gup_fast_pte_range: only what needs no fault and may be pinned where it is; else negative. */
 function fastPage(k: Kernel, task: Task, vpn: Vpn, flags: number): FrameId {
   const vma = task.mm!.findVma(vpn);
   if (vma === null || checkVmaFlags(vma, flags & ~FOLL_LONGTERM) !== 0) return NEED_FAULT;
-  const page = followPage(k, vma, vpn, flags & ~FOLL_TOUCH);
+  const strict = (flags & ~(FOLL_TOUCH | FOLL_FORCE)) | FOLL_HONOR_NUMA_FAULT;
+  const page = followPage(k, vma, vpn, strict);
   if (page < 0) return page;
   if ((flags & FOLL_LONGTERM) !== 0) {
     if (!isLongtermPinnable(k, page)) return NEED_FAULT;

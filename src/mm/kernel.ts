@@ -22,6 +22,7 @@ import {
 import { GFP_KERNEL } from '../uapi/gfp.ts';
 import { NR_MLOCK, NR_PAGETABLE, NR_WRITEBACK, vmEvent } from '../uapi/vmstat.ts';
 import { AddressSpace } from './addressSpace.ts';
+import { BufferHeads } from './bufferHeads.ts';
 import { type CmaArea, cmaAreasOf } from './cma.ts';
 import { CompactionState } from './compactionState.ts';
 import { type Cpuset, rootCpuset } from './cpuset.ts';
@@ -40,12 +41,14 @@ import { HugetlbPool } from './hugetlbPool.ts';
 import { type Damon, newDamon } from './kdamond.ts';
 import { KernelReclaim } from './kernelReclaim.ts';
 import { KernelTrace } from './kernelTrace.ts';
+import { Khugepaged } from './khugepaged.ts';
 import { Ksm } from './ksm.ts';
 import { Lru } from './lru.ts';
 import { type FileKind, MappedFile } from './mappedFile.ts';
 import type { MemoryNotifier } from './memoryNotifier.ts';
 import { MemoryTiers } from './memoryTiers.ts';
 import { DeviceMemory } from './memremap.ts';
+import { MovableOps } from './movableOps.ts';
 import { NodeThreads } from './nodeThreads.ts';
 import { PromotionState } from './numaFault.ts';
 import type { OfflineOp } from './offlinePages.ts';
@@ -96,6 +99,10 @@ export class Kernel {
   /** Merged pages (OV-31h). */
   readonly ksm: Ksm = new Ksm();
   readonly hugetlb: HugetlbPool = new HugetlbPool(this);
+  /** Drivers whose pages can be migrated (MC-70). */
+  readonly movableOps: MovableOps = new MovableOps();
+  readonly khugepaged: Khugepaged = new Khugepaged();
+  readonly buffers: BufferHeads = new BufferHeads();
   readonly rmap: RmapScratch = new RmapScratch();
   readonly failures: FailureLog = new FailureLog();
   /** Asked before memory goes offline, told when it has. */
@@ -145,6 +152,19 @@ export class Kernel {
   pinsStayInMovable = false;
   /** Frames with uncorrectable errors, out of use for good (num_poisoned_pages). */
   poisonedPages = 0;
+  /**
+   * A task that spins lets others run: migrations between two steps end here. False: nobody else
+   * is there, and the task would spin for ever. Whoever runs tasks side by side sets this.
+   */
+  letOthersRun: () => boolean = () => {
+    const holders = new Set(this.inFlight.values());
+    for (const op of holders) op.finish();
+    return holders.size > 0;
+  };
+  /** PM-25: what happens when an allocation that may invoke the OOM killer finds nothing. */
+  oom: 'fail' | 'kill' = 'fail';
+  /** Whose fault or pin is going on, or was the latest. */
+  currentMm: AddressSpace | null = null;
   nowNs: Nanoseconds = 0;
   /** Nodes whose kswapd was woken and has not yet finished. */
   kswapdWoken = 0;
@@ -251,6 +271,9 @@ export class Kernel {
     task.uid = parent.uid;
     task.euid = parent.euid;
     task.suid = parent.suid;
+    task.gid = parent.gid;
+    task.egid = parent.egid;
+    task.sgid = parent.sgid;
     task.caps = parent.caps;
     task.cpu = parent.cpu;
     task.cpuNid = parent.cpuNid;

@@ -3,7 +3,6 @@
  * (mm/vmscan.c: balance_pgdat, try_to_free_pages). TI-17, TI-18, PM-38.
  *
  * kswapd is stepped by whoever owns time: wakeKswapd marks a node, kswapdStep does one pass.
- * Not modelled: the OOM killer (an allocation fails instead, PM-25 `oom = fail`).
  */
 import type { Nid, Order } from '../base/units.ts';
 import { __GFP_THISNODE } from '../uapi/gfp.ts';
@@ -14,6 +13,7 @@ import { traceDefer } from './compactionTrace.ts';
 import { hasRoomToCompact, tryToCompactPages } from './compactZone.ts';
 import type { Kernel } from './kernel.ts';
 import { NUMA_BALANCING_MEMORY_TIERING } from './numaFault.ts';
+import { outOfMemory } from './oomKill.ts';
 import type { CompactPriority, CompactResult, ReclaimHooks } from './physicalMemory.ts';
 import { DEF_PRIORITY, RECLAIM_DIRECT, RECLAIM_KSWAPD, ScanControl } from './scanControl.ts';
 import { canReclaimAnon, SWAP_CLUSTER_MAX, shrinkNode } from './shrinkNode.ts';
@@ -206,7 +206,7 @@ export class KernelReclaim implements ReclaimHooks {
   }
 
   outOfMemory(): boolean {
-    return false;
+    return this.#k.oom === 'kill' && outOfMemory(this.#k);
   }
 
   canReclaimAnon(nid: Nid): boolean {

@@ -29,7 +29,7 @@ import {
   MADV_WILLNEED,
   MADV_WIPEONFORK,
 } from '../uapi/mman.ts';
-import { faultInPage } from './gup.ts';
+import { faultInPage } from './gupFollow.ts';
 import { checkHugetlbCuts } from './hugetlb.ts';
 import type { Kernel } from './kernel.ts';
 import { coldOrPageout } from './madviseCold.ts';

@@ -19,7 +19,16 @@ export type FileKind =
   | 'secretmem'
   | 'devmem'
   | 'vdso'
-  | 'hugetlb';
+  | 'hugetlb'
+  | 'bdev'
+  | 'guest_memfd';
+
+/**
+ * a_ops->migrate_folio: 'generic' copies and switches; 'buffers' locks the buffer heads first, and
+ * 'buffers-norefs' wants them unused (MC-40); 'none' leaves the fallback, which refuses dirty
+ * folios (MC-41: ramfs, dirty for ever); 'refuses' is an operation that says -EBUSY (MC-41a).
+ */
+export type MigrateFolioOp = 'generic' | 'buffers' | 'buffers-norefs' | 'none' | 'refuses';
 
 interface FileKindTraits {
   /** Pages are swapbacked: LRU anon lists, swapped out under pressure. */
@@ -28,8 +37,9 @@ interface FileKindTraits {
   readonly private_: boolean;
   /** Dirty pages can be written to a backing store and dropped. */
   readonly writeback: boolean;
-  /** Has a migrate_folio operation (MC-41: ramfs has none and is dirty for ever). */
-  readonly migratable: boolean;
+  readonly migrateFolio: MigrateFolioOp;
+  /** The kernel may not read the pages: they are never copied (MC-37). */
+  readonly inaccessible?: boolean;
   /** write(2) may create large folios (OV-24a). */
   readonly largeFolios: boolean;
   readonly gfpZone: ZoneType;
@@ -41,7 +51,7 @@ const FILE_KINDS: Readonly<Record<FileKind, FileKindTraits>> = {
     swapbacked: true,
     private_: false,
     writeback: false,
-    migratable: true,
+    migrateFolio: 'generic',
     largeFolios: false,
     gfpZone: ZONE_MOVABLE,
     unevictable: false,
@@ -50,7 +60,7 @@ const FILE_KINDS: Readonly<Record<FileKind, FileKindTraits>> = {
     swapbacked: true,
     private_: false,
     writeback: false,
-    migratable: true,
+    migrateFolio: 'generic',
     largeFolios: false,
     gfpZone: ZONE_MOVABLE,
     unevictable: false,
@@ -59,7 +69,7 @@ const FILE_KINDS: Readonly<Record<FileKind, FileKindTraits>> = {
     swapbacked: false,
     private_: true,
     writeback: true,
-    migratable: true,
+    migrateFolio: 'buffers',
     largeFolios: true,
     gfpZone: ZONE_MOVABLE,
     unevictable: false,
@@ -68,7 +78,7 @@ const FILE_KINDS: Readonly<Record<FileKind, FileKindTraits>> = {
     swapbacked: false,
     private_: false,
     writeback: false,
-    migratable: false,
+    migrateFolio: 'none',
     largeFolios: false,
     gfpZone: ZONE_NORMAL,
     unevictable: true,
@@ -77,7 +87,7 @@ const FILE_KINDS: Readonly<Record<FileKind, FileKindTraits>> = {
     swapbacked: false,
     private_: false,
     writeback: false,
-    migratable: false,
+    migrateFolio: 'refuses',
     largeFolios: false,
     gfpZone: ZONE_NORMAL,
     unevictable: true,
@@ -86,7 +96,7 @@ const FILE_KINDS: Readonly<Record<FileKind, FileKindTraits>> = {
     swapbacked: false,
     private_: false,
     writeback: false,
-    migratable: false,
+    migrateFolio: 'none',
     largeFolios: false,
     gfpZone: ZONE_NORMAL,
     unevictable: false,
@@ -95,16 +105,36 @@ const FILE_KINDS: Readonly<Record<FileKind, FileKindTraits>> = {
     swapbacked: false,
     private_: false,
     writeback: false,
-    migratable: true,
+    migrateFolio: 'generic',
     largeFolios: false,
     gfpZone: ZONE_MOVABLE,
     unevictable: false,
+  },
+  // The page cache of a block device: file systems' metadata.
+  bdev: {
+    swapbacked: false,
+    private_: true,
+    writeback: true,
+    migrateFolio: 'buffers-norefs',
+    largeFolios: false,
+    gfpZone: ZONE_NORMAL,
+    unevictable: false,
+  },
+  guest_memfd: {
+    swapbacked: false,
+    private_: false,
+    writeback: false,
+    migrateFolio: 'none',
+    inaccessible: true,
+    largeFolios: false,
+    gfpZone: ZONE_NORMAL,
+    unevictable: true,
   },
   devmem: {
     swapbacked: false,
     private_: false,
     writeback: false,
-    migratable: false,
+    migrateFolio: 'none',
     largeFolios: false,
     gfpZone: ZONE_NORMAL,
     unevictable: true,

@@ -22,6 +22,7 @@ import {
   MR_LONGTERM_PIN,
   MR_NUMA_MISPLACED,
 } from '../uapi/migrate.ts';
+import { tryToFreeBuffers } from './bufferHeads.ts';
 import {
   CAUSE_BUFFERS_BUSY,
   CAUSE_LOCKED,
@@ -45,6 +46,7 @@ import type { Kernel } from './kernel.ts';
 import {
   type Batch,
   CHILDREN,
+  countSplit,
   FIRST,
   type MigrationCall,
   newBatch,
@@ -57,6 +59,7 @@ import { allocMigrationTarget, type Destination } from './migrateTarget.ts';
 import { runCallerOf, traceMigrationEnd, traceMigrationStart } from './migrateTrace.ts';
 import { countMigration, zeroCounts } from './migrationCounts.ts';
 import { restoreMappings, tryToMigrate, UNMAP_DONE } from './migrationEntries.ts';
+import { hasMovableOps } from './movableOps.ts';
 import { moveToNewFolio } from './moveFolio.ts';
 import { splitFolio } from './splitFolio.ts';
 
@@ -373,7 +376,8 @@ export class MigrationOp {
   #unmapFolio(head: FrameId, mode: MigrateMode): number {
     const k = this.#k;
     const f = k.frames;
-    if (f.refcount[head] === 1) {
+    // MC-72: only the driver knows whether a page of its own is still in use.
+    if (f.refcount[head] === 1 && !hasMovableOps(k, head)) {
       f.flags[head] &= ~(PG_ACTIVE | PG_UNEVICTABLE);
       if (this.#call.reason !== MR_DEMOTION) k.lru.countIsolated(head, -1);
       k.putFolio(head);
@@ -413,11 +417,14 @@ export class MigrationOp {
       k.waitOnWriteback(head);
     }
     if (f.mapping[head] === MAPPING_NONE && (f.flags[head] & PG_PRIVATE) !== 0) {
+      // MC-21: a truncated folio that its file system still knows.
+      tryToFreeBuffers(k, head);
       this.#call.cause = CAUSE_BUFFERS_BUSY;
       return -EAGAIN;
     }
     f.flags[head] |= PG_LOCKED;
-    if (k.folios.mapcount(head) === 0) return 0;
+    // MC-20: a driver's page is never mapped; its mapcount column is its type.
+    if (k.folios.mapcount(head) <= 0) return 0;
     const unmapped = tryToMigrate(k, head, false);
     if (unmapped === UNMAP_DONE && k.folios.mapcount(head) === 0) return 1;
     this.#call.cause = unmapped === UNMAP_DONE ? CAUSE_STILL_MAPPED : CAUSE_PINNED;
@@ -486,11 +493,4 @@ export class MigrationOp {
   #fail(head: FrameId, nr: number): void {
     this.#k.failures.record(head, this.#call.cause, this.#call.reason, nr);
   }
-}
-
-function countSplit(batch: Batch, thp: number): void {
-  batch.nrFailed++;
-  batch.counts.thpFailed += thp;
-  batch.counts.thpSplit += thp;
-  batch.counts.split++;
 }

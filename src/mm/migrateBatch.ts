@@ -105,3 +105,11 @@ export function newCall(
     cpu: 0,
   };
 }
+
+/** A split folio counts as one that failed; its children count for themselves (MC-50). */
+export function countSplit(batch: Batch, thp: number): void {
+  batch.nrFailed++;
+  batch.counts.thpFailed += thp;
+  batch.counts.thpSplit += thp;
+  batch.counts.split++;
+}

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { MREMAP_FIXED, MREMAP_MAYMOVE, PROT_READ } from '../uapi/mman.ts';
 import { NR_MLOCK } from '../uapi/vmstat.ts';
 import { ZONE_NORMAL } from '../uapi/zone.ts';
-import { FAULT_WAIT, handleFault, waitOnMigration } from './fault.ts';
+import { FAULT_RETRY, FAULT_WAIT, handleFault, waitOnMigration } from './fault.ts';
 import { cloneThread, exitTask } from './fork.ts';
 import { PG_MLOCKED, PG_UNEVICTABLE } from './frameTable.ts';
 import { checkInvariants } from './invariants.ts';
@@ -77,7 +77,7 @@ describe('an access during the migration (MC-35, MC-48)', () => {
     const other = new TestProgram(r.p.k);
     const file = r.p.task.mm!.findVma(r.a)!.file!;
     const b = other.map(1, { file, shared: true });
-    expect(handleFault(other.k, other.task, b, false)).toBe(FAULT_WAIT);
+    expect(handleFault(other.k, other.task, b, false)).toBe(FAULT_WAIT | FAULT_RETRY);
     expect(other.load(b)).toBe(1);
     expect([other.frame(b), other.nid(b)]).toEqual([r.p.frame(r.a), 1]);
     finish(r);
@@ -236,5 +236,30 @@ describe('others who want the folio (MC-90, MC-92)', () => {
     finish(r);
     expect(r.p.frame(r.a)).not.toBe(r.source);
     expect(r.p.load(r.a)).toBe(1);
+  });
+});
+
+describe('pgfault (mm_account_fault)', () => {
+  it('a wait for a migration entry is a fault, a wait for a lock counts at its end', () => {
+    const zones = [{ zone: ZONE_NORMAL, pages: 4096 }];
+    const nodes = [
+      { cpus: [0], zones },
+      { cpus: [], zones },
+    ];
+    const p = new TestProgram(bootNodes(nodes));
+    const a = p.mapWritten(1);
+    const op = migration(p.k, isolate(p, a, 1), 1);
+    op.step();
+    const before = vmstat(p.k, 'pgfault');
+    expect(p.load(a)).toBe(1);
+    expect([op.isDone, vmstat(p.k, 'pgfault') - before]).toEqual([true, 1]);
+    const file = p.k.newFile('f', 'tmpfs', 1);
+    const b = p.mapWritten(1, { file, shared: true });
+    const other = p.map(1, { file, shared: true });
+    const second = migration(p.k, isolate(p, b, 1), 1);
+    second.step();
+    const now = vmstat(p.k, 'pgfault');
+    expect(p.load(other)).toBe(1);
+    expect([second.isDone, vmstat(p.k, 'pgfault') - now]).toEqual([true, 1]);
   });
 });

@@ -7,7 +7,7 @@ import { ENOMEM } from '../uapi/errno.ts';
 import { FOLL_FORCE, FOLL_TOUCH, FOLL_WRITE } from '../uapi/gup.ts';
 import type { AddressSpace } from './addressSpace.ts';
 import { PG_MLOCKED } from './frameTable.ts';
-import { faultInPage } from './gup.ts';
+import { faultInPage } from './gupFollow.ts';
 import type { Kernel } from './kernel.ts';
 import { mlockFolio, munlockFolio } from './mlock.ts';
 import { PTEB_SPECIAL, pteIsPresent, pteMapsPage, ptePayload } from './pageTable.ts';

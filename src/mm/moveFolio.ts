@@ -5,7 +5,7 @@
  */
 import { assert } from '../base/assert.ts';
 import type { FrameId } from '../base/units.ts';
-import { EAGAIN, EBUSY, EHWPOISON, EINVAL } from '../uapi/errno.ts';
+import { EAGAIN, EBUSY, EHWPOISON, EINVAL, EOPNOTSUPP } from '../uapi/errno.ts';
 import {
   MIGRATE_SYNC,
   type MigrateMode,
@@ -22,7 +22,15 @@ import {
   NR_SWAPCACHE,
   NR_ZONE_WRITE_PENDING,
 } from '../uapi/vmstat.ts';
-import { CAUSE_EXTRA_REFERENCE, CAUSE_HWPOISON, CAUSE_NO_MIGRATE_OP } from './failureLog.ts';
+import { lockBuffersForMigration, tryToFreeBuffers } from './bufferHeads.ts';
+import {
+  CAUSE_BUFFERS_BUSY,
+  CAUSE_DRIVER_REFUSED,
+  CAUSE_EXTRA_REFERENCE,
+  CAUSE_HWPOISON,
+  CAUSE_INACCESSIBLE,
+  CAUSE_NO_MIGRATE_OP,
+} from './failureLog.ts';
 import {
   MAPPING_NONE,
   PG_ACTIVE,
@@ -45,6 +53,7 @@ import {
 import type { Kernel } from './kernel.ts';
 import type { MappedFile } from './mappedFile.ts';
 import { removeMigrationPtes } from './migrationEntries.ts';
+import { hasMovableOps, migrateMovableOpsPage } from './movableOps.ts';
 import { CPUPID_NONE, NUMA_BALANCING_MEMORY_TIERING } from './numaFault.ts';
 
 /** Flags that move with a folio (OV section 3). mlocked is rebuilt by the remap. */
@@ -73,20 +82,28 @@ export function moveToNewFolio(
   reason: MigrateReason,
   wasMapped: boolean,
 ): number {
+  if (hasMovableOps(k, src)) return moveDriverPage(k, src, dst, mode, reason);
   const f = k.frames;
   const nr = k.folios.nrPages(src);
   const file = fileOf(k, src);
-  if (file !== null && !file.traits.migratable) {
-    // MC-41, MC-41a: no migrate_folio operation and dirty, or one that always refuses.
-    if (file.kind !== 'ramfs' || (f.flags[src] & PG_DIRTY) !== 0) {
-      k.failures.record(src, CAUSE_NO_MIGRATE_OP, reason, nr);
-      const tries = k.profile.migrationWritesOut && file.kind === 'ramfs' && mode === MIGRATE_SYNC;
-      return tries ? -EINVAL : -EBUSY;
-    }
+  const refused = file === null ? 0 : askFileSystem(k, src, file, mode);
+  if (refused !== 0) {
+    const cause = refused === -EOPNOTSUPP ? CAUSE_INACCESSIBLE : CAUSE_NO_MIGRATE_OP;
+    k.failures.record(src, refused === -EAGAIN ? CAUSE_BUFFERS_BUSY : cause, reason, nr);
+    return refused;
   }
   if (f.refcount[src] !== k.folios.expectedRefs(src) + 1) {
     k.failures.record(src, CAUSE_EXTRA_REFERENCE, reason, nr);
     return -EAGAIN;
+  }
+  const op = file?.traits.migrateFolio;
+  if (op === 'buffers' || op === 'buffers-norefs') {
+    // MC-40: locked after the reference check.
+    if (!lockBuffersForMigration(k, src, mode, op === 'buffers-norefs')) {
+      k.failures.record(src, CAUSE_BUFFERS_BUSY, reason, nr);
+      return -EAGAIN;
+    }
+    k.buffers.move(src, dst);
   }
   if (meetsPoison(k, src, nr)) {
     k.failures.record(src, CAUSE_HWPOISON, reason, nr);
@@ -103,6 +120,41 @@ export function moveToNewFolio(
   if (reason !== MR_DEMOTION) k.lru.countIsolated(src, -1);
   k.onMigrated(src, dst, nr, reason);
   releaseSource(k, src, reason);
+  return 0;
+}
+
+/** The file system's way to say no before references are looked at (MC-37, MC-41). */
+function askFileSystem(k: Kernel, src: FrameId, file: MappedFile, mode: MigrateMode): number {
+  if (file.traits.inaccessible === true) return -EOPNOTSUPP;
+  const op = file.traits.migrateFolio;
+  if (op === 'refuses') return -EBUSY;
+  if (op !== 'none') return 0;
+  if ((k.frames.flags[src] & PG_DIRTY) !== 0) {
+    // Kernels that wrote out here found no writepage operation either.
+    return k.profile.migrationWritesOut && mode === MIGRATE_SYNC ? -EINVAL : -EBUSY;
+  }
+  if (tryToFreeBuffers(k, src)) return 0;
+  return mode === MIGRATE_SYNC ? -EAGAIN : -EBUSY;
+}
+
+/** A page of class 3: the driver moves it; no mapping, no LRU, no NR_ISOLATED (MC-72). */
+function moveDriverPage(
+  k: Kernel,
+  src: FrameId,
+  dst: FrameId,
+  mode: MigrateMode,
+  reason: MigrateReason,
+): number {
+  const result = migrateMovableOpsPage(k, dst, src, mode);
+  if (result < 0) {
+    k.failures.record(src, CAUSE_DRIVER_REFUSED, reason, 1);
+    return result;
+  }
+  k.frames.flags[dst] &= ~PG_LOCKED;
+  k.frames.flags[src] &= ~PG_LOCKED;
+  k.putFolio(dst);
+  k.onMigrated(src, dst, 1, reason);
+  k.putFolio(src);
   return 0;
 }
 

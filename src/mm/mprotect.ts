@@ -60,7 +60,7 @@ export function mprotectRange(
 }
 
 /** Rewrites the entries of a range to what the VMA's flags allow now. */
-function changeProtection(k: Kernel, vma: Vma, start: Vpn, end: Vpn): void {
+export function changeProtection(k: Kernel, vma: Vma, start: Vpn, end: Vpn): void {
   const mm = vma.mm;
   for (let vpn = start; vpn < end; ) {
     const next = Math.min(end, (Math.floor(vpn / HPAGE_PMD_NR) + 1) * HPAGE_PMD_NR);

@@ -73,7 +73,7 @@ export function doNumaPage(k: Kernel, task: Task, vma: Vma, vpn: Vpn, slot: numb
   const word = slot >= 0 ? mm.pmd[slot] : k.ptes.words[i];
   const byte = slot >= 0 ? mm.pmdByte[slot] : k.ptes.bytes[i];
   const special = (byte & PTEB_SPECIAL) !== 0;
-  const outcome = special ? FAULT_HINT : numaFault(k, task, vma, vpn, ptePayload(word));
+  const outcome = special ? FAULT_DONE : numaFault(k, task, vma, vpn, ptePayload(word));
   const now = slot >= 0 ? mm.pmd[slot] : k.ptes.words[i];
   if (now !== word) return outcome; // migrated, or unmapped and mapped again by the attempt
   if (slot >= 0) {

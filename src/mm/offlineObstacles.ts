@@ -163,9 +163,11 @@ function folioObstacle(k: Kernel, head: FrameId): OfflineObstacle | null {
     return obstacle(k, 'off-lru', 'repeats', head, CAUSE_NOT_ON_LRU);
   }
   const file = k.folios.hasFileMapping(head) ? k.files[k.folios.mappingId(head)] : null;
-  if (file !== null && !file.traits.migratable) {
-    const moves = file.kind === 'ramfs' && !isDirtyAnywhere(k, head);
-    if (!moves) return obstacle(k, 'no-migrate-operation', 'repeats', head, CAUSE_NO_MIGRATE_OP);
+  if (file !== null) {
+    const { migrateFolio, inaccessible } = file.traits;
+    const refuses = migrateFolio === 'refuses' || inaccessible === true;
+    const isStuck = refuses || (migrateFolio === 'none' && isDirtyAnywhere(k, head));
+    if (isStuck) return obstacle(k, 'no-migrate-operation', 'repeats', head, CAUSE_NO_MIGRATE_OP);
   }
   if (extraRefs(k, head) <= 0) return null;
   const isPinned = k.folios.maybeDmaPinned(head);

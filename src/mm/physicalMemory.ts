@@ -289,6 +289,13 @@ export class PhysicalMemory {
     return id < DEVICE_ZONE && this.zones[id].isPresent(frame);
   }
 
+  /** adjust_managed_page_count: a balloon's pages are no managed memory. Watermarks stay. */
+  adjustManagedPageCount(frame: FrameId, pages: number): void {
+    const zone = this.zoneOf(frame);
+    zone.managedPages += pages;
+    this.nodes[zone.nid].managed += pages;
+  }
+
   #setupWatermarks(thpRecommendedMin: boolean): void {
     const { sysctl } = this.spec;
     const scaleFactor = sysctl.watermark_scale_factor ?? SYSCTL_DEFAULTS.watermark_scale_factor;

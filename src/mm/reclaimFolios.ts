@@ -3,10 +3,11 @@
  *
  * Deviates: I/O is synchronous: a dirty file folio is written and reclaimed in one pass where
  * Linux would leave it to the flusher threads, and swap-out completes at once (as with zram).
- * Not modelled: refault distances (workingset), congestion, buffer heads' own release.
+ * Not modelled: refault distances (workingset), congestion.
  */
 import type { FrameId, Nid } from '../base/units.ts';
 import { vmEvent } from '../uapi/vmstat.ts';
+import { tryToFreeBuffers } from './bufferHeads.ts';
 import { canDemote, demoteFolioList } from './demote.ts';
 import { removeFromPageCache, writeBack } from './fileFolio.ts';
 import {
@@ -195,6 +196,7 @@ function finishFile(k: Kernel, head: FrameId, nr: number): number {
   const f = k.frames;
   const file = k.folios.hasFileMapping(head) ? k.files[k.folios.mappingId(head)] : null;
   if (file === null) {
+    if (!tryToFreeBuffers(k, head)) return 0;
     if (f.refcount[head] !== 1) return 0;
     k.putFolio(head);
     return nr;
@@ -203,6 +205,7 @@ function finishFile(k: Kernel, head: FrameId, nr: number): number {
   if (file.isShmem()) return swapOutShmem(k, head, nr, file.pages);
   if (!file.traits.writeback) return 0;
   if ((f.flags[head] & PG_DIRTY) !== 0) writeBack(k, head);
+  if (!tryToFreeBuffers(k, head)) return 0;
   removeFromPageCache(k, head, false);
   k.putFolio(head);
   return nr;

@@ -10,6 +10,7 @@ import {
   PG_MLOCKED,
   PG_PRIVATE,
   PG_REFERENCED,
+  PG_SWAPCACHE,
   PG_UNEVICTABLE,
   PG_WRITEBACK,
 } from './frameTable.ts';
@@ -237,6 +238,67 @@ describe('pages of zeros (MC-87)', () => {
     expect(migrate(p, a + 2, 1, 1)).toBe(0);
     expect(vmstat(p.k, 'pgmigrate_success')).toBe(512);
     expect([p.frame(a + 3), p.nid(a + 2), p.task.mm!.rssAnon]).toEqual([PAGE_ZERO, 1, 255]);
+    checkInvariants(p.k);
+  });
+});
+
+describe('splits to orders above 0 (MC-85, MC-86)', () => {
+  function splitTo(p: TestProgram, vpn: number, to: { order: number; at: number }): number {
+    const head = p.head(vpn);
+    p.k.lru.drainAll();
+    p.k.folios.get(head);
+    const result = splitFolio(p.k, head, null, to);
+    p.k.putFolio(head);
+    return result;
+  }
+
+  function sizes(p: TestProgram, a: number): number[] {
+    const heads = new Set(Array.from({ length: 512 }, (_, n) => p.head(a + n)));
+    return [...heads].map((head) => p.k.folios.nrPages(head));
+  }
+
+  it('uniform: sixteen pieces of order 5, mapped and counted as before', () => {
+    const p = boot();
+    const a = p.mapWritten(512);
+    expect(splitTo(p, a, { order: 5, at: -1 })).toBe(0);
+    expect(sizes(p, a)).toEqual(Array.from({ length: 16 }, () => 32));
+    expect([p.k.folios.mapcount(p.head(a)), p.refs(a), p.has(a, PG_ANON_EXCLUSIVE)]).toEqual([
+      32,
+      32,
+      true,
+    ]);
+    for (const i of [0, 31, 32, 511]) expect(p.load(a + i)).toBe(i + 1);
+    checkInvariants(p.k);
+    // The pieces are folios like others.
+    expect(migrate(p, a, 512, 1)).toBe(0);
+    expect([p.nid(a), p.nid(a + 511)]).toEqual([1, 1]);
+    checkInvariants(p.k);
+  });
+
+  it('at a page: the others as large as can be; anonymous memory has no order 1', () => {
+    const p = boot();
+    const a = p.mapWritten(512);
+    expect(splitTo(p, a, { order: 0, at: p.head(a) + 5 })).toBe(0);
+    expect(sizes(p, a)).toEqual([4, 1, 1, 1, 1, 8, 16, 32, 64, 128, 256]);
+    checkInvariants(p.k);
+  });
+
+  it('refused: not smaller, order 1 of anonymous memory, in the swap cache', () => {
+    const p = boot();
+    const a = p.mapWritten(512);
+    expect(splitTo(p, a, { order: 9, at: -1 })).toBe(-EINVAL);
+    expect(splitTo(p, a, { order: 1, at: -1 })).toBe(-EINVAL);
+    p.k.frames.set(p.head(a), PG_SWAPCACHE);
+    expect(splitTo(p, a, { order: 4, at: -1 })).toBe(-EINVAL);
+    p.k.frames.clear(p.head(a), PG_SWAPCACHE);
+    const file = p.k.newFile('r', 'ext4', 0);
+    writeFilePages(p.k, p.task, file, 0, new Uint32Array(4).fill(3));
+    syncFile(p.k, file);
+    const b = p.map(4, { file, shared: true });
+    p.load(b);
+    expect(p.k.folios.nrPages(p.head(b))).toBe(4);
+    expect(splitTo(p, b, { order: 1, at: -1 })).toBe(0);
+    expect(p.k.folios.nrPages(p.head(b))).toBe(2);
     checkInvariants(p.k);
   });
 });

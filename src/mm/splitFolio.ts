@@ -1,13 +1,15 @@
 /**
- * Splitting a large folio into order-0 folios (mm/huge_memory.c: split_huge_page_to_list).
+ * Splitting a large folio (mm/huge_memory.c: __folio_split, split_huge_page_to_list_to_order).
  * MC-85..MC-88, OV-16.
  *
- * Not modelled: splits to orders above 0.
+ * A uniform split makes pieces of one order. A split at a page halves again and again the piece
+ * that has the page, as the buddy allocator does, so that the others stay as large as can be.
  */
 import { assert } from '../base/assert.ts';
 import type { FrameId } from '../base/units.ts';
 import { EAGAIN, EBUSY, EINVAL } from '../uapi/errno.ts';
 import { vmEvent } from '../uapi/vmstat.ts';
+import { tryToFreeBuffers } from './bufferHeads.ts';
 import { forgetHugeCache, removeFromPageCache } from './fileFolio.ts';
 import {
   PG_ACTIVE,
@@ -21,7 +23,6 @@ import {
   PG_LRU,
   PG_MLOCKED,
   PG_PARTIALLY_MAPPED,
-  PG_PRIVATE,
   PG_REFERENCED,
   PG_SWAPBACKED,
   PG_SWAPCACHE,
@@ -64,15 +65,30 @@ const INHERITED =
   PG_YOUNG |
   PG_IDLE;
 
+/** What the pieces are to be: all of one order, or only the one that has page `at`. */
+export interface SplitTo {
+  readonly order: number;
+  /** Page of the folio whose piece gets that order; -1 = every piece (uniform). */
+  readonly at: FrameId;
+}
+
+const TO_BASE_PAGES: SplitTo = { order: 0, at: -1 };
+
 /**
- * Splits `head` to base pages. The caller holds one reference of its own. With `list`, the folio
- * was isolated: children stay isolated on the list with one isolation reference each; without,
- * they go to the LRU. Returns 0, or -EAGAIN (references, pins), -EBUSY (writeback), -EINVAL.
+ * Splits `head`, by default to base pages. The caller holds one reference of its own. With `list`,
+ * the folio was isolated: children stay isolated on the list with one isolation reference each;
+ * without, they go to the LRU. Returns 0, or -EAGAIN (references, pins), -EBUSY (writeback, private
+ * data in use), -EINVAL (an order that cannot be).
  */
-export function splitFolio(k: Kernel, head: FrameId, list: FrameId[] | null): number {
+export function splitFolio(
+  k: Kernel,
+  head: FrameId,
+  list: FrameId[] | null,
+  to: SplitTo = TO_BASE_PAGES,
+): number {
   const f = k.frames;
   const wasThp = k.folios.isThp(head);
-  const result = checkSplit(k, head);
+  const result = checkSplit(k, head, to);
   if (result !== 0) {
     if (wasThp) k.vmstat.count(THP_SPLIT_PAGE_FAILED, 1);
     return result;
@@ -89,26 +105,28 @@ export function splitFolio(k: Kernel, head: FrameId, list: FrameId[] | null): nu
   if (listed) k.lru.remove(head);
   // Unmapping unlocked it; areas that are locked mark their pages again at the remap.
   if ((f.flags[head] & PG_MLOCKED) !== 0) k.clearMlocked(head);
-  breakUp(k, head, nr);
-  remapChildren(k, head, nr);
-  for (let i = 0; i < nr; i++) {
-    if (list !== null) list.push(head + i);
+  const pieces = piecesOf(head, f.orderOf(head), to, k.folios.isAnon(head));
+  breakUp(k, head, nr, pieces);
+  for (const piece of pieces) {
+    remapPiece(k, piece);
+    if (list !== null) list.push(piece);
     else {
-      if (listed) k.lru.lruAdd(head + i);
+      if (listed) k.lru.lruAdd(piece);
       // The caller keeps its reference on the first child only.
-      if (i > 0) k.putFolio(head + i);
+      if (piece !== head) k.putFolio(piece);
     }
   }
-  tellDriver(k, head, nr);
+  tellDriver(k, pieces);
   if (wasThp) k.vmstat.count(THP_SPLIT_PAGE, 1);
   return 0;
 }
 
 /** DM-51: the driver hears of every new folio of its memory, and then that there are no more. */
-function tellDriver(k: Kernel, head: FrameId, nr: number): void {
+function tellDriver(k: Kernel, pieces: readonly FrameId[]): void {
+  const [head, ...rest] = pieces;
   if (!k.pm.isZoneDevice(head)) return;
   const { folioSplit } = k.devices.pagemapOf(head).ops;
-  for (let i = 1; i < nr; i++) folioSplit?.(head, head + i);
+  for (const piece of rest) folioSplit?.(head, piece);
   folioSplit?.(head, -1);
 }
 
@@ -120,39 +138,67 @@ export function splitUnmappedFolio(k: Kernel, head: FrameId): number {
   const nr = k.folios.nrPages(head);
   if (k.frames.refcount[head] !== k.folios.expectedRefs(head) + 1) return -EAGAIN;
   if ((k.frames.flags[head] & PG_MLOCKED) !== 0) k.clearMlocked(head);
-  breakUp(k, head, nr);
-  tellDriver(k, head, nr);
+  const pieces = piecesOf(head, k.frames.orderOf(head), TO_BASE_PAGES, true);
+  breakUp(k, head, nr, pieces);
+  tellDriver(k, pieces);
   return 0;
 }
 
 /** Splits a folio on the LRU that nobody isolated: the walk over its entries holds a reference. */
-export function splitMappedFolio(k: Kernel, head: FrameId): number {
+export function splitMappedFolio(k: Kernel, head: FrameId, to = TO_BASE_PAGES): number {
   if ((k.frames.flags[head] & PG_LOCKED) !== 0) return -EAGAIN;
   k.folios.get(head);
-  const result = splitFolio(k, head, null);
+  const result = splitFolio(k, head, null, to);
   k.putFolio(head);
   return result;
 }
 
 /** MC-85, in order. */
-function checkSplit(k: Kernel, head: FrameId): number {
+function checkSplit(k: Kernel, head: FrameId, to: SplitTo): number {
   const f = k.frames;
   if (!k.folios.isLarge(head) || k.folios.isHugetlb(head)) return -EINVAL;
-  if (head === k.hugeZeroHead) return -EINVAL;
-  if (!k.folios.isAnon(head) && !k.folios.hasFileMapping(head)) return -EBUSY;
+  if (to.order >= f.orderOf(head) || head === k.hugeZeroHead) return -EINVAL;
+  const anon = k.folios.isAnon(head);
+  if (!anon && !k.folios.hasFileMapping(head)) return -EBUSY;
+  const leavesLarge = to.order > 0 || to.at >= 0;
+  if (leavesLarge && !mayStayLarge(k, head, to.order)) return -EINVAL;
   if ((f.flags[head] & PG_WRITEBACK) !== 0) return -EBUSY;
-  if ((f.flags[head] & PG_PRIVATE) !== 0) {
-    // filemap_release_folio: buffers go unless they are dirty.
-    if ((f.flags[head] & PG_DIRTY) !== 0) return -EBUSY;
-    f.flags[head] &= ~PG_PRIVATE;
-    f.refcount[head]--;
-  }
+  // filemap_release_folio: buffers go unless they are in use.
+  if (!tryToFreeBuffers(k, head)) return -EBUSY;
   if (f.refcount[head] !== k.folios.expectedRefs(head) + 1) return -EAGAIN;
   return 0;
 }
 
-/** __split_huge_page: one compound page becomes nr small folios with one caller reference each. */
-function breakUp(k: Kernel, head: FrameId, nr: number): void {
+/** Whether pieces above order 0 may be: not of order 1 in anonymous memory, not in swap cache. */
+function mayStayLarge(k: Kernel, head: FrameId, order: number): boolean {
+  if ((k.frames.flags[head] & PG_SWAPCACHE) !== 0) return false;
+  if (k.folios.isAnon(head)) return order !== 1;
+  const file = k.files[k.folios.mappingId(head)];
+  return file !== null && (file.isShmem() || file.traits.largeFolios);
+}
+
+/** Heads of the pieces, ascending: one ends where the next begins. */
+function piecesOf(head: FrameId, order: number, to: SplitTo, anon: boolean): FrameId[] {
+  const pieces: FrameId[] = [];
+  const cut = (start: FrameId, size: number): void => {
+    const has = to.at < 0 || (to.at >= start && to.at < start + (1 << size));
+    if (!has || size <= to.order) {
+      pieces.push(start);
+      return;
+    }
+    // Anonymous memory has no order 1: its pieces of order 2 fall into single pages.
+    const next = anon && size === 2 && to.order === 0 ? 0 : size - 1;
+    for (let at = start; at < start + (1 << size); at += 1 << next) {
+      if (next === 0) pieces.push(at);
+      else cut(at, next);
+    }
+  };
+  cut(head, order);
+  return pieces;
+}
+
+/** __split_unmapped_folio: one compound page becomes `pieces` with one caller reference each. */
+function breakUp(k: Kernel, head: FrameId, nr: number, pieces: readonly FrameId[]): void {
   const f = k.frames;
   const flags = f.flags[head];
   const mapping = f.mapping[head];
@@ -165,39 +211,60 @@ function breakUp(k: Kernel, head: FrameId, nr: number): void {
   const cleared = PG_HEAD | PG_LARGE_RMAPPABLE | PG_PARTIALLY_MAPPED | PG_DEFERRED_SPLIT | PG_LRU;
   f.flags[head] = flags & ~cleared;
   f.setOrder(head, 0);
-  const own = 1 + (cached || swapSlot >= 0 ? 1 : 0);
-  f.refcount[head] = own;
-  for (let i = 1; i < nr; i++) {
-    const page = head + i;
-    f.flags[page] = (f.flags[page] & ~PG_TAIL) | (flags & INHERITED);
-    f.mapping[page] = mapping;
-    f.orderIndexHigh[page] = 0;
-    f.setIndex(page, index + i);
-    f.private_[page] = swapSlot >= 0 ? swapSlot + i : 0;
-    f.lastCpupid[page] = f.lastCpupid[head];
-    f.mapcount[page] = 0;
-    f.refcount[page] = own;
+  const inherited = flags & INHERITED;
+  for (let n = 0; n < pieces.length; n++) {
+    const piece = pieces[n];
+    const size = (n + 1 < pieces.length ? pieces[n + 1] : head + nr) - piece;
+    for (let page = piece; page < piece + size; page++) {
+      if (page !== head) f.flags[page] &= ~PG_TAIL;
+      f.mapping[page] = mapping;
+      f.orderIndexHigh[page] = 0;
+      f.setIndex(page, index + (page - head));
+      if (page !== head) f.private_[page] = swapSlot >= 0 ? swapSlot + (page - head) : 0;
+      f.lastCpupid[page] = f.lastCpupid[head];
+      f.mapcount[page] = 0;
+      f.refcount[page] = 0;
+    }
+    f.flags[piece] |= inherited;
+    f.refcount[piece] = 1 + (cached || swapSlot >= 0 ? size : 0);
+    if (size > 1) makeCompound(k, piece, size);
   }
   if (cached) dropBehindEnd(k, head, nr);
+}
+
+/** prep_compound_page of a piece that stays large. */
+function makeCompound(k: Kernel, piece: FrameId, size: number): void {
+  const f = k.frames;
+  f.flags[piece] |= PG_HEAD;
+  f.setOrder(piece, 31 - Math.clz32(size));
+  for (let page = piece + 1; page < piece + size; page++) {
+    f.flags[page] |= PG_TAIL;
+    f.mapping[page] = piece;
+  }
+  k.folios.initLarge(piece, true);
 }
 
 /** Pages of a file folio behind the end of the file leave the cache. */
 function dropBehindEnd(k: Kernel, head: FrameId, nr: number): void {
   const file = k.files[k.folios.mappingId(head)]!;
   const kept = Math.max(0, file.sizePages - k.frames.indexOf(head));
-  for (let i = kept; i < nr; i++) removeFromPageCache(k, head + i, false);
+  for (let page = head + kept; page < head + nr; ) {
+    const piece = k.frames.headOf(page);
+    const next = piece + k.folios.nrPages(piece);
+    if (piece >= head + kept) removeFromPageCache(k, piece, false);
+    page = next;
+  }
 }
 
-/** Entries are restored to the children; all-zero anonymous children give way to the zero page. */
-function remapChildren(k: Kernel, head: FrameId, nr: number): void {
-  const content = k.profile.splitDropsZeroPages ? k.frames.content : null;
-  for (let i = 0; i < nr; i++) {
-    const page = head + i;
-    const mayBeZero = k.folios.isAnon(page) && !k.pm.isZoneDevice(page); // DM-65
-    const zero = content !== null && content[page] === 0 && mayBeZero;
-    if (zero && (k.frames.flags[page] & (PG_MLOCKED | PG_SWAPCACHE)) === 0) mapZeroInstead(k, page);
-    removeMigrationPtes(k, page, page);
+/** Entries are restored to a piece; an all-zero anonymous page gives way to the zero page. */
+function remapPiece(k: Kernel, piece: FrameId): void {
+  const content = k.frames.content;
+  const mayBeZero = k.folios.isAnon(piece) && !k.pm.isZoneDevice(piece); // DM-65
+  if (mayBeZero && k.profile.splitDropsZeroPages && !k.folios.isLarge(piece)) {
+    const isKept = (k.frames.flags[piece] & (PG_MLOCKED | PG_SWAPCACHE)) !== 0;
+    if (!isKept && content !== null && content[piece] === 0) mapZeroInstead(k, piece);
   }
+  removeMigrationPtes(k, piece, piece);
 }
 
 /** MC-87: migration entries of an all-zero page become the shared zero page; rss falls. */

@@ -1,6 +1,6 @@
 /**
  * Tasks: who calls, with which rights, on which CPU, under which memory policy. OV-60, OV-61.
- * Not modelled: user namespaces, groups, LSM.
+ * Not modelled: user namespaces, LSM.
  */
 import { MPOL_INTERLEAVE, MPOL_WEIGHTED_INTERLEAVE } from '../uapi/mempolicy.ts';
 import type { AddressSpace } from './addressSpace.ts';
@@ -27,6 +27,9 @@ export class Task {
   uid = 0;
   euid = 0;
   suid = 0;
+  gid = 0;
+  egid = 0;
+  sgid = 0;
   caps = CAP_ALL;
   cpu = 0;
   /** Node of that CPU. */
@@ -74,7 +77,9 @@ export function ptraceMayRead(caller: Task, target: Task): boolean {
   if (caller.tgid === target.tgid) return true;
   const sameUser =
     caller.uid === target.uid && caller.uid === target.euid && caller.uid === target.suid;
-  if (!sameUser && !caller.capable(CAP_SYS_PTRACE)) return false;
+  const { gid } = caller;
+  const sameGroup = gid === target.gid && gid === target.egid && gid === target.sgid;
+  if (!(sameUser && sameGroup) && !caller.capable(CAP_SYS_PTRACE)) return false;
   const dumpable = target.mm === null || target.mm.dumpable;
   return dumpable || caller.capable(CAP_SYS_PTRACE);
 }

@@ -64,4 +64,22 @@ describe('truncation', () => {
     expect(p.load(a + 99)).toBe(100);
     expect(p.load(a + 100)).toBe(0);
   });
+
+  it.each([
+    ['7.3', [64, 32, 4]],
+    ['6.12', Array.from({ length: 100 }, () => 1)],
+  ] as const)('MC-86: %s: what is left of a large folio is in pieces of', (kernel, sizes) => {
+    const zones = [{ zone: ZONE_NORMAL, pages: 4096 }];
+    const p = new TestProgram(bootNodes([{ cpus: [0], zones }], { kernel }));
+    const file = p.k.newFile('f', 'tmpfs', 512);
+    file.hugeAlways = true;
+    const a = p.mapWritten(512, { file, shared: true, addr: 0x200000 });
+    truncateFile(p.k, file, 100);
+    checkInvariants(p.k);
+    const headOf = (index: number) => p.k.frames.headOf(file.frameAt(index));
+    const heads = new Set(Array.from({ length: 100 }, (_, n) => headOf(n)));
+    expect([...heads].map((head) => p.k.folios.nrPages(head))).toEqual(sizes);
+    expect(file.pages.size).toBe(100);
+    for (let n = 0; n < 100; n++) expect(p.load(a + n)).toBe(n + 1);
+  });
 });

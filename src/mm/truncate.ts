@@ -4,8 +4,6 @@
  *
  * Order: entries go first, private copies and locked areas included; then each folio behind the
  * cut, once a migration that holds its lock is over.
- * Deviates: a large folio across the cut is split to single pages, where Linux keeps the pieces as
- * large as they can be.
  */
 import type { FrameId } from '../base/units.ts';
 import { removeFromPageCache } from './fileFolio.ts';
@@ -64,5 +62,6 @@ function truncatePartialFolio(k: Kernel, head: FrameId, size: number): void {
   const kept = size - k.frames.indexOf(head);
   const nr = k.folios.nrPages(head);
   k.frames.content?.fill(0, head + kept, head + nr);
-  splitMappedFolio(k, head);
+  const at = k.profile.truncateKeepsLargePieces ? head + kept : -1;
+  splitMappedFolio(k, head, { order: 0, at });
 }

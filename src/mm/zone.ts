@@ -71,6 +71,7 @@ export class Zone {
   presentPages: number;
   /** present_early_pages: of these, memory that was there at boot. */
   presentEarlyPages: number;
+  /** Present and not reserved by boot; a balloon's pages count as absent (MC-74). */
   managedPages: number;
   readonly cmaPages: number;
 

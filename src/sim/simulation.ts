@@ -24,6 +24,7 @@ import {
   FAULT_MAJOR,
   FAULT_MIGRATED,
   FAULT_OOM,
+  FAULT_RETRY,
   FAULT_WAIT,
   handleFault,
   Kernel,
@@ -294,6 +295,7 @@ export class Simulation {
     const outcome = handleFault(this.k, task, vpn, write);
     if ((outcome & FAULT_ERROR) !== 0) this.#fatal(task, vpn, outcome);
     if ((outcome & FAULT_WAIT) !== 0) {
+      if ((outcome & FAULT_RETRY) === 0) this.minorFaults++;
       this.#wait(thread, state, vpn);
       return;
     }

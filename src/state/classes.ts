@@ -6,11 +6,12 @@
  * Plain objects (interfaces) need no entry: they are saved with the keys they have.
  */
 import { RandomStream } from '../base/prng.ts';
-import { Dmirror, DmirrorDevice } from '../drivers/index.ts';
+import { Balloon, Dmirror, DmirrorDevice, ZsPool } from '../drivers/index.ts';
 import {
   AddressSpace,
   AnonVma,
   Buddy,
+  BufferHeads,
   CmaArea,
   CompactionState,
   Cpuset,
@@ -22,6 +23,7 @@ import {
   HugetlbPool,
   Kernel,
   KernelReclaim,
+  Khugepaged,
   Ksm,
   Lru,
   MappedFile,
@@ -30,6 +32,7 @@ import {
   Mempolicy,
   MigrationOp,
   MmuInterval,
+  MovableOps,
   NodeThreads,
   OfflineOp,
   Pageblocks,
@@ -60,6 +63,9 @@ const KERNEL = savedClass(
    sysctl
    ksm
    hugetlb
+   buffers
+   movableOps
+   khugepaged
    failures
    offlining
    compaction
@@ -84,13 +90,15 @@ const KERNEL = savedClass(
    promotion
    pinsStayInMovable
    poisonedPages
+   oom
+   currentMm
    nowNs
    kswapdWoken
    #nextPid
    #freeAnonVmas
    #freeSpaces`,
   null,
-  'rmap trace onMigrated memoryNotifiers',
+  'rmap trace onMigrated letOthersRun memoryNotifiers',
 );
 
 const EMPTY_SPAN = {
@@ -155,6 +163,11 @@ const PHYSICAL = [
     KernelReclaim,
     'inReclaim memallocPin memallocNocma #k #priority #highest #order #failures',
   ),
+  savedClass(
+    Khugepaged,
+    `pagesToScan maxPtesNone maxPtesSwap maxPtesShared pagesCollapsed fullScans nextPid nextVpn`,
+  ),
+  savedClass(BufferHeads, 'locked references'),
   savedClass(SwapArea, 'nrSlots #counts #cached #content #next used'),
 ];
 
@@ -185,8 +198,8 @@ const SPACES = [
 const TASKS = [
   savedClass(
     Task,
-    `pid tgid parent comm mm uid euid suid caps cpu cpuNid policy ilPrev ilWeight memsAllowed cpuset
-     exited pendingSignal rlimitMemlock numaPreferredNid`,
+    `pid tgid parent comm mm uid euid suid gid egid sgid caps cpu cpuNid policy ilPrev ilWeight
+     memsAllowed cpuset exited pendingSignal rlimitMemlock numaPreferredNid`,
     () => new Task(0, 0, null, 0),
   ),
   savedClass(Mempolicy, 'mode flags nodes userNodes homeNode', () => new Mempolicy(0, 0, 0, 0)),
@@ -224,6 +237,19 @@ const DEVICES = [
     Dmirror,
     'device k mm notifier table',
     () => new Dmirror(null as never, null as never, null as never),
+  ),
+  savedClass(MovableOps, 'offline zsmalloc'),
+  // What a balloon's host answers is the host's.
+  savedClass(
+    Balloon,
+    'k isMovable deflateOnOom splitBlocks entries isolatedPages hostCalls',
+    () => new Balloon(null as never, { movable: false }),
+    'host',
+  ),
+  savedClass(
+    ZsPool,
+    'k partial zspageOf objects nextHandle',
+    () => new ZsPool({ movableOps: new MovableOps() } as never),
   ),
 ];
 

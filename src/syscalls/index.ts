@@ -5,9 +5,11 @@
  */
 export * from './addressRange.ts';
 export * from './brk.ts';
+export * from './directIo.ts';
 export * from './exit.ts';
 export * from './fork.ts';
 export * from './getMempolicy.ts';
+export * from './ioUring.ts';
 export * from './madvise.ts';
 export * from './mbind.ts';
 export * from './migratePages.ts';

@@ -1,41 +1,74 @@
 /**
- * io_uring_register(2) with IORING_REGISTER_BUFFERS: pins a buffer for long, for writing
- * (io_uring/rsrc.c: io_pin_pages, io_buffer_account_pin). PM-5, PM-23, PM-24a.
- * Not modelled: several buffers of one table, buffers that are updated one by one.
+ * One registered buffer of io_uring: its pages are pinned for long, for writing, and charged to
+ * RLIMIT_MEMLOCK (io_uring/rsrc.c: io_sqe_buffer_register, io_pin_pages, io_buffer_account_pin).
+ * PM-5, PM-23, PM-24a.
  */
 import type { FrameId } from '../base/units.ts';
 import { type Kernel, pinUserPagesFast, type Task, unpinUserPages } from '../mm/index.ts';
 import { EFAULT, ENOMEM } from '../uapi/errno.ts';
 import { FOLL_LONGTERM, FOLL_WRITE } from '../uapi/gup.ts';
-import { pageOf, pagesOf } from './addressRange.ts';
+import { pageOf } from './addressRange.ts';
 import { exceedsMemlock } from './mlockLimit.ts';
 
-/** Appends the pinned frames to `out`: 0, -EFAULT (not all of it), -ENOMEM (limit or memory). */
+/** struct io_mapped_ubuf. */
+export interface RegisteredBuffer {
+  readonly owner: Task;
+  readonly pages: readonly FrameId[];
+  /** Pages charged: a large folio whole, and once for all buffers of a ring. */
+  readonly accounted: number;
+}
+
+/**
+ * Pins [addr, addr + len); `others` are the buffers of the same ring. A negative errno: -EFAULT
+ * (not all of it can be had), -ENOMEM (limit or memory), -EOPNOTSUPP.
+ */
 export function registerBuffer(
   k: Kernel,
   caller: Task,
   addr: number,
   len: number,
-  out: FrameId[],
-): number {
-  const nr = pagesOf(len);
+  others: readonly RegisteredBuffer[] = [],
+): RegisteredBuffer | number {
+  const first = pageOf(addr);
+  const nr = pageOf(addr + len - 1) + 1 - first;
   const pages: FrameId[] = [];
   const flags = FOLL_WRITE | FOLL_LONGTERM;
-  const pinned = pinUserPagesFast(k, caller, pageOf(addr), nr, flags, pages);
-  // The limit is asked after the pages were pinned, and moved for it (PM-24a).
-  const isOver = exceedsMemlock(caller, caller.mm!.pinnedVm + nr);
-  if (pinned < nr || isOver) {
+  const pinned = pinUserPagesFast(k, caller, first, nr, flags, pages);
+  if (pinned < nr) {
     unpinUserPages(k, pages);
-    if (pinned < 0) return pinned;
-    return pinned < nr ? -EFAULT : -ENOMEM;
+    return pinned < 0 ? pinned : -EFAULT;
   }
-  caller.mm!.pinnedVm += nr;
-  for (const page of pages) out.push(page);
-  return 0;
+  // The limit is asked after the pages were pinned, and moved for it (PM-24a).
+  const accounted = pagesToAccount(k, pages, others);
+  if (exceedsMemlock(caller, caller.mm!.pinnedVm + accounted)) {
+    unpinUserPages(k, pages);
+    return -ENOMEM;
+  }
+  caller.mm!.pinnedVm += accounted;
+  return { owner: caller, pages, accounted };
 }
 
-/** IORING_UNREGISTER_BUFFERS, and what closing the ring does. */
-export function unregisterBuffer(k: Kernel, owner: Task, pages: readonly FrameId[]): void {
-  unpinUserPages(k, pages);
-  if (owner.mm !== null) owner.mm.pinnedVm -= pages.length;
+/** io_buffer_unmap. */
+export function unregisterBuffer(k: Kernel, buffer: RegisteredBuffer): void {
+  unpinUserPages(k, buffer.pages);
+  if (buffer.owner.mm !== null) buffer.owner.mm.pinnedVm -= buffer.accounted;
+}
+
+function pagesToAccount(
+  k: Kernel,
+  pages: readonly FrameId[],
+  others: readonly RegisteredBuffer[],
+): number {
+  const heads = new Set<FrameId>();
+  let accounted = 0;
+  for (const page of pages) {
+    const head = k.frames.headOf(page);
+    if (!k.folios.isLarge(head)) accounted++;
+    else if (!heads.has(head)) {
+      heads.add(head);
+      const isCharged = others.some((one) => one.pages.some((p) => k.frames.headOf(p) === head));
+      if (!isCharged) accounted += k.folios.nrPages(head);
+    }
+  }
+  return accounted;
 }

@@ -167,6 +167,11 @@ export const CAUSES = {
     sentence: 'the file system has no migrate_folio operation and the folio is dirty',
     remedy: 'delete or truncate the file: ramfs pages are dirty for ever',
   },
+  'inaccessible-mapping': {
+    rules: 'MC-37',
+    sentence: 'the mapping is of a guest that nobody may read',
+    remedy: 'nothing: guest_memfd pages do not move',
+  },
   secretmem: {
     rules: 'MC-41a',
     sentence: 'secret memory refuses every migration (-EBUSY)',

@@ -107,10 +107,12 @@ export function folioObstacles(k: Kernel, head: FrameId): CauseName[] {
   if (f.mapping[head] === MAPPING_NONE && isPrivate) found.push('buffers-busy');
   if (isPinnedExclusive(k, head)) found.push('pinned');
   const file = k.folios.hasFileMapping(head) ? k.files[k.folios.mappingId(head)] : null;
-  if (file !== null && !file.traits.migratable) {
-    const isClean = file.kind === 'ramfs' && !isDirtyAnywhere(k, head);
-    if (file.kind === 'secretmem') found.push('secretmem');
-    else if (!isClean) found.push('no-migrate-operation');
+  if (file !== null) {
+    const { migrateFolio, inaccessible } = file.traits;
+    const isDirty = isDirtyAnywhere(k, head);
+    if (inaccessible === true) found.push('inaccessible-mapping');
+    else if (migrateFolio === 'refuses') found.push('secretmem');
+    else if (migrateFolio === 'none' && isDirty) found.push('no-migrate-operation');
   }
   return [...found, ...references.filter((cause) => !found.includes(cause))];
 }

@@ -86,11 +86,6 @@ const LOG_ONLY: Readonly<Record<string, { rules: string; sentence: string; remed
     sentence: 'the folio was mapped still after all mappings were visited',
     remedy: 'try again',
   },
-  'inaccessible-mapping': {
-    rules: 'MC-37',
-    sentence: 'the mapping is of a guest that nobody may read',
-    remedy: 'nothing: guest_memfd pages do not move',
-  },
   'split-failed': {
     rules: 'MC-85, MC-49',
     sentence: 'no frame of the order was free and the large folio could not be split',

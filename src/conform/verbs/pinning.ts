@@ -30,7 +30,7 @@ function doPin(world: World, process: Process, inputs: Inputs): Fields {
     world.userfaults++;
     return blocked(`pinning page ${i} waits for a reader of the userfaultfd`);
   }
-  return returned(pinPages(world, process, inputs, start, n, pages));
+  return returned(pinPages(world, process, inputs, start, n, name));
 }
 
 /** What keeps the pins, in Linux's words. */
@@ -45,13 +45,17 @@ function pinPages(
   inputs: Inputs,
   start: Vpn,
   n: number,
-  out: FrameId[],
+  name: string,
 ): number {
-  const { task } = process;
+  const pages = world.references.open(process, name, holderKind(inputs), true);
   if (viaOf(inputs) === 'io_uring') {
-    return registerBuffer(world.k, task, start * PAGE_SIZE, n * PAGE_SIZE, out);
+    const buffer = registerBuffer(world.k, process.task, start * PAGE_SIZE, n * PAGE_SIZE);
+    if (typeof buffer === 'number') return buffer;
+    for (const page of buffer.pages) pages.push(page);
+    world.references.charge(process, name, buffer.accounted);
+    return 0;
   }
-  return gupTest(world, process, inputs, start, n, out);
+  return gupTest(world, process, inputs, start, n, pages);
 }
 
 function viaOf(inputs: Inputs): string {
@@ -77,7 +81,6 @@ function gupTest(
     unpinUserPages(world.k, pages);
     return got < 0 ? got : -EFAULT;
   }
-  process.task.mm!.pinnedVm += n;
   for (const page of pages) out.push(page);
   return 0;
 }
@@ -93,8 +96,7 @@ function pinOneByOne(world: World, process: Process, inputs: Inputs, n: number):
     const vpn = start + i * step;
     if (!isChosen(world, process, inputs, vpn, groups)) continue;
     const name = `pin ${inputs.stringOr('handle', 'each')} ${vpn}`;
-    const pages = world.references.open(process, name, holderKind(inputs), true);
-    const result = pinPages(world, process, inputs, vpn, 1, pages);
+    const result = pinPages(world, process, inputs, vpn, 1, name);
     if (result === 0) pinned++;
     else if (refused === 0) refused = result;
   }
