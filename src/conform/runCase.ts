@@ -179,6 +179,7 @@ function survived(killedBy: string): CaseDifference {
 function runStep(one: ConformanceCase, world: World, step: Step, i: number): Fields {
   const place = `${one.place} step ${i}`;
   const process = world.process(step.by, place);
+  if (process.task.exited) throw new UserError(place, `process ${step.by} has ended`);
   const got = verbOf(step)(world, process, new Inputs(step, place));
   return withPendingSignal(got, process);
 }

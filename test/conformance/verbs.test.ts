@@ -383,3 +383,18 @@ describe('thp.take', () => {
     passes([take(2), take(3)]);
   });
 });
+
+describe('a process that has ended', () => {
+  const exited: Step[] = [mmap(1), { do: 'fork', as: 'c' }, { do: 'exit', by: 'c' }];
+
+  it('takes no step', () => {
+    const steps = [...exited, { ...where([['none', 1]], 1), by: 'c' }];
+    expect(run(steps).error).toMatchObject({ kind: 'input' });
+    expect(run(steps).error?.message).toContain('step 3: process c has ended');
+  });
+
+  it('has no memory to read (mm/process_vm_access.c: -ESRCH)', () => {
+    const read: Step = { do: 'process_vm_readv', pid: 'c', region: 'A', from: 0, n: 1 };
+    passes([...exited, { ...read, expect: fails('ESRCH') }]);
+  });
+});

@@ -3,7 +3,7 @@
 import { type FrameId, PAGE_SIZE } from '../../base/units.ts';
 import { forkTask, pinUserPages, ptraceMayRead, unpinUserPages } from '../../mm/index.ts';
 import { exit, waitpid } from '../../syscalls/index.ts';
-import { ENOMEM, EPERM } from '../../uapi/errno.ts';
+import { ENOMEM, EPERM, ESRCH } from '../../uapi/errno.ts';
 import type { Fields } from '../caseFile.ts';
 import { CAPS } from '../caseWords.ts';
 import { SAME_WORD, wordOfPage } from '../content.ts';
@@ -77,6 +77,7 @@ function doSigaction(_world: World, process: Process, inputs: Inputs): Fields {
 function doProcessVmReadv(world: World, process: Process, inputs: Inputs): Fields {
   const name = inputs.string('pid');
   const target = name === 'self' ? process : world.process(name, inputs.place);
+  if (target.task.mm === null) return failure(-ESRCH);
   if (!ptraceMayRead(process.task, target.task)) return failure(-EPERM);
   const region = target.region(inputs.string('region'), inputs.place);
   const from = inputs.integer('from');
