@@ -16,13 +16,14 @@ import {
   type Kernel,
   NO_INTERLEAVE_INDEX,
   PG_LOCKED,
+  type Task,
 } from '../mm/index.ts';
 import { GFP_HIGHUSER_MOVABLE } from '../uapi/gfp.ts';
 
 /** A driver's pages. */
 export interface DeviceFolios {
   /** A locked folio with one reference, 2 MiB if `isLarge`, or -1. */
-  allocate(isLarge: boolean): FrameId;
+  allocate(isLarge: boolean, task: Task): FrameId;
   owns(frame: FrameId): boolean;
   /** A locked system folio for a slot, or -1; allocateSystemFolio does it. */
   allocateSystem(m: DeviceMigration, slot: number, order: number): FrameId;
@@ -35,14 +36,14 @@ export function copyToDevice(k: Kernel, m: DeviceMigration, device: DeviceFolios
     const src = m.src[i];
     if (src >= 0 && k.pm.isZoneDevice(src)) continue;
     const isLarge = m.isCompound(i);
-    const large = isLarge ? device.allocate(true) : -1;
+    const large = isLarge ? device.allocate(true, m.task) : -1;
     if (large >= 0) {
       fillPages(k, large, src, HPAGE_PMD_NR);
       m.setDestination(i, large, true);
       continue;
     }
     for (let n = 0; n < (isLarge ? HPAGE_PMD_NR : 1); n++) {
-      const small = device.allocate(false);
+      const small = device.allocate(false, m.task);
       if (small < 0) continue;
       fillPages(k, small, src < 0 ? -1 : src + n, 1);
       m.setDestination(i + n, small, false);

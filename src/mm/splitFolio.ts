@@ -125,9 +125,9 @@ export function splitFolio(
 function tellDriver(k: Kernel, pieces: readonly FrameId[]): void {
   const [head, ...rest] = pieces;
   if (!k.pm.isZoneDevice(head)) return;
-  const { folioSplit } = k.devices.pagemapOf(head).ops;
-  for (const piece of rest) folioSplit?.(head, piece);
-  folioSplit?.(head, -1);
+  const { ops } = k.devices.pagemapOf(head);
+  for (const piece of rest) ops.folioSplit?.(head, piece);
+  ops.folioSplit?.(head, -1);
 }
 
 /**

@@ -6,7 +6,17 @@
  * Plain objects (interfaces) need no entry: they are saved with the keys they have.
  */
 import { RandomStream } from '../base/prng.ts';
-import { Balloon, Dmirror, DmirrorDevice, ZsPool } from '../drivers/index.ts';
+import {
+  AcceleratorContext,
+  Balloon,
+  CoherentAccelerator,
+  CopyEngine,
+  DevicePages,
+  Dmirror,
+  DmirrorDevice,
+  PrivateAccelerator,
+  ZsPool,
+} from '../drivers/index.ts';
 import {
   AddressSpace,
   AnonVma,
@@ -251,6 +261,29 @@ const DEVICES = [
     'k partial zspageOf objects nextHandle',
     () => new ZsPool({ movableOps: new MovableOps() } as never),
   ),
+  savedClass(
+    PrivateAccelerator,
+    'k spec pagemap pages engine users clockNs isDying stats',
+    () => new PrivateAccelerator(null as never, {} as never),
+  ),
+  savedClass(
+    CoherentAccelerator,
+    'k spec pagemap pages engine users clockNs isDying stats cpuAccesses',
+    () => new CoherentAccelerator(null as never, {} as never),
+  ),
+  savedClass(
+    AcceleratorContext,
+    'device k mm notifier table counters hints isOpen',
+    () => new AcceleratorContext(null as never, null as never, null as never),
+  ),
+  savedClass(DevicePages, 'start nrPages freeBlocks freePages freeInBlock used', () => {
+    return new DevicePages(0, 0);
+  }),
+  savedClass(
+    CopyEngine,
+    'cost toDeviceFreeNs fromDeviceFreeNs bytesToDevice bytesFromDevice pieces',
+    () => new CopyEngine(null as never),
+  ),
 ];
 
 export const KERNEL_CLASSES: SavedClasses = new SavedClasses([
@@ -263,6 +296,8 @@ export const KERNEL_CLASSES: SavedClasses = new SavedClasses([
 
 /** Classes of src/mm whose objects do not outlive an operation, so that no state has any. */
 export const SHORT_LIVED: readonly string[] = [
+  'Accelerator', // abstract: its kinds are saved
+  'AcceleratorBench',
   'DeviceBench',
   'DeviceMigration', // a driver's, between setup and finalize
   'HmmRange',

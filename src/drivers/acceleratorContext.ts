@@ -1,0 +1,299 @@
+/**
+ * A process that uses an accelerator: the device's page table for it, device faults, counters of
+ * ranges, hints, and migration there and back (DM-3, DM-4, DM-13, DM-14a, DM-20a, D14).
+ *
+ * An access finds an entry, or the device faults: the driver decides where the range should be
+ * (placement.ts), migrates it or not, and enters what hmm_range_fault says. Pages that do not
+ * migrate (files, pins) are used over the link.
+ */
+import { type FrameId, HPAGE_PMD_NR, type Nanoseconds, type Vpn } from '../base/units.ts';
+import { deviceAccessNs, piecewiseNs } from '../hw/index.ts';
+import {
+  type AddressSpace,
+  DeviceMigration,
+  devicePageLoad,
+  devicePageStore,
+  HMM_PFN_REQ_FAULT,
+  HMM_PFN_REQ_WRITE,
+  HMM_PFN_VALID,
+  HMM_PFN_WRITE,
+  type HmmRange,
+  type Kernel,
+  MIGRATE_PFN_WRITE,
+  MIGRATE_VMA_SELECT_COMPOUND,
+  MIGRATE_VMA_SELECT_SYSTEM,
+  MMU_NOTIFY_MIGRATE,
+  MmuInterval,
+  type MmuListener,
+  type MmuRange,
+  migrateVmaFinalize,
+  migrateVmaPages,
+  migrateVmaSetup,
+  mmuIntervalInsert,
+  mmuIntervalRemove,
+  TASK_SIZE_PAGES,
+  type Task,
+  VM_READ,
+} from '../mm/index.ts';
+import { EFAULT, EINVAL, ENODEV } from '../uapi/errno.ts';
+import type { Accelerator, DeviceUser } from './accelerator.ts';
+import { copyToDevice, copyToSystem } from './deviceCopy.ts';
+import { mirrorRange } from './mirrorRange.ts';
+import { countMoved } from './movedPages.ts';
+import { PLACEMENTS, type PlacementHint, type RangeUse } from './placement.ts';
+
+/** Accesses that a figure of throughput is taken of. */
+const MANY_ACCESSES = 1 << 16;
+
+/** The last hint for a range holds. */
+interface HintedRange {
+  readonly start: Vpn;
+  readonly end: Vpn;
+  readonly hint: PlacementHint;
+}
+
+export class AcceleratorContext implements MmuListener, DeviceUser {
+  readonly device: Accelerator;
+  readonly k: Kernel;
+  readonly mm: AddressSpace;
+  readonly notifier: MmuInterval;
+  /** The device's page table: page number -> frame * 2 + writable. */
+  readonly table: Map<Vpn, number> = new Map();
+  /** First page of a range / rangePages -> accesses over the link. */
+  readonly counters: Map<number, number> = new Map();
+  readonly hints: HintedRange[] = [];
+  isOpen = true;
+
+  /** Not open yet: see open. */
+  constructor(device: Accelerator, k: Kernel, mm: AddressSpace) {
+    this.device = device;
+    this.k = k;
+    this.mm = mm;
+    this.notifier = new MmuInterval(mm, 0, TASK_SIZE_PAGES, this);
+  }
+
+  /** A process opens the device. Its context, or -ENODEV (going), -EINVAL (dying process). */
+  static open(device: Accelerator, task: Task): AcceleratorContext | number {
+    if (device.isDying) return -ENODEV;
+    if (task.mm === null) return -EINVAL;
+    const context = new AcceleratorContext(device, device.k, task.mm);
+    const ret = mmuIntervalInsert(context.notifier);
+    if (ret < 0) return ret;
+    device.users.add(context);
+    return context;
+  }
+
+  close(): void {
+    mmuIntervalRemove(this.notifier);
+    this.device.users.delete(this);
+    this.table.clear();
+    this.isOpen = false;
+  }
+
+  /** Entries change: the device's copies go, except for what it migrates itself (DM-4). */
+  invalidate({ start, end, event, owner }: MmuRange): void {
+    if (event === MMU_NOTIFY_MIGRATE && owner === this.device) return;
+    if (end - start > this.table.size) {
+      for (const vpn of [...this.table.keys()]) {
+        if (vpn >= start && vpn < end) this.table.delete(vpn);
+      }
+      return;
+    }
+    for (let vpn = start; vpn < end; vpn++) this.table.delete(vpn);
+  }
+
+  forget(m: DeviceMigration): void {
+    for (let i = 0; i < m.npages; i++) {
+      if (!m.wants(i) || m.src[i] < 0) continue;
+      const nr = m.isCompound(i) ? HPAGE_PMD_NR : 1;
+      for (let n = 0; n < nr; n++) this.table.delete(m.start + i + n);
+    }
+  }
+
+  /** Where the program wants [start, start + nr) to be (placement `hint`). */
+  advise(start: Vpn, nr: number, hint: PlacementHint): void {
+    this.hints.push({ start, end: start + nr, hint });
+  }
+
+  /** The device reads a page: its content word, or -EFAULT, -EPERM, -ENODEV (negative). */
+  load(task: Task, vpn: Vpn): number {
+    const frame = this.#use(task, vpn, false);
+    return frame < 0 ? frame : devicePageLoad(this.k, frame);
+  }
+
+  /** The device writes a page: 0 or the errno. */
+  store(task: Task, vpn: Vpn, word: number): number {
+    const frame = this.#use(task, vpn, true);
+    if (frame < 0) return frame;
+    devicePageStore(this.k, frame, word);
+    return 0;
+  }
+
+  /** One access: the frame it went to, or the errno. */
+  #use(task: Task, vpn: Vpn, write: boolean): FrameId {
+    if (!this.isOpen) return -ENODEV;
+    let entry = this.table.get(vpn);
+    if (entry === undefined || (write && entry % 2 === 0)) {
+      const ret = this.#fault(task, vpn, write);
+      if (ret < 0) return ret;
+      entry = this.table.get(vpn)!;
+    }
+    const frame = Math.floor(entry / 2);
+    this.#account(task, vpn, frame);
+    return frame;
+  }
+
+  #account(task: Task, vpn: Vpn, frame: FrameId): void {
+    const { device } = this;
+    const { stats } = device;
+    const isLocal = device.owns(frame);
+    device.clockNs += this.#accessNs(!isLocal);
+    if (isLocal) {
+      stats.localAccesses++;
+      device.pages.touch(this.k.frames.headOf(frame));
+      return;
+    }
+    stats.remoteAccesses++;
+    const range = Math.floor(vpn / device.spec.rangePages);
+    this.counters.set(range, (this.counters.get(range) ?? 0) + 1);
+    const { placement } = device.spec;
+    if (PLACEMENTS[placement].onRemoteAccess(this.#rangeUse(vpn))) {
+      this.counters.delete(range);
+      // The device goes on meanwhile: only the link is busy.
+      this.#migrateRange(task, vpn);
+    }
+  }
+
+  /** Throughput of accesses that do not wait for each other. */
+  #accessNs(isRemote: boolean): Nanoseconds {
+    return deviceAccessNs(this.device.spec.cost, MANY_ACCESSES, isRemote) / MANY_ACCESSES;
+  }
+
+  #rangeUse(vpn: Vpn): RangeUse {
+    const { rangePages, counterThreshold } = this.device.spec;
+    const said = this.hints.findLast(({ start, end }) => vpn >= start && vpn < end);
+    return {
+      hint: said?.hint ?? 'none',
+      remoteAccesses: this.counters.get(Math.floor(vpn / rangePages)) ?? 0,
+      threshold: counterThreshold,
+    };
+  }
+
+  /** A device fault: 0, with an entry for the page, or -EFAULT, -EPERM, -EBUSY. */
+  #fault(task: Task, vpn: Vpn, write: boolean): number {
+    const { device } = this;
+    const { cost, placement } = device.spec;
+    device.syncClock();
+    device.stats.deviceFaults++;
+    let ns = piecewiseNs(cost.fault, 1);
+    if (PLACEMENTS[placement].onFault(this.#rangeUse(vpn))) ns += this.#migrateRange(task, vpn);
+    const ret = this.#enterPage(task, vpn, write);
+    device.stall(ns + piecewiseNs(cost.getPages, 1) + piecewiseNs(cost.bind, 1));
+    return ret;
+  }
+
+  /** The page gets into the table, faulted in for the device if need be. */
+  #enterPage(task: Task, vpn: Vpn, write: boolean): number {
+    const request = HMM_PFN_REQ_FAULT | (write ? HMM_PFN_REQ_WRITE : 0);
+    let range = this.#mirror(task, vpn, request);
+    if (typeof range === 'number') return range;
+    if (write && (range.bits[0] & HMM_PFN_WRITE) === 0) {
+      // A page of the device that is shared after a fork: the copy is made in system memory.
+      this.migrateToSystem(task, vpn, 1);
+      range = this.#mirror(task, vpn, request);
+      if (typeof range === 'number') return range;
+    }
+    const isWritable = (range.bits[0] & HMM_PFN_WRITE) !== 0;
+    if ((range.bits[0] & HMM_PFN_VALID) === 0 || (write && !isWritable)) return -EFAULT;
+    this.#map(vpn, range.pages[0], isWritable);
+    return 0;
+  }
+
+  #mirror(task: Task, vpn: Vpn, request: number): HmmRange | number {
+    return mirrorRange(this.k, task, this.notifier, this.device, vpn, vpn + 1, request);
+  }
+
+  #map(vpn: Vpn, frame: FrameId, isWritable: boolean): void {
+    this.table.set(vpn, frame * 2 + (isWritable ? 1 : 0));
+  }
+
+  /** The range around `vpn`, as far as its area goes. Time it takes. */
+  #migrateRange(task: Task, vpn: Vpn): Nanoseconds {
+    const { rangePages } = this.device.spec;
+    const first = vpn - (vpn % rangePages);
+    return this.#migratePart(task, vpn, first, first + rangePages);
+  }
+
+  /** The part of [start, end) in the area of `vpn`; at most 512 pages of one table. */
+  #migratePart(task: Task, vpn: Vpn, start: Vpn, end: Vpn): Nanoseconds {
+    const { k, device } = this;
+    const vma = this.mm.findVma(vpn);
+    if (vma === null || !vma.has(VM_READ) || device.isDying) return 0;
+    const select = MIGRATE_VMA_SELECT_SYSTEM | MIGRATE_VMA_SELECT_COMPOUND;
+    const from = Math.max(start, vma.start);
+    const m = new DeviceMigration(task, vma, from, Math.min(end, vma.end), device, select);
+    if (migrateVmaSetup(k, m) < 0) return 0;
+    copyToDevice(k, m, device);
+    migrateVmaPages(k, m);
+    const moved = countMoved(m);
+    const came = this.#enterMigrated(m);
+    migrateVmaFinalize(k, m);
+    for (const head of came) device.pages.touch(head);
+    return device.chargeArrival(moved);
+  }
+
+  /** DM-32: what moved gets into the table. The folios. */
+  #enterMigrated(m: DeviceMigration): FrameId[] {
+    const came: FrameId[] = [];
+    for (let i = 0; i < m.npages; i++) {
+      if (!m.wants(i) || m.dst[i] < 0) continue;
+      const isWritable = (m.dstBits[i] & MIGRATE_PFN_WRITE) !== 0;
+      const nr = m.isCompound(i) ? HPAGE_PMD_NR : 1;
+      for (let n = 0; n < nr; n++) this.#map(m.start + i + n, m.dst[i] + n, isWritable);
+      came.push(m.dst[i]);
+    }
+    return came;
+  }
+
+  /**
+   * The driver brings [start, start + nr) to the device before it is used. 0, -EINVAL at a hole or
+   * an area that cannot be read (DM-20a), -ENODEV.
+   */
+  migrateToDevice(task: Task, start: Vpn, nr: number): number {
+    if (!this.isOpen) return -ENODEV;
+    return this.#eachPart(start, start + nr, (from, to) => {
+      this.device.stall(this.#migratePart(task, from, from, to));
+    });
+  }
+
+  /** And back to system memory; what cannot go, for want of memory, stays. Same errnos. */
+  migrateToSystem(task: Task, start: Vpn, nr: number): number {
+    if (!this.isOpen) return -ENODEV;
+    const { k, device } = this;
+    return this.#eachPart(start, start + nr, (from, to) => {
+      const select = device.select | MIGRATE_VMA_SELECT_COMPOUND;
+      const m = new DeviceMigration(task, this.mm.findVma(from), from, to, device, select);
+      if (migrateVmaSetup(k, m) < 0) return;
+      if (copyToSystem(k, m, device)) {
+        this.forget(m);
+        migrateVmaPages(k, m);
+      }
+      const moved = countMoved(m);
+      migrateVmaFinalize(k, m);
+      device.stall(device.chargeReturn(moved));
+    });
+  }
+
+  /** Calls `move` for each piece that lies in one area and one leaf table. */
+  #eachPart(start: Vpn, end: Vpn, move: (from: Vpn, to: Vpn) => void): number {
+    for (let vpn = start; vpn < end; ) {
+      const vma = this.mm.findVma(vpn);
+      if (vma === null || !vma.has(VM_READ)) return -EINVAL;
+      const table = (Math.floor(vpn / HPAGE_PMD_NR) + 1) * HPAGE_PMD_NR;
+      const next = Math.min(end, table, vma.end);
+      move(vpn, next);
+      vpn = next;
+    }
+    return 0;
+  }
+}

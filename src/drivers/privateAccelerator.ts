@@ -1,0 +1,48 @@
+/**
+ * An accelerator whose memory the CPU cannot reach (DEVICE_PRIVATE), as GPUs behind PCIe have it: a
+ * CPU access brings the page back. DM-40..DM-42, DM-62, DM-64.
+ */
+import { HPAGE_PMD_NR } from '../base/units.ts';
+import { piecewiseNs } from '../hw/index.ts';
+import {
+  type DeviceFault,
+  DeviceMigration,
+  FAULT_DONE,
+  FAULT_OOM,
+  FAULT_SIGBUS,
+  MIGRATE_VMA_SELECT_COMPOUND,
+  migrateVmaFinalize,
+  migrateVmaPages,
+  migrateVmaSetup,
+} from '../mm/index.ts';
+import { Accelerator } from './accelerator.ts';
+import { copyToSystem } from './deviceCopy.ts';
+import { countMoved } from './movedPages.ts';
+
+export class PrivateAccelerator extends Accelerator {
+  get isCoherent(): boolean {
+    return false;
+  }
+
+  /** A large page comes back whole, or only the page that is touched: splitsOnReturn. */
+  migrateToRam(fault: DeviceFault): number {
+    const { task, vma, page } = fault;
+    const isWhole = fault.isHuge && !this.spec.splitsOnReturn;
+    const nr = isWhole ? HPAGE_PMD_NR : 1;
+    const start = fault.vpn - (fault.vpn % nr);
+    const select = this.select | (isWhole ? MIGRATE_VMA_SELECT_COMPOUND : 0);
+    const m = new DeviceMigration(task, vma, start, start + nr, this, select, page);
+    if (migrateVmaSetup(this.k, m) !== 0) return FAULT_SIGBUS;
+    const isGiven = copyToSystem(this.k, m, this);
+    if (isGiven) {
+      for (const user of this.users) if (user.mm === vma.mm) user.forget(m);
+      migrateVmaPages(this.k, m);
+    }
+    const moved = countMoved(m);
+    migrateVmaFinalize(this.k, m);
+    this.stats.cpuFaults++;
+    this.stats.cpuFaultNs += piecewiseNs(this.spec.cost.fault, 1) + this.chargeReturn(moved);
+    if (!isGiven) return FAULT_OOM;
+    return moved.pages > 0 ? FAULT_DONE : FAULT_SIGBUS;
+  }
+}
