@@ -8,6 +8,8 @@
 import { RandomStream } from '../base/prng.ts';
 import {
   type FrameId,
+  HPAGE_PMD_NR,
+  HPAGE_PMD_ORDER,
   MIB,
   type Nid,
   PAGE_SIZE,
@@ -23,17 +25,27 @@ import {
   freePages,
   Kernel,
   type KernelReclaim,
+  madviseRange,
   mmapRegion,
   type PlainNode,
   pageAt,
   pinUserPages,
   plainMachine,
+  setThpOfOrder,
   type Task,
+  THP_ORDER_MIN,
   type Zone,
 } from '../mm/index.ts';
 import { __GFP_RECLAIM, GFP_KERNEL } from '../uapi/gfp.ts';
 import { FOLL_LONGTERM, FOLL_WRITE } from '../uapi/gup.ts';
-import { MAP_ANONYMOUS, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
+import {
+  MADV_HUGEPAGE,
+  MAP_ANONYMOUS,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  PROT_READ,
+  PROT_WRITE,
+} from '../uapi/mman.ts';
 import { ZONE_MOVABLE, ZONE_NORMAL, type ZoneType } from '../uapi/zone.ts';
 
 export const PAGES_PER_MIB = MIB / PAGE_SIZE;
@@ -50,6 +62,8 @@ export interface LabMachineOptions {
   readonly memoryBlockPages?: number;
   /** Keep contents, to see that nothing is lost. */
   readonly trackContent?: boolean;
+  /** Sections (128 MiB) for the memory of devices; 0 unless given. */
+  readonly deviceSections?: number;
   /** As before Linux 5.13 (Kernel.pinsStayInMovable). */
   readonly pinsStayInMovable?: boolean;
 }
@@ -84,7 +98,8 @@ export class LabMachine {
     const trackContent = options.trackContent === true;
     const { memoryBlockPages } = options;
     const blocks = memoryBlockPages === undefined ? {} : { memoryBlockPages };
-    this.k = new Kernel({ ...spec, swap, ...blocks }, { seed, trackContent });
+    const { deviceSections = 0 } = options;
+    this.k = new Kernel({ ...spec, swap, ...blocks }, { seed, trackContent, deviceSections });
     this.k.pinsStayInMovable = options.pinsStayInMovable === true;
     this.random = new RandomStream(seed, 'lab');
   }
@@ -212,6 +227,17 @@ export class LabProgram {
     const prot = PROT_READ | PROT_WRITE;
     const request = { addr: 0, pages, prot, flags, file: null, pgoff: 0 };
     return mmapRegion(this.machine.k, this.task.mm!, request);
+  }
+
+  /** Memory in folios of one order, not yet touched; it starts at a multiple of 2 MiB. */
+  mapFolios(pages: number, order: number): Vpn {
+    const { k } = this.machine;
+    const start = Math.ceil(this.map(pages + HPAGE_PMD_NR) / HPAGE_PMD_NR) * HPAGE_PMD_NR;
+    for (let each = THP_ORDER_MIN; each <= HPAGE_PMD_ORDER; each++) {
+      setThpOfOrder(k, each, each === order ? 'madvise' : 'never');
+    }
+    madviseRange(k, this.task, start, start + pages, MADV_HUGEPAGE);
+    return start;
   }
 
   /** Stores to pages [start, start + nr), until one fails for want of memory. */

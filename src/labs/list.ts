@@ -1,4 +1,5 @@
 /** The labs, in the order in which `hetmem lab --list` shows them. */
+import { granularity } from './granularity.ts';
 import type { Lab } from './lab.ts';
 import { physicalToVirtual } from './physicalToVirtual.ts';
 import { pinFailure } from './pinFailure.ts';
@@ -20,4 +21,5 @@ export const LABS: readonly Lab[] = [
   staleHeat,
   whoMayMove,
   physicalToVirtual,
+  granularity,
 ];

@@ -131,6 +131,13 @@ describe('move_phys_pages: what a frame yields', () => {
     expect(p.k.pm.nidOf(p.frame(first + 511))).toBe(1);
   });
 
+  it('PP-12, PP-28: a folio that the call has isolated already is not on an LRU list', () => {
+    const p = new PhysicalProgram();
+    const address = p.physical(0);
+    expect(p.rfc([address, address + 256], [1, 1])).toEqual({ ret: 0, status: [1, -ENOENT] });
+    expect(p.k.pm.nidOf(p.frame(0))).toBe(1);
+  });
+
   it('S-PP-09 PP-12: hugetlb pages are on no LRU list', () => {
     const p = new PhysicalProgram();
     p.k.hugetlb.resize(4, 0);
