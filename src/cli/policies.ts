@@ -77,7 +77,9 @@ function entryText({ name, purpose, knobs }: Entry): string {
     { title: 'values' },
     { title: 'what it sets' },
   ];
-  const rows = knobs.map((knob) => [knob.name, String(knob.default), valuesOf(knob), knob.doc]);
+  // Knobs of heat sources, named as pebs.period, are told once, with the policy that is for them.
+  const own = name === 'observe' ? knobs : knobs.filter((knob) => !knob.name.includes('.'));
+  const rows = own.map((knob) => [knob.name, String(knob.default), valuesOf(knob), knob.doc]);
   return `${head}\n${formatTable(columns, rows)}`;
 }
 

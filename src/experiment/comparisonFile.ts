@@ -69,8 +69,15 @@ const heat = z.object({
   source: z.string(),
   precision: count,
   recall: count,
+  // What has a default was not told in results of before.
+  found: count.default(0),
+  lagNs: count.nullable().default(null),
+  lag90Ns: count.nullable().default(null),
   samples: count,
   lost: count,
+  stale: count.default(0),
+  programNs: count.default(0),
+  backgroundNs: count.default(0),
   costNs: count,
 });
 

@@ -6,9 +6,15 @@
  * estimate, multiply by the source's period (HS-30).
  * A row's page may be a base page or, for what is seen a huge page at a time, the first page of
  * `nrPages`.
+ *
+ * Sources that report by physical address (HS-99) have tables of frames: pid is PHYSICAL_PID and
+ * vpn the PFN. Such rows can become false; the generation of the frame tells (PP-60).
  */
-import type { Nanoseconds, Nid, Vpn } from '../base/units.ts';
+import type { Nanoseconds, Nid, Pfn, Vpn } from '../base/units.ts';
 import { PageIndex, ROWS_INITIAL, resized } from './pageIndex.ts';
+
+/** pid of rows that name frames: no process has it. */
+export const PHYSICAL_PID = 0;
 
 /** Read-only side: what views hand to policies. Valid rows: [0, nrRows) with pid >= 0. */
 export interface HeatView {
@@ -24,6 +30,8 @@ export interface HeatView {
   readonly lastSeenNs: Float64Array;
   /** Node at the time of the last sighting; -1 = the source cannot tell. */
   readonly nid: Int8Array;
+  /** What the frame held when it was seen first; 0 = not known, as in rows of processes. */
+  readonly generation: Uint32Array;
   /** The row of a page, or -1. */
   find(pid: number, vpn: Vpn): number;
 }
@@ -35,6 +43,7 @@ export class HeatTable implements HeatView {
   writes: Uint32Array;
   lastSeenNs: Float64Array;
   nid: Int8Array;
+  generation: Uint32Array;
 
   /** `capacity` rows to begin with, a power of two; doubles when full. */
   constructor(capacity = ROWS_INITIAL) {
@@ -44,6 +53,7 @@ export class HeatTable implements HeatView {
     this.writes = new Uint32Array(capacity);
     this.lastSeenNs = new Float64Array(capacity);
     this.nid = new Int8Array(capacity);
+    this.generation = new Uint32Array(capacity);
   }
 
   get nrRows(): number {
@@ -87,12 +97,36 @@ export class HeatTable implements HeatView {
     return row;
   }
 
+  /**
+   * Adds sightings of the content that a frame had then; returns its row. What was seen of an
+   * earlier content is forgotten.
+   */
+  seeFrame(
+    pfn: Pfn,
+    nrPages: number,
+    generation: number,
+    reads: number,
+    writes: number,
+    nid: Nid,
+    nowNs: Nanoseconds,
+  ): number {
+    const page: number = pfn;
+    const known = this.find(PHYSICAL_PID, page);
+    if (known >= 0 && this.generation[known] !== generation) this.#open(known);
+    const row = this.see(PHYSICAL_PID, page, nrPages, reads, writes, nid, nowNs);
+    this.generation[row] = generation;
+    return row;
+  }
+
   /** Adds every row of `other`. */
   addAll(other: HeatView): void {
-    const { pid, vpn, nrPages, reads, writes, nid, lastSeenNs } = other;
+    const { pid, vpn, nrPages, generation, reads, writes, nid, lastSeenNs } = other;
     for (let r = 0; r < other.nrRows; r++) {
       if (pid[r] < 0) continue;
-      this.see(pid[r], vpn[r], nrPages[r], reads[r], writes[r], nid[r], lastSeenNs[r]);
+      if (pid[r] === PHYSICAL_PID) {
+        const content = generation[r];
+        this.seeFrame(vpn[r], nrPages[r], content, reads[r], writes[r], nid[r], lastSeenNs[r]);
+      } else this.see(pid[r], vpn[r], nrPages[r], reads[r], writes[r], nid[r], lastSeenNs[r]);
     }
   }
 
@@ -111,6 +145,7 @@ export class HeatTable implements HeatView {
     if (row >= this.reads.length) this.#grow();
     this.reads[row] = 0;
     this.writes[row] = 0;
+    this.generation[row] = 0;
   }
 
   #grow(): void {
@@ -120,5 +155,6 @@ export class HeatTable implements HeatView {
     this.writes = resized(this.writes, new Uint32Array(capacity));
     this.lastSeenNs = resized(this.lastSeenNs, new Float64Array(capacity));
     this.nid = resized(this.nid, new Int8Array(capacity));
+    this.generation = resized(this.generation, new Uint32Array(capacity));
   }
 }

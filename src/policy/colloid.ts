@@ -12,11 +12,18 @@
  * Not modelled: the variants on top of TPP and MEMTIS.
  */
 import { HPAGE_PMD_NR, type Nanoseconds, type Nid, PAGE_SIZE } from '../base/units.ts';
+import { heatNeeds, heatSettings, heatSourceKnobs } from './heatSources.ts';
 import type { HostView, NodeTable } from './hostView.ts';
 import { choiceOf, integerKnob, type Knob, type KnobValues, numberKnob, numberOf } from './knob.ts';
 import { LatencyBalance } from './latencyBalance.ts';
 import { type MigrationPlan, REASON_BALANCE, REASON_DEMOTE } from './migrationPlan.ts';
-import { NO_SETTINGS, type Policy, type PolicyDescription, type PolicyNeeds } from './policy.ts';
+import {
+  type HostSettings,
+  NO_SETTINGS,
+  type Policy,
+  type PolicyDescription,
+  type PolicyNeeds,
+} from './policy.ts';
 import { Room } from './room.ts';
 import { UnitHeat } from './unitHeat.ts';
 
@@ -37,6 +44,7 @@ const KNOBS: readonly Knob[] = [
   numberKnob('migrateRate', 10, 0.001, 1000, 'GB/s', 'most that is migrated'),
   numberKnob('reserveShare', 0.005, 0, 0.5, '', 'of each fast node, kept free'),
   numberKnob('walkPeriod', 100, 0.001, 100_000, 'ms', 'time between two walks over page tables'),
+  ...heatSourceKnobs('pebs', ['period']),
 ];
 
 export const colloid: PolicyDescription = {
@@ -57,7 +65,7 @@ interface Load {
 class Colloid implements Policy {
   readonly name = 'colloid';
   readonly needs: PolicyNeeds;
-  readonly settings = { ...NO_SETTINGS, sysctl: { numa_balancing: 0, demotion_enabled: false } };
+  readonly settings: HostSettings;
   readonly periodNs: Nanoseconds;
   readonly planCapacity = 16384;
   readonly #heat: UnitHeat;
@@ -77,9 +85,11 @@ class Colloid implements Policy {
     this.#coolingNs = Math.round(numberOf(values, 'coolingPeriod') * MILLION);
     this.#pagesPerNs = numberOf(values, 'migrateRate') / PAGE_SIZE;
     this.#reserveShare = numberOf(values, 'reserveShare');
+    const heat = heatNeeds(values, { period: numberOf(values, 'samplePeriod') });
+    const off = { numa_balancing: 0, demotion_enabled: false };
+    this.settings = { ...NO_SETTINGS, sysctl: { ...off, ...heatSettings(heat) } };
     this.needs = {
-      heat: 'pebs',
-      heatKnobs: { period: numberOf(values, 'samplePeriod') },
+      ...heat,
       residencyPeriodNs: Math.round(numberOf(values, 'walkPeriod') * MILLION),
       vmstat: [],
       futureWindows: 0,

@@ -3,9 +3,8 @@
  * fixed thresholds, cooling by halving, FIFO lists, a policy thread every 10 ms. TI-40..TI-46;
  * defaults are the paper's.
  *
- * Decides on: PEBS samples (or idle bits), page tables. Order: outcomes, walk, samples, cooling,
- * then the policy
- * thread's round: keep the reserve free, then promote hot pages, each after a cold one made room.
+ * Decides on: PEBS samples (or another heat source), page tables. Order: outcomes, walk, samples,
+ * cooling, then the policy thread's round: keep the reserve free, then promote hot pages, each after a cold one made room.
  *
  * Deviates: pages are learnt from walks over the page tables, the original intercepts mmap and
  * faults; between two walks new pages are unknown.
@@ -18,6 +17,7 @@ import type { Nid } from '../base/units.ts';
 import { cooled, NO_LIST, NO_PID, ROWS_INITIAL, RowLists, resized } from '../heat/index.ts';
 import { ENOMEM } from '../uapi/errno.ts';
 import { Backoff } from './backoff.ts';
+import { heatSettings } from './heatSources.ts';
 import { HEMEM_KNOBS, type HememKnobs, hememKnobs } from './hememKnobs.ts';
 import type { HostView } from './hostView.ts';
 import {
@@ -27,7 +27,13 @@ import {
   REASON_PROMOTE,
   REASON_RESERVE,
 } from './migrationPlan.ts';
-import { NO_SETTINGS, type Policy, type PolicyDescription, type PolicyNeeds } from './policy.ts';
+import {
+  type HostSettings,
+  NO_SETTINGS,
+  type Policy,
+  type PolicyDescription,
+  type PolicyNeeds,
+} from './policy.ts';
 import { Room } from './room.ts';
 import { type UnitRows, UnitTable } from './unitTable.ts';
 
@@ -47,7 +53,7 @@ const SLOW_COLD = 3;
 export class Hemem implements Policy, UnitRows {
   readonly name = 'hemem';
   readonly needs: PolicyNeeds;
-  readonly settings = { ...NO_SETTINGS, sysctl: { numa_balancing: 0, demotion_enabled: false } };
+  readonly settings: HostSettings;
   readonly periodNs: number;
   readonly planCapacity = 16384;
   readonly #knobs: HememKnobs;
@@ -70,13 +76,13 @@ export class Hemem implements Policy, UnitRows {
     this.#knobs = knobs;
     this.periodNs = knobs.periodNs;
     this.needs = {
-      heat: knobs.source,
-      heatKnobs:
-        knobs.source === 'pebs' ? { period: knobs.samplePeriod } : { interval: knobs.scanInterval },
+      ...knobs.heat,
       residencyPeriodNs: knobs.residencyPeriodNs,
       vmstat: [],
       futureWindows: 0,
     };
+    const off = { numa_balancing: 0, demotion_enabled: false };
+    this.settings = { ...NO_SETTINGS, sysctl: { ...off, ...heatSettings(knobs.heat) } };
     this.#units = new UnitTable(knobs.unitPages, 1);
     this.#backoff = new Backoff(ROWS_INITIAL, knobs.blacklistRounds);
   }

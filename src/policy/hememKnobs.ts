@@ -3,6 +3,7 @@
  * text says so.
  */
 import { HPAGE_PMD_NR, PAGE_SIZE } from '../base/units.ts';
+import { type HeatNeeds, heatNeeds, heatSourceKnobs } from './heatSources.ts';
 import { choiceOf, integerKnob, type Knob, type KnobValues, numberKnob, numberOf } from './knob.ts';
 
 const MILLION = 1_000_000;
@@ -14,13 +15,6 @@ export const HEMEM_KNOBS: readonly Knob[] = [
     default: '2MiB',
     choices: ['2MiB', '4KiB'],
     doc: 'what is counted and migrated as one',
-  },
-  {
-    kind: 'choice',
-    name: 'source',
-    default: 'pebs',
-    choices: ['pebs', 'idle-bits'],
-    doc: 'heat source; idle-bits sees one access a page and scan, where there is no PEBS',
   },
   numberKnob('scanInterval', 20, 0.001, 100_000, 'ms', 'between two scans of the accessed bits'),
   integerKnob(
@@ -61,13 +55,12 @@ export const HEMEM_KNOBS: readonly Knob[] = [
     'rounds',
     'that a unit which cannot move is left',
   ),
+  ...heatSourceKnobs('pebs', ['period', 'interval']),
 ];
 
 export interface HememKnobs {
   readonly unitPages: number;
-  readonly source: 'pebs' | 'idle-bits';
-  readonly scanInterval: number;
-  readonly samplePeriod: number;
+  readonly heat: HeatNeeds;
   readonly hotReads: number;
   readonly hotWrites: number;
   readonly coolingThreshold: number;
@@ -82,9 +75,10 @@ export interface HememKnobs {
 export function hememKnobs(values: KnobValues): HememKnobs {
   return {
     unitPages: choiceOf(values, 'unit') === '2MiB' ? HPAGE_PMD_NR : 1,
-    source: choiceOf(values, 'source') === 'pebs' ? 'pebs' : 'idle-bits',
-    scanInterval: numberOf(values, 'scanInterval'),
-    samplePeriod: numberOf(values, 'samplePeriod'),
+    heat: heatNeeds(values, {
+      period: numberOf(values, 'samplePeriod'),
+      interval: numberOf(values, 'scanInterval'),
+    }),
     hotReads: numberOf(values, 'hotReads'),
     hotWrites: numberOf(values, 'hotWrites'),
     coolingThreshold: numberOf(values, 'coolingThreshold'),

@@ -17,6 +17,11 @@ export interface HostView {
   /** What the heat source saw since the last decision. */
   readonly heat: HeatView;
   /**
+   * The same by frames, of a source that reports physical addresses: PFN and generation, what
+   * nobody maps included. Empty for other sources.
+   */
+  readonly frameHeat: HeatView;
+  /**
    * Where the pages of the programs are, or null in a decision without a fresh walk: walks are
    * taken as often as PolicyNeeds.residencyPeriodNs asks.
    */

@@ -9,9 +9,11 @@ import { memtierdAge } from './memtierdAge.ts';
 import { memtierdHeat } from './memtierdHeat.ts';
 import { memtis } from './memtis.ts';
 import { numaBalancing } from './numaBalancing.ts';
+import { observe } from './observe.ts';
 import { oracle } from './oracle.ts';
 import type { PolicyDescription } from './policy.ts';
 
+export * from './heatSources.ts';
 export * from './hostView.ts';
 export * from './knob.ts';
 export * from './migrationPlan.ts';
@@ -31,6 +33,7 @@ export const POLICIES: readonly PolicyDescription[] = [
   bandwidthSpread,
   memtierdAge,
   memtierdHeat,
+  observe,
   oracle,
 ];
 

@@ -2,8 +2,8 @@
  * MEMTIS (Lee et al., SOSP'23): one histogram of access counts decides how hot is hot, so that the
  * hot pages are as many as the fast tier holds. TI-50..TI-54.
  *
- * Decides on: PEBS samples, page tables. Order: samples, cooling, threshold, then a round of
- * kmigrated: promotions, each after the coldest unit made room if it must. Units that are not hot
+ * Decides on: PEBS samples (or another source), page tables. Order: samples, cooling, threshold,
+ * then a round of kmigrated: promotions, each after the coldest unit made room if it must. Units that are not hot
  * leave by rising count, which is cold before warm.
  *
  * Deviates: one size of unit; the original counts 2 MiB pages and base pages side by side.
@@ -13,6 +13,7 @@
  */
 import { HPAGE_PMD_NR, type Nanoseconds, PAGE_SIZE } from '../base/units.ts';
 import { HeatHistogram, heatBin, NR_HEAT_BINS } from '../heat/index.ts';
+import { heatNeeds, heatSettings, heatSourceKnobs } from './heatSources.ts';
 import type { HostView } from './hostView.ts';
 import { choiceOf, integerKnob, type Knob, type KnobValues, numberKnob, numberOf } from './knob.ts';
 import {
@@ -21,7 +22,13 @@ import {
   REASON_PROMOTE,
   REASON_RESERVE,
 } from './migrationPlan.ts';
-import { NO_SETTINGS, type Policy, type PolicyDescription, type PolicyNeeds } from './policy.ts';
+import {
+  type HostSettings,
+  NO_SETTINGS,
+  type Policy,
+  type PolicyDescription,
+  type PolicyNeeds,
+} from './policy.ts';
 import { Room } from './room.ts';
 import { UnitHeat } from './unitHeat.ts';
 
@@ -41,6 +48,7 @@ const KNOBS: readonly Knob[] = [
   numberKnob('period', 500, 0.001, 10_000, 'ms', 'time between two rounds of kmigrated'),
   numberKnob('migrateRate', 10, 0.001, 1000, 'GB/s', 'most that a round migrates'),
   numberKnob('reserveShare', 0.005, 0, 0.5, '', 'of each fast node, kept free'),
+  ...heatSourceKnobs('pebs', ['period']),
 ];
 
 export const memtis: PolicyDescription = {
@@ -54,7 +62,7 @@ export const memtis: PolicyDescription = {
 class Memtis implements Policy {
   readonly name = 'memtis';
   readonly needs: PolicyNeeds;
-  readonly settings = { ...NO_SETTINGS, sysctl: { numa_balancing: 0, demotion_enabled: false } };
+  readonly settings: HostSettings;
   readonly periodNs: Nanoseconds;
   readonly planCapacity = 16384;
   readonly #heat: UnitHeat;
@@ -79,9 +87,11 @@ class Memtis implements Policy {
     this.#coolingSamples = numberOf(values, 'coolingSamples');
     this.#pagesPerNs = numberOf(values, 'migrateRate') / PAGE_SIZE;
     this.#reserveShare = numberOf(values, 'reserveShare');
+    const heat = heatNeeds(values, { period: numberOf(values, 'samplePeriod') });
+    const off = { numa_balancing: 0, demotion_enabled: false };
+    this.settings = { ...NO_SETTINGS, sysctl: { ...off, ...heatSettings(heat) } };
     this.needs = {
-      heat: 'pebs',
-      heatKnobs: { period: numberOf(values, 'samplePeriod') },
+      ...heat,
       residencyPeriodNs: this.periodNs,
       vmstat: [],
       futureWindows: 0,

@@ -74,6 +74,7 @@ export class NaiveHost {
         demotionNid: Int8Array.of(1, -1),
       },
       heat: this.heat,
+      frameHeat: new HeatTable(1),
       residency: this.#walk(),
       vmstat: new Map(),
       outcome: {

@@ -12,6 +12,7 @@
  */
 import type { RandomStream } from '../base/prng.ts';
 import type { Nanoseconds } from '../base/units.ts';
+import type { HeatSource } from './heatSources.ts';
 import type { HostView } from './hostView.ts';
 import type { Knob, KnobValues } from './knob.ts';
 import type { MigrationPlan } from './migrationPlan.ts';
@@ -40,8 +41,6 @@ export interface PolicyNeeds {
   /** Windows of known future the run is divided into; 0 = none. Only the simulator can. */
   readonly futureWindows: number;
 }
-
-export type HeatSource = 'none' | 'pebs' | 'hint-faults' | 'idle-bits';
 
 export const NO_NEEDS: PolicyNeeds = {
   heat: 'none',

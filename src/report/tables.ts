@@ -151,9 +151,14 @@ function heatTable(rows: readonly Row[]): Markup {
     { head: 'source', cell: of(({ source }) => source) },
     { head: 'precision', cell: of(({ precision }) => formatShare(precision)) },
     { head: 'recall', cell: of(({ recall }) => formatShare(recall)) },
+    { head: 'found', cell: of(({ found }) => formatShare(found)) },
+    { head: 'lag', cell: of(({ lagNs }) => (lagNs === null ? '–' : formatNs(lagNs))) },
+    { head: '90 %', cell: of(({ lag90Ns }) => (lag90Ns === null ? '–' : formatNs(lag90Ns))) },
     { head: 'samples', cell: of(({ samples }) => formatCount(samples)) },
     { head: 'lost', cell: of(({ lost }) => formatCount(lost)) },
-    { head: 'cost', cell: of(({ costNs }) => formatNs(costNs)) },
+    { head: 'stale', cell: of(({ stale }) => formatCount(stale)) },
+    { head: 'cost to program', cell: of(({ programNs }) => formatNs(programNs)) },
+    { head: 'in background', cell: of(({ backgroundNs }) => formatNs(backgroundNs)) },
   ]);
 }
 

@@ -5,7 +5,6 @@
 import type { RandomStream } from '../base/prng.ts';
 import type { Nanoseconds, Nid, Vpn } from '../base/units.ts';
 import type { EventHandler, EventQueue } from '../engine/index.ts';
-import { heatAgreement } from '../heat/index.ts';
 import type { AccessCost } from '../hw/index.ts';
 import { type AddressSpace, type Kernel, pteIsPresent, ptePayload } from '../mm/index.ts';
 import { MigrationPlan, type Policy } from '../policy/index.ts';
@@ -124,10 +123,9 @@ export class PolicyDriver implements EventHandler {
     }
     this.#host.observe(nowNs); // takes what the source has seen since the last decision
     const table = truth.table((pid, region) => programs.regionOf(pid, region));
-    const { precision, recall } = heatAgreement(this.#host.totalHeat, table, capacity);
-    const { samples, lost, programNs, backgroundNs } = monitor.stats;
-    const costNs = programNs + backgroundNs;
-    return { source: monitor.source, precision, recall, samples, lost, costNs };
+    const { judge, staleHeat } = this.#host;
+    const accuracy = judge.accuracy(monitor.source, monitor.stats, table, capacity);
+    return { ...accuracy, stale: staleHeat };
   }
 }
 

@@ -129,8 +129,19 @@ export interface HeatAccuracy {
   /** Of the pages the source ranks hottest (as many as the top tier holds), the share that is. */
   readonly precision: number;
   readonly recall: number;
+  /** Of the hottest pages, the share that the source ever reported. */
+  readonly found: number;
+  /** First access to first report of those, median and 90th percentile; null = none was found. */
+  readonly lagNs: Nanoseconds | null;
+  readonly lag90Ns: Nanoseconds | null;
   readonly samples: number;
   readonly lost: number;
+  /** Reports by frame whose frame had another content when they were to be used. */
+  readonly stale: number;
+  /** Taken from the program, and CPU time of others. */
+  readonly programNs: Nanoseconds;
+  readonly backgroundNs: Nanoseconds;
+  /** Sum of the two. */
   readonly costNs: Nanoseconds;
 }
 

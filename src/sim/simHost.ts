@@ -15,6 +15,9 @@ import { HeatTable } from '../heat/index.ts';
 import type { AccessCost } from '../hw/index.ts';
 import type { Kernel } from '../mm/index.ts';
 import type { FutureTable, HostView, MigrationPlan, Policy } from '../policy/index.ts';
+
+import { HeatJudge } from './heatJudge.ts';
+import { FrameHeat } from './host/frameHeat.ts';
 import { MigrationDaemon } from './host/migrationDaemon.ts';
 import { NodeRows } from './host/nodeRows.ts';
 import { OutcomeRows } from './host/outcomeRows.ts';
@@ -58,8 +61,11 @@ export class SimHost {
   readonly #walk: ResidencyWalk;
   readonly #outcome = new OutcomeRows();
   readonly #heat = new HeatTable();
+  /** By frames; empty unless the source reports physical addresses. */
+  readonly #frameHeat = new HeatTable();
+  readonly #frames: FrameHeat;
   /** Everything the heat source reported so far: what its worth is judged by. */
-  readonly totalHeat = new HeatTable();
+  readonly judge = new HeatJudge();
   readonly #vmstat = new Map<string, number>();
   readonly #vmstatBefore = new Map<string, number>();
   #observedNs: Nanoseconds = -1;
@@ -81,11 +87,17 @@ export class SimHost {
     });
     this.#nodes = new NodeRows(kernel, cost);
     this.#walk = new ResidencyWalk(kernel);
+    this.#frames = new FrameHeat(kernel);
   }
 
-  /** CPU time of the host's own threads: migration daemon and walks over page tables. */
+  /** CPU time of the host's own threads: migration daemon, walks over page tables and rmap. */
   get backgroundNs(): Nanoseconds {
-    return this.#daemon.backgroundNs + this.#walkNs;
+    return this.#daemon.backgroundNs + this.#walkNs + this.#frames.backgroundNs;
+  }
+
+  /** Sightings by frame that could not be used: the frame has another content. */
+  get staleHeat(): number {
+    return this.#frames.stale;
   }
 
   /** Pages of plans that are still to be migrated. */
@@ -112,6 +124,7 @@ export class SimHost {
       intervalNs,
       nodes: this.#nodes,
       heat: this.#heat,
+      frameHeat: this.#frameHeat,
       residency: this.#walkIfDue(nowNs, policy.needs.residencyPeriodNs) ? this.#walk : null,
       vmstat: this.#vmstat,
       outcome: this.#outcome,
@@ -145,8 +158,12 @@ export class SimHost {
     this.#heat.clear();
     const { monitor } = this.#parts;
     if (monitor === null) return;
-    monitor.collect(this.#heat, nowNs);
-    this.totalHeat.addAll(this.#heat);
+    if (monitor.isPhysical) {
+      this.#frameHeat.clear();
+      monitor.collect(this.#frameHeat, nowNs);
+      this.#frames.translate(this.#frameHeat, this.#heat);
+    } else monitor.collect(this.#heat, nowNs);
+    this.judge.take(this.#heat, nowNs);
   }
 
   #walkIfDue(nowNs: Nanoseconds, periodNs: Nanoseconds): boolean {

@@ -74,7 +74,7 @@ export class Simulation {
   readonly series: Series;
   readonly lastLook: LastLook;
   readonly heatMap: HeatMap | null;
-  readonly truth: Truth = new Truth();
+  readonly truth: Truth;
   readonly driver: PolicyDriver;
   readonly failureExamples: FailureExamples = new FailureExamples();
   readonly #work: KernelWork;
@@ -118,6 +118,7 @@ export class Simulation {
     this.nodeWrites = new Float64Array(nrNodes);
     this.nodeLatencyNs = new Float64Array(nrNodes);
     this.peakUtilisation = new Float64Array(nrNodes);
+    this.truth = new Truth(policy.needs.heat !== 'none');
     const { k, queue, cost, programs, truth } = this;
     const random = new RandomStream(spec.seed, 'heat source');
     const parts = { kernel: k, queue, cost, programs, source, truth, random };
@@ -180,7 +181,6 @@ export class Simulation {
     const { source } = this;
     const nrRegions = source.regionCount(slice.pid);
     this.programs.mapRegions(slice.pid, source.regionBase(slice.pid), nrRegions);
-    this.truth.count(slice.pid, nrRegions, slice.page, slice.weight, 0, slice.count);
     this.driver.accesses = this.accesses;
     const task = this.programs.threads[slice.tid] ?? state.task;
     const thread = this.threads.resume(slice.tid, this.clock.nowNs);
@@ -208,10 +208,7 @@ export class Simulation {
         batch,
       );
       this.#chargeAccesses(thread, task, batch, computePerAccess);
-      if (this.heatMap !== null && batch.at > from) {
-        const { slotOfRegion, mm } = state;
-        this.heatMap.count(slice.pid, mm, slotOfRegion, slice.page, slice.weight, from, batch.at);
-      }
+      this.#countAccesses(state, slice, nrRegions, from);
       if (sampler !== null) {
         until -= batch.accesses;
         while (until <= 0) until += this.#sample(thread, task, state, slice, batch.at - 1);
@@ -223,6 +220,20 @@ export class Simulation {
     }
     if (slice.count === 0) this.#charge(thread, 'computeNs', insn * instructionNs);
     sampler?.setUntilSample(task.cpu, until);
+  }
+
+  /** What only the model knows of runs [from, batch.at). */
+  #countAccesses(
+    state: TraceProcessState,
+    slice: AccessSlice,
+    nrRegions: number,
+    from: number,
+  ): void {
+    const { at } = this.#batch;
+    if (at === from) return;
+    const { pid, page, weight } = slice;
+    this.truth.count(pid, nrRegions, page, weight, from, at, this.clock.nowNs);
+    this.heatMap?.count(pid, state.mm, state.slotOfRegion, page, weight, from, at);
   }
 
   /** Compute and stall of the accesses in batch.counts; clears them. */

@@ -190,7 +190,20 @@ export function fabricateRun(spec: RunSpec, slowdown: number): RunResult {
     instructions: 8_000_000_000,
     faults: { minor: FOOTPRINT_PAGES, major: 0, hint: isMigrating ? 140_000 : 0 },
     heat: isMigrating
-      ? { source: 'pebs', precision: 0.87, recall: 0.81, samples: 72_000, lost: 12, costNs: 1.4e7 }
+      ? {
+          source: 'pebs',
+          precision: 0.87,
+          recall: 0.81,
+          found: 0.9,
+          lagNs: 2e6,
+          lag90Ns: 8e6,
+          samples: 72_000,
+          lost: 12,
+          stale: 0,
+          programNs: 1.2e7,
+          backgroundNs: 2e6,
+          costNs: 1.4e7,
+        }
       : null,
     vmstat: {
       pgfault: FOOTPRINT_PAGES,

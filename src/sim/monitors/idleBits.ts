@@ -39,6 +39,7 @@ const ACCESSED = PTE_FAST | PTE_A;
 
 export class IdleBitsMonitor implements Monitor, EventHandler {
   readonly source = 'idle-bits';
+  readonly isPhysical = false;
   readonly sampler = null;
   readonly #k: Kernel;
   readonly #queue: EventQueue;

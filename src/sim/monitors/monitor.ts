@@ -10,6 +10,7 @@
  */
 import type { Nanoseconds, Nid, Vpn } from '../../base/units.ts';
 import type { HeatTable } from '../../heat/index.ts';
+import type { HeatSourceName } from '../../policy/index.ts';
 
 /**
  * What the replay loop sees of a sampling monitor: a countdown in accesses. The loop subtracts its
@@ -60,8 +61,10 @@ export interface MonitorStats {
 }
 
 export interface Monitor {
-  /** As policies name it in their needs: 'pebs', 'hint-faults', 'idle-bits'. */
-  readonly source: string;
+  /** As policies name it in their needs (policy/heatSources.ts). */
+  readonly source: HeatSourceName;
+  /** Rows of collect() name frames (PHYSICAL_PID, PFN, generation), not pages of processes. */
+  readonly isPhysical: boolean;
   /** Not null: the loop counts accesses down. At most one monitor of a run samples. */
   readonly sampler: AccessSampler | null;
   readonly stats: MonitorStats;
@@ -78,6 +81,6 @@ export interface Monitor {
    */
   collect(heat: HeatTable, nowNs: Nanoseconds): void;
 
-  /** A process is gone: its page numbers mean nothing any more. */
+  /** A process is gone: its page numbers mean nothing any more. Frames are told by generation. */
   forget(pid: number): void;
 }

@@ -5,7 +5,7 @@ import { EventQueue, VirtualClock } from '../../engine/index.ts';
 import { HeatTable } from '../../heat/index.ts';
 import { accessPage, checkInvariants, Kernel, PG_YOUNG, pageAt } from '../../mm/index.ts';
 import { plainMachine } from '../../mm/plainMachine.ts';
-import { NO_NEEDS } from '../../policy/index.ts';
+import { HEAT_SOURCES, NO_NEEDS } from '../../policy/index.ts';
 import * as sys from '../../syscalls/index.ts';
 import { MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '../../uapi/mman.ts';
 import { ZONE_NORMAL } from '../../uapi/zone.ts';
@@ -149,9 +149,34 @@ describe('PebsMonitor', () => {
   });
 });
 
+const BASE = 0x10000;
+
+function machine(thp: 'always' | 'never') {
+  const spec = plainMachine(
+    [
+      { cpus: [0], zones: [{ zone: ZONE_NORMAL, pages: 8192 }] },
+      { cpus: [], zones: [{ zone: ZONE_NORMAL, pages: 8192 }] },
+    ],
+    { sysctl: { thp_enabled: thp, min_free_kbytes: 256 } },
+  );
+  const k = new Kernel(spec, { seed: 1, trackContent: false });
+  const task = k.spawn(null, 0);
+  const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+  const prot = PROT_READ | PROT_WRITE;
+  sys.mmap(k, task, BASE * 4096, 4096 * 4096, prot, flags, null, 0);
+  const queue = new EventQueue(new VirtualClock());
+  const monitor = new IdleBitsMonitor(k, queue, { intervalNs: 1000, pageNs: 150 });
+  const seen = (): number[][] => {
+    const heat = new HeatTable();
+    monitor.collect(heat);
+    return rows(heat).map(([vpn, ...rest]) => [vpn - BASE, ...rest]);
+  };
+  return { k, task, queue, monitor, seen };
+}
+
 describe('HintFaultMonitor', () => {
   it('counts each fault once', () => {
-    const monitor = new HintFaultMonitor();
+    const monitor = new HintFaultMonitor(machine('never').k);
     monitor.onHintFault(PID, 3, 1, false, 10);
     monitor.onHintFault(PID, 3, 1, true, 20);
     const heat = new HeatTable();
@@ -162,31 +187,6 @@ describe('HintFaultMonitor', () => {
 });
 
 describe('IdleBitsMonitor', () => {
-  const BASE = 0x10000;
-
-  function machine(thp: 'always' | 'never') {
-    const spec = plainMachine(
-      [
-        { cpus: [0], zones: [{ zone: ZONE_NORMAL, pages: 8192 }] },
-        { cpus: [], zones: [{ zone: ZONE_NORMAL, pages: 8192 }] },
-      ],
-      { sysctl: { thp_enabled: thp, min_free_kbytes: 256 } },
-    );
-    const k = new Kernel(spec, { seed: 1, trackContent: false });
-    const task = k.spawn(null, 0);
-    const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
-    const prot = PROT_READ | PROT_WRITE;
-    sys.mmap(k, task, BASE * 4096, 4096 * 4096, prot, flags, null, 0);
-    const queue = new EventQueue(new VirtualClock());
-    const monitor = new IdleBitsMonitor(k, queue, { intervalNs: 1000, pageNs: 150 });
-    const seen = (): number[][] => {
-      const heat = new HeatTable();
-      monitor.collect(heat);
-      return rows(heat).map(([vpn, ...rest]) => [vpn - BASE, ...rest]);
-    };
-    return { k, task, queue, monitor, seen };
-  }
-
   it('sees each page accessed since the last walk, once', () => {
     const { k, task, queue, monitor, seen } = machine('never');
     for (let i = 0; i < 5; i++) accessPage(k, task, BASE + i, true);
@@ -249,8 +249,10 @@ describe('makeMonitor', () => {
 
   it('makes what a policy needs', () => {
     expect(makeMonitor(NO_NEEDS, context())).toBeNull();
-    for (const heat of ['pebs', 'hint-faults', 'idle-bits'] as const) {
-      expect(makeMonitor({ ...NO_NEEDS, heat }, context())?.source).toBe(heat);
+    for (const { name: heat, addresses } of HEAT_SOURCES) {
+      const monitor = makeMonitor({ ...NO_NEEDS, heat }, context());
+      expect(monitor?.source).toBe(heat);
+      expect(monitor?.isPhysical).toBe(addresses === 'physical');
     }
     const sampler = makeMonitor({ ...NO_NEEDS, heat: 'pebs' }, context())?.sampler;
     expect(sampler?.untilSample).toHaveLength(6);

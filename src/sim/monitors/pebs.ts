@@ -39,6 +39,7 @@ const RANDOMISED_FROM = 16;
 
 export class PebsMonitor implements Monitor, AccessSampler, EventHandler {
   readonly source = 'pebs';
+  readonly isPhysical = false;
   readonly untilSample: Float64Array;
   readonly programNsPerSample: Nanoseconds;
   readonly #options: PebsOptions;

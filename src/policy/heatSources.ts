@@ -1,0 +1,134 @@
+/**
+ * The heat sources that a policy may name, as data: what each reports and what users can set of it.
+ * Hosts have the mechanisms (in the simulator src/sim/monitors/). B1, B3..B6; HS-1..HS-99.
+ *
+ * A policy that leaves the choice to its user declares heatSourceKnobs(): `source`, and the knobs
+ * of every source behind its name, as in `pebs.period`. A knob of a source that was not chosen has
+ * no effect.
+ */
+import { assert } from '../base/assert.ts';
+import { type Knob, type KnobValues, type NumberKnob, numberKnob, numberOf } from './knob.ts';
+
+export type HeatSource = 'none' | HeatSourceName;
+export type HeatSourceName = 'pebs' | 'hint-faults' | 'idle-bits' | 'page-idle' | 'kpageflags';
+
+export interface HeatSourceDescription {
+  readonly name: HeatSourceName;
+  /** One line for help and reports. */
+  readonly summary: string;
+  /** What it reports pages by: a process's page numbers, or page frame numbers (HS-99). */
+  readonly addresses: 'virtual' | 'physical';
+  readonly knobs: readonly NumberKnob[];
+}
+
+/** The part of a policy's needs that is about its source. */
+export interface HeatNeeds {
+  readonly heat: HeatSourceName;
+  readonly heatKnobs: Readonly<Record<string, number>>;
+}
+
+export const HEAT_SOURCES: readonly HeatSourceDescription[] = [
+  {
+    name: 'pebs',
+    summary: 'PEBS: every P-th access of a CPU leaves a record',
+    addresses: 'virtual',
+    knobs: [
+      numberKnob('period', 5000, 1, 1e9, 'accesses', 'mean accesses from sample to sample'),
+      numberKnob('bufferRecords', 2048, 1, 1 << 20, 'records', 'that the buffer of a CPU holds'),
+      numberKnob('drainInterval', 1, 0.001, 10_000, 'ms', 'time between two drains'),
+      numberKnob('programNs', -1, -1, 1e6, 'ns', 'cost of a record; -1 = sampleNs of the machine'),
+      numberKnob('drainNs', 50, 0, 1e6, 'ns', 'time of the draining thread, a record (assumption)'),
+    ],
+  },
+  {
+    name: 'hint-faults',
+    summary: 'NUMA hint faults: the kernel takes access rights away, the next access faults',
+    addresses: 'virtual',
+    knobs: [
+      numberKnob('scanDelay', 1000, 0, 60_000, 'ms', 'age of a program at its first scan'),
+      numberKnob('scanPeriod', 1000, 1, 60_000, 'ms', 'time between two scans'),
+      numberKnob('scanSize', 256, 1, 1 << 20, 'MiB', 'memory marked in one scan'),
+    ],
+  },
+  {
+    name: 'idle-bits',
+    summary: 'accessed bits, seen and cleared in a walk over the page tables',
+    addresses: 'virtual',
+    knobs: [
+      numberKnob('interval', 100, 0.001, 1e6, 'ms', 'time between two walks'),
+      numberKnob('pageNs', -1, -1, 1e6, 'ns', 'cost of a page; -1 = scanFolioNs of the machine'),
+    ],
+  },
+  {
+    name: 'page-idle',
+    summary: '/sys/kernel/mm/page_idle/bitmap, set and read for all frames',
+    addresses: 'physical',
+    knobs: [
+      numberKnob('interval', 100, 0.001, 1e6, 'ms', 'time between two sweeps'),
+      numberKnob('pageNs', -1, -1, 1e6, 'ns', 'an rmap walk; -1 = scanFolioNs of the machine'),
+    ],
+  },
+  {
+    name: 'kpageflags',
+    summary: '/proc/kpageflags: REFERENCED and ACTIVE folios',
+    addresses: 'physical',
+    knobs: [
+      numberKnob('interval', 100, 0.001, 1e6, 'ms', 'time between two looks'),
+      numberKnob('frameNs', 10, 0, 1e6, 'ns', "a frame's word (assumption)"),
+    ],
+  },
+];
+
+/** Preconditions: there is one of that name (asserted). */
+export function heatSource(name: string): HeatSourceDescription {
+  const source = HEAT_SOURCES.find((candidate) => candidate.name === name);
+  assert(source !== undefined, `no heat source ${name}`);
+  return source;
+}
+
+/**
+ * `source` and the knobs of all sources, those left out that the policy sets by knobs of its own:
+ * `own` are their names without the source's.
+ */
+export function heatSourceKnobs(initial: HeatSourceName, own: readonly string[]): Knob[] {
+  const choice: Knob = {
+    kind: 'choice',
+    name: 'source',
+    default: initial,
+    choices: HEAT_SOURCES.map(({ name }) => name),
+    doc: 'heat source; hetmem policies observe has the knobs of each',
+  };
+  const knobs = HEAT_SOURCES.flatMap(({ name, knobs }) => {
+    const left = knobs.filter((knob) => !own.includes(knob.name));
+    return left.map((knob) => ({ ...knob, name: `${name}.${knob.name}` }));
+  });
+  return [choice, ...knobs];
+}
+
+/** What a policy needs of the source that was chosen; `own` as its own knobs set it. */
+export function heatNeeds(values: KnobValues, own: Readonly<Record<string, number>>): HeatNeeds {
+  const { name, knobs } = heatSource(values.source as string);
+  const heatKnobs: Record<string, number> = {};
+  for (const knob of knobs) {
+    heatKnobs[knob.name] = own[knob.name] ?? numberOf(values, `${name}.${knob.name}`);
+  }
+  return { heat: name, heatKnobs };
+}
+
+/**
+ * Kernel settings without which a source sees nothing. Hint faults: mode 3 marks pages of all
+ * nodes; a rate limit of 0 keeps the kernel from promoting what it is only to look at, but where a
+ * fast node has much free memory (TI-24).
+ */
+export function heatSettings(needs: HeatNeeds): Readonly<Record<string, number | boolean>> {
+  if (needs.heat !== 'hint-faults') return {};
+  const knobs = needs.heatKnobs;
+  return {
+    numa_balancing: 3,
+    numa_balancing_promote_rate_limit_MBps: 0,
+    numa_balancing_scan_delay_ms: knobs.scanDelay,
+    numa_balancing_scan_period_min_ms: knobs.scanPeriod,
+    numa_balancing_scan_period_max_ms: knobs.scanPeriod,
+    numa_balancing_scan_size_mb: knobs.scanSize,
+  };
+}
