@@ -4,7 +4,8 @@
  * defaults are the paper's.
  *
  * Decides on: PEBS samples (or another heat source), page tables. Order: outcomes, walk, samples,
- * cooling, then the policy thread's round: keep the reserve free, then promote hot pages, each after a cold one made room.
+ * cooling, then the policy thread's round: keep the reserve free, then promote hot pages, each
+ * after a cold one made room.
  *
  * Deviates: pages are learnt from walks over the page tables, the original intercepts mmap and
  * faults; between two walks new pages are unknown.

@@ -3,8 +3,8 @@
  * hot pages are as many as the fast tier holds. TI-50..TI-54.
  *
  * Decides on: PEBS samples (or another source), page tables. Order: samples, cooling, threshold,
- * then a round of kmigrated: promotions, each after the coldest unit made room if it must. Units that are not hot
- * leave by rising count, which is cold before warm.
+ * then a round of kmigrated: promotions, each after the coldest unit made room if it must. Units
+ * that are not hot leave by rising count, which is cold before warm.
  *
  * Deviates: one size of unit; the original counts 2 MiB pages and base pages side by side.
  * Deviates: the histogram is counted anew at each adaptation instead of being kept up to date.

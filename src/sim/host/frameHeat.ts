@@ -6,10 +6,10 @@
  * the row says nothing of the page that lies there: it is dropped and counted as stale. Otherwise
  * the folio's mappings are found as rmap_walk finds them, and each gets the row's counts.
  *
- * Cost: `scanFolioNs` of background time a folio looked up, the kernel's walk. Without help from the
- * kernel an agent would read every program's pagemap instead (PP-41).
- * Not modelled: heat of page cache that nobody maps has no virtual address and is left out here; a
- * policy that decides by frames sees it.
+ * Cost: `scanFolioNs` of background time a folio looked up, the kernel's walk. Without help from
+ * the kernel a program would read every program's pagemap instead (PP-41). Not modelled: heat of
+ * page cache that nobody maps has no virtual address and is left out here; a policy that decides by
+ * frames sees it.
  */
 import type { FrameId, Nanoseconds } from '../../base/units.ts';
 import type { HeatTable, HeatView } from '../../heat/index.ts';

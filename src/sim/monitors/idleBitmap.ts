@@ -1,5 +1,5 @@
 /**
- * /sys/kernel/mm/page_idle/bitmap as a heat source: an agent writes ones to all bits, waits, reads
+ * /sys/kernel/mm/page_idle/bitmap as a heat source: a program writes ones to all bits, waits, reads
  * which have become 0, and writes ones again (mm/page_idle.c; HS-1..HS-10, the sweep of section
  * 11). It reports frames: one sighting a folio and sweep, by its head (HS-7).
  *

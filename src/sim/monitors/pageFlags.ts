@@ -1,5 +1,5 @@
 /**
- * /proc/kpageflags as a heat source: an agent reads the flags of all frames every interval and
+ * /proc/kpageflags as a heat source: a program reads the flags of all frames every interval and
  * takes REFERENCED or ACTIVE heads of folios on the LRU for warm (fs/proc/page.c; HS-11..HS-16).
  *
  * It costs little, as nothing is walked: `frameNs` of background time a frame read. It sees little,
