@@ -57,7 +57,10 @@ export class Truth {
     return larger;
   }
 
-  /** The counts as a heat table; lastSeenNs is the first access. `locate` gives the kernel's pid and a region's first page. */
+  /**
+   * The counts as a heat table; lastSeenNs is the first access. `locate` gives the kernel's pid and
+   * a region's first page.
+   */
   table(locate: (pid: number, region: number) => { tgid: number; vpn: number } | null): HeatTable {
     const table = new HeatTable();
     for (const [pid, counts] of this.#counts.entries()) {
