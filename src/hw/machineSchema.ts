@@ -143,6 +143,12 @@ const sysctl = closedObject({
   numa_balancing_scan_period_max_ms: positiveInt().optional(),
   numa_balancing_scan_size_mb: positiveInt().optional(),
   demotion_enabled: z.boolean().optional(),
+  demote_scale_factor: z
+    .int()
+    .min(0)
+    .max(10_000)
+    .optional()
+    .describe("TPP's patches: 1/10000 of a fast zone kept free by demotion. 0 = without them."),
   swappiness: z.int().min(0).max(200).optional(),
   min_free_kbytes: positiveInt().optional().describe('0 = computed from lowmem.'),
   watermark_scale_factor: z.int().min(1).max(3000).optional(),

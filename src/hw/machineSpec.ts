@@ -160,6 +160,8 @@ export interface SysctlSpec {
   readonly numa_balancing_scan_period_max_ms: number;
   readonly numa_balancing_scan_size_mb: number;
   readonly demotion_enabled: boolean;
+  /** TPP's patches, in 1/10000 of a zone; 0 = a kernel without them, as every release is. */
+  readonly demote_scale_factor: number;
   readonly swappiness: number;
   readonly min_free_kbytes: number;
   readonly watermark_scale_factor: number;
@@ -180,6 +182,7 @@ export const SYSCTL_DEFAULTS: SysctlSpec = {
   numa_balancing_scan_period_max_ms: 60000,
   numa_balancing_scan_size_mb: 256,
   demotion_enabled: false,
+  demote_scale_factor: 0,
   swappiness: 60,
   /** 0 = computed from lowmem (PM-36). */
   min_free_kbytes: 0,

@@ -175,6 +175,10 @@ function countAllocation(
     zone.boostWakesKswapd = false;
     pm.hooks.wakeKswapd(zone.nid, 0, zone.type);
   }
+  // TI-30: on mainline the mark is 0, and free pages are never below it.
+  if (pm.vmstat.zone[zone.id * NR_VM_ZONE_STAT_ITEMS + NR_FREE_PAGES] < zone.demoteMark) {
+    pm.hooks.wakeKswapd(zone.nid, 0, zone.type);
+  }
 }
 
 /**

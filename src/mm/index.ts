@@ -121,6 +121,7 @@ export * from './swapCache.ts';
 export * from './task.ts';
 export * from './thpFault.ts';
 export * from './thpSettings.ts';
+export * from './tpp.ts';
 export * from './truncate.ts';
 export * from './unmapFolio.ts';
 export * from './userCopy.ts';

@@ -61,6 +61,7 @@ import { RmapScratch } from './rmap.ts';
 import { SwapArea } from './swap.ts';
 import { Task } from './task.ts';
 import { bootThpSettings, type ThpEnabled, type ThpSetting } from './thpSettings.ts';
+import { setDemoteMarks } from './tpp.ts';
 import { truncateFile } from './truncate.ts';
 import { AnonVma } from './vma.ts';
 import type { VmStat } from './vmstat.ts';
@@ -218,6 +219,7 @@ export class Kernel {
     this.cma = cmaAreasOf(spec);
     this.topCpuset = rootCpuset(this, false);
     this.tiers = new MemoryTiers(this.pm, Array.from(abstractDistance(spec)));
+    setDemoteMarks(this);
     this.interleaveWeights = new Uint8Array(32).fill(1);
     this.interleaveAuto = spec.interleaveWeights === undefined;
     this.interleaveWeights.set(interleaveWeights(spec).subarray(0, 32));

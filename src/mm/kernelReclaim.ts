@@ -85,7 +85,7 @@ export class KernelReclaim implements ReclaimHooks {
     for (const zone of k.pm.nodes[nid].zones) {
       if (zone.type > highest) continue;
       isUsable = true;
-      const pages = wmarkPages(zone, mark);
+      const pages = Math.max(wmarkPages(zone, mark), zone.demoteMark); // TI-30
       if (zoneWatermarkOk(k.pm, zone, 0, pages, highest, 0)) return true;
     }
     return !isUsable;

@@ -46,9 +46,10 @@ import {
 } from './pageTable.ts';
 import { vmaPolicy } from './policyNode.ts';
 import type { Task } from './task.ts';
+import { hasTpp, tppShouldPromote } from './tpp.ts';
 import { VM_EXEC, VM_SHARED, VM_WRITE, type Vma } from './vma.ts';
 import { ALLOC_CMA, wmarkPages, zoneWatermarkOk } from './watermark.ts';
-import { WMARK_HIGH, WMARK_PROMO } from './zone.ts';
+import { WMARK_HIGH, WMARK_MIN, WMARK_PROMO } from './zone.ts';
 
 const NUMA_HINT_FAULTS = vmEvent('numa_hint_faults');
 const NUMA_HINT_FAULTS_LOCAL = vmEvent('numa_hint_faults_local');
@@ -190,7 +191,9 @@ function shouldNumaMigrate(k: Kernel, task: Task, head: FrameId, src: Nid, dst: 
   const tiers = k.tiers;
   const tiering = (k.sysctl.numa_balancing & NUMA_BALANCING_MEMORY_TIERING) !== 0;
   const nr = k.folios.nrPages(head);
-  if (tiering && !tiers.isToptier(src)) return shouldPromote(k, head, nr, dst);
+  if (tiering && !tiers.isToptier(src)) {
+    return hasTpp(k) ? tppShouldPromote(k, head, dst) : shouldPromote(k, head, nr, dst);
+  }
   const f = k.frames;
   const last = f.lastCpupid[head];
   const self = cpupidOf(task);
@@ -280,7 +283,8 @@ function migrateMisplacedPrepare(k: Kernel, vma: Vma, head: FrameId, target: Nid
 /** migrate_balanced_pgdat: some zone keeps its high watermark after nr more pages. */
 function balancedFor(k: Kernel, nid: Nid, nr: number): boolean {
   for (const zone of k.pm.nodes[nid].zones) {
-    const mark = wmarkPages(zone, WMARK_HIGH) + nr;
+    // TI-32: TPP promotes into what allocations leave free.
+    const mark = wmarkPages(zone, hasTpp(k) ? WMARK_MIN : WMARK_HIGH) + nr;
     if (zoneWatermarkOk(k.pm, zone, 0, mark, ZONE_MOVABLE, ALLOC_CMA)) return true;
   }
   return false;

@@ -79,6 +79,8 @@ export class Zone {
   readonly watermark: Int32Array = new Int32Array(NR_WMARK);
   /** Pages added to all marks after a mobility fallback; kswapd takes it back (PM-37). */
   watermarkBoost = 0;
+  /** TPP: below it an allocation wakes kswapd, which demotes up to it (tpp.ts); 0 = none. */
+  demoteMark = 0;
   /** ZONE_BOOSTED_WATERMARK: the next successful allocation wakes kswapd. */
   boostWakesKswapd = false;
   /** Pages kept from requests that could use a higher zone, by that zone's type (PM-35). */

@@ -12,6 +12,7 @@ import { numaBalancing } from './numaBalancing.ts';
 import { observe } from './observe.ts';
 import { oracle } from './oracle.ts';
 import type { PolicyDescription } from './policy.ts';
+import { tpp } from './tpp.ts';
 
 export * from './heatSources.ts';
 export * from './hostView.ts';
@@ -27,6 +28,7 @@ export const POLICIES: readonly PolicyDescription[] = [
   weightedInterleave,
   demotionOnly,
   numaBalancing,
+  tpp,
   hemem,
   memtis,
   colloid,

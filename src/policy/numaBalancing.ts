@@ -7,60 +7,19 @@
  * Decides on nothing: the mechanisms are the kernel's own (in mm/ of the model), this only sets
  * them up as TI-28 recommends.
  */
-import { booleanOf, integerKnob, type KnobValues, type NumberKnob, numberOf } from './knob.ts';
+import { booleanOf, integerKnob, type KnobValues, numberOf } from './knob.ts';
+import { NUMA_SCAN_KNOBS, numaScanSettings } from './numaScanKnobs.ts';
 import { NO_NEEDS, NO_SETTINGS, type Policy, type PolicyDescription } from './policy.ts';
-
-const NUMBERS: readonly { readonly knob: NumberKnob; readonly sysctl: string }[] = [
-  {
-    knob: integerKnob(
-      'mode',
-      2,
-      0,
-      3,
-      '',
-      'numa_balancing: 1 normal, 2 memory tiering, 3 both, 0 off',
-    ),
-    sysctl: 'numa_balancing',
-  },
-  {
-    knob: integerKnob('rateLimit', 65536, 1, 1 << 20, 'MB/s', 'promotion rate limit (TI-26)'),
-    sysctl: 'numa_balancing_promote_rate_limit_MBps',
-  },
-  {
-    knob: integerKnob(
-      'hotThreshold',
-      1000,
-      1,
-      60_000,
-      'ms',
-      'hint fault latency of a hot page (TI-25)',
-    ),
-    sysctl: 'numa_balancing_hot_threshold_ms',
-  },
-  {
-    knob: integerKnob('scanDelay', 1000, 0, 60_000, 'ms', 'age of a program at its first scan'),
-    sysctl: 'numa_balancing_scan_delay_ms',
-  },
-  {
-    knob: integerKnob('scanPeriodMin', 1000, 1, 60_000, 'ms', 'shortest time between two scans'),
-    sysctl: 'numa_balancing_scan_period_min_ms',
-  },
-  {
-    knob: integerKnob('scanPeriodMax', 60_000, 1, 600_000, 'ms', 'longest time between two scans'),
-    sysctl: 'numa_balancing_scan_period_max_ms',
-  },
-  {
-    knob: integerKnob('scanSize', 256, 1, 1 << 20, 'MiB', 'memory marked in one scan'),
-    sysctl: 'numa_balancing_scan_size_mb',
-  },
-];
 
 export const numaBalancing: PolicyDescription = {
   name: 'numa-balancing',
   summary: "the kernel's own: promotion by hint faults, demotion in reclaim",
   source: 'kernel/sched/fair.c, mm/vmscan.c; sysctl kernel.numa_balancing',
   knobs: [
-    ...NUMBERS.map(({ knob }) => knob),
+    integerKnob('mode', 2, 0, 3, '', 'numa_balancing: 1 normal, 2 memory tiering, 3 both, 0 off'),
+    integerKnob('rateLimit', 65536, 1, 1 << 20, 'MB/s', 'promotion rate limit (TI-26)'),
+    integerKnob('hotThreshold', 1000, 1, 60_000, 'ms', 'hint fault latency of a hot page (TI-25)'),
+    ...NUMA_SCAN_KNOBS,
     {
       kind: 'boolean',
       name: 'demotion',
@@ -72,10 +31,13 @@ export const numaBalancing: PolicyDescription = {
 };
 
 function makeNumaBalancing(values: KnobValues): Policy {
-  const sysctl: Record<string, number | boolean> = {
+  const sysctl = {
     demotion_enabled: booleanOf(values, 'demotion'),
+    numa_balancing: numberOf(values, 'mode'),
+    numa_balancing_promote_rate_limit_MBps: numberOf(values, 'rateLimit'),
+    numa_balancing_hot_threshold_ms: numberOf(values, 'hotThreshold'),
+    ...numaScanSettings(values),
   };
-  for (const number of NUMBERS) sysctl[number.sysctl] = numberOf(values, number.knob.name);
   return {
     name: 'numa-balancing',
     needs: NO_NEEDS,

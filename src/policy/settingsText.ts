@@ -13,6 +13,8 @@ const FILES: Readonly<Record<string, string>> = {
   numa_balancing_scan_period_min_ms: `${SCHED_DEBUG}/scan_period_min_ms`,
   numa_balancing_scan_period_max_ms: `${SCHED_DEBUG}/scan_period_max_ms`,
   numa_balancing_scan_size_mb: `${SCHED_DEBUG}/scan_size_mb`,
+  // Of TPP's kernel; no release has it.
+  demote_scale_factor: '/proc/sys/vm/demote_scale_factor',
   demotion_enabled: '/sys/kernel/mm/numa/demotion_enabled',
 };
 
