@@ -35,7 +35,7 @@ export function setDemoteMarks(k: Kernel): void {
   }
 }
 
-/** TI-32: whether a hint fault on a slow folio promotes it to `dst`; an inactive one it activates. */
+/** TI-32: does a hint fault promote a slow folio to `dst`? An inactive one it activates. */
 export function tppShouldPromote(k: Kernel, head: FrameId, dst: Nid): boolean {
   const flags = k.frames.flags[head];
   if ((flags & PG_ACTIVE) === 0) {

@@ -135,7 +135,8 @@ const PHYSICAL = [
   savedClass(
     Zone,
     `id nid type name startPfn endPfn presentRanges reservedStart managedStart presentPages
-     presentEarlyPages managedPages cmaPages watermark watermarkBoost demoteMark boostWakesKswapd lowmemReserve
+     presentEarlyPages managedPages cmaPages watermark watermarkBoost demoteMark
+     boostWakesKswapd lowmemReserve
      nrIsolatePageblock freeLists orderMask pristine`,
     () => new Zone(0, 0, 0, EMPTY_SPAN),
   ),
