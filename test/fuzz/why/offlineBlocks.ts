@@ -52,6 +52,8 @@ function offline(bytes: Uint8Array, startPfn: number): number | 'passes' {
 
 /** Lack of memory elsewhere is not told: a block that would go offline may take passes. */
 function fits(verdict: string, done: number | 'passes'): boolean {
+  // A write of the state that the block is in already (PM-115).
+  if (verdict === 'is not online') return done === -EINVAL;
   if (verdict === 'refused at once: -EINVAL') return done === -EINVAL;
   if (verdict === 'refused at once: -EBUSY') return done === -EBUSY;
   if (verdict.startsWith('tries for ever')) return done === 'passes';
