@@ -102,6 +102,20 @@ describe('2 MiB pages', () => {
     expect(b.end()).toEqual([]);
   });
 
+  it('DM-61, DM-64: 512 small ones of a page that fork shares: both processes find them', () => {
+    const b = new DeviceBench();
+    const start = b.mapHuge();
+    const child = forkTask(b.k, b.task) as Task;
+    b.device.failsNext = true;
+    expect(b.mirror.migrateToDevice(b.task, start, 512).ret).toBe(0);
+    checkInvariants(b.k);
+    expect(b.onDevice(start, 512)).toBe(512);
+    expect(loadWord(b.k, child, start + 7)).toBe(8);
+    expect(b.loads(start, 512)).toEqual(numbers(512));
+    exitTask(b.k, child);
+    expect(b.end()).toEqual([]);
+  });
+
   it('DM-61: the device has no large page: 512 small ones', () => {
     const b = new DeviceBench();
     const start = b.mapHuge();

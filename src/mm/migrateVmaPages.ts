@@ -29,7 +29,7 @@ import {
   ptePayload,
 } from './pageTable.ts';
 import { anonVmaPrepare, pteAlloc, splitPmd } from './pteSetup.ts';
-import { addRmapPmd, addRmapPte } from './rmap.ts';
+import { addRmapPmd, addRmapPte, rmapCollect } from './rmap.ts';
 import { splitUnmappedFolio } from './splitFolio.ts';
 import { freeSwapCache } from './swapCache.ts';
 import { VM_WRITE, type Vma } from './vma.ts';
@@ -166,13 +166,16 @@ function switchSlot(k: Kernel, m: DeviceMigration, i: number): void {
   if (!mayReceive(k, head, m.dst[i]) || !migrateMapping(k, m, head, m.dst[i])) refuse(m, i);
 }
 
-/** migrate_vma_split_unmapped_folio: 512 slots instead of one, small folios behind them. */
+/**
+ * migrate_vma_split_unmapped_folio: 512 slots instead of one, small folios behind them.
+ * Deviates: Linux splits the migration entry of the area that migrates alone; a folio that others
+ *   map by a PMD keeps their entries huge over small folios. Here all of them are split.
+ */
 function splitSource(k: Kernel, m: DeviceMigration, i: number, head: FrameId): boolean {
   const f = k.frames;
   const isFault = m.faultPage >= 0 && f.headOf(m.faultPage) === head;
   if (isFault) f.refcount[head]--;
-  const { mm } = m.vma!;
-  splitPmd(k, mm, mm.slotOf(m.start + i));
+  splitEveryPmd(k, head);
   const isSplit = splitUnmappedFolio(k, head) === 0;
   if (isFault) f.refcount[isSplit ? m.faultPage : head]++;
   if (!isSplit) return false;
@@ -183,6 +186,16 @@ function splitSource(k: Kernel, m: DeviceMigration, i: number, head: FrameId): b
     m.srcBits[i + n] = bits | MIGRATE_PFN_VALID;
   }
   return true;
+}
+
+/** Every PMD migration entry of the folio becomes 512 entries. */
+function splitEveryPmd(k: Kernel, head: FrameId): void {
+  const n = rmapCollect(k, head);
+  for (let r = 0; r < n; r++) {
+    const { mm } = k.rmap.vma[r];
+    const slot = mm.slotOf(k.rmap.vpn[r]);
+    if (slot >= 0 && mm.pmd[slot] !== 0 && ptePayload(mm.pmd[slot]) === head) splitPmd(k, mm, slot);
+  }
 }
 
 /** Device memory holds anonymous pages only, and none that is in the swap cache. */

@@ -33,6 +33,7 @@ import {
   HugetlbPool,
   Kernel,
   KernelReclaim,
+  KernelTrace,
   Khugepaged,
   Ksm,
   Lru,
@@ -91,6 +92,7 @@ const KERNEL = savedClass(
    spaces
    deferredSplit
    inFlight
+   trace
    holders
    nextHolderId
    interleaveWeights
@@ -108,7 +110,18 @@ const KERNEL = savedClass(
    #freeAnonVmas
    #freeSpaces`,
   null,
-  'rmap trace onMigrated letOthersRun memoryNotifiers',
+  'rmap onMigrated letOthersRun memoryNotifiers',
+);
+
+/** Who runs, and the names of threads; whoever listens attaches again. */
+const TRACE = savedClass(
+  KernelTrace,
+  'pid cpu kswapdAwake comms',
+  null,
+  `points compaction mmMigratePages mmMigratePagesStart setMigrationPte removeMigrationPte
+   setMigrationPmd removeMigrationPmd wakeupKswapd kswapdWake kswapdSleep directReclaimBegin
+   directReclaimEnd memcgReclaimBegin memcgReclaimEnd nodeReclaimBegin nodeReclaimEnd lruIsolate
+   lruShrinkInactive lruShrinkActive`,
 );
 
 const EMPTY_SPAN = {
@@ -289,6 +302,7 @@ const DEVICES = [
 
 export const KERNEL_CLASSES: SavedClasses = new SavedClasses([
   KERNEL,
+  TRACE,
   ...PHYSICAL,
   ...SPACES,
   ...TASKS,

@@ -85,6 +85,15 @@ describe('the file of a saved state', () => {
     expect(firstDifference(original, restored, KERNEL_CLASSES)).toBeNull();
   });
 
+  it('knows who ran last: the caller of a migration that begins next', () => {
+    const other = kernelInUse();
+    other.trace.runKcompactd(0);
+    const bytes = writeState({ k: other, attached: null }, SAVED, noneCodec);
+    const { trace } = readState(bytes, 'x.hms', OPTIONS).state.k;
+    expect([trace.pid, trace.comms]).toEqual([other.trace.pid, other.trace.comms]);
+    expect(trace.comms.get(trace.pid)).toBe('kcompactd0');
+  });
+
   it('has the same bytes for the same state, also after a round', () => {
     expect(writeState({ k, attached: null }, SAVED, noneCodec)).toEqual(FILE);
     const { state } = readState(FILE, 'x.hms', OPTIONS);
