@@ -5,7 +5,7 @@
 import type { FrameId } from '../base/units.ts';
 import { PG_HEAD, PG_LRU, PG_LRU_BATCH, PG_MLOCKED, PG_SWAPCACHE, PG_TAIL } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
-import { type DevPagemap, isDevicePrivate } from './memremap.ts';
+import { type DevPagemap, isDevicePrivate, MEMORY_DEVICE_FS_DAX } from './memremap.ts';
 import { PTE_KIND_DEVICE_PRIVATE, pteIsKind, ptePayload } from './pageTable.ts';
 
 /** Mappings that the recount found, by frame. */
@@ -50,6 +50,7 @@ export function brokenDeviceMemory(k: Kernel, maps: CountedMaps): string[] {
 
 /** DM-110. */
 function compareLive(k: Kernel, pagemap: DevPagemap, live: number, broken: string[]): void {
+  if (pagemap.type === MEMORY_DEVICE_FS_DAX) return; // in use or not, they hold no reference to it
   const kept = k.devices.livePages(pagemap);
   if (live === kept) return;
   broken.push(`DM-110: pagemap at ${pagemap.startPfn}: counted ${live} live pages, kept ${kept}`);

@@ -91,7 +91,8 @@ export function doFileFault(
   if (write) setFolioDirty(k, head);
   if (k.folios.isThp(head) && mapHugeFile(k, vma, vpn, head, write)) return outcome | FAULT_HUGE;
   mapFilePage(k, vma, vpn, i, got.page, write);
-  if (!write) faultAround(k, vma, vpn, i);
+  // Without a page cache there is no map_pages.
+  if (!write && file.specialFrames === null) faultAround(k, vma, vpn, i);
   return outcome;
 }
 
@@ -204,6 +205,10 @@ export function cacheRead(k: Kernel, task: Task, file: MappedFile, index: number
       read.outcome = FAULT_CLEARED;
       return read;
     }
+  }
+  if (file.specialFrames !== null) {
+    read.outcome = FAULT_SIGBUS; // nothing could fill it
+    return read;
   }
   const gfp = file.gfpZone === ZONE_MOVABLE ? GFP_HIGHUSER_MOVABLE : GFP_HIGHUSER;
   const own = file.isShmem() ? file.policyAt(index) : null;

@@ -4,12 +4,12 @@
  * PM-3, PM-6a, PM-8.
  *
  * Order: checks of the area -> entry -> fault -> entry again.
- * Not modelled: P2PDMA pages (-EREMOTEIO, PM-4), shadow stacks, protection keys, signals while
+ * Not modelled: shadow stacks, protection keys, signals while
  * waiting (FOLL_INTERRUPTIBLE has no effect).
  */
 import type { FrameId, Vpn } from '../base/units.ts';
 import { HPAGE_PMD_NR } from '../base/units.ts';
-import { EBUSY, EFAULT, EHWPOISON, ENOMEM, EOPNOTSUPP } from '../uapi/errno.ts';
+import { EBUSY, EFAULT, EHWPOISON, ENOMEM, EOPNOTSUPP, EREMOTEIO } from '../uapi/errno.ts';
 import {
   FOLL_ANON,
   FOLL_DUMP,
@@ -19,6 +19,7 @@ import {
   FOLL_LONGTERM,
   FOLL_NOFAULT,
   FOLL_NOWAIT,
+  FOLL_PCI_P2PDMA,
   FOLL_PIN,
   FOLL_SPLIT_PMD,
   FOLL_TOUCH,
@@ -38,6 +39,7 @@ import { canReuseAnon, copyToAnon } from './faultCow.ts';
 import { setFolioDirty } from './fileFolio.ts';
 import { hugetlbWp } from './hugetlb.ts';
 import type { Kernel } from './kernel.ts';
+import { isPciP2pdma } from './memremap.ts';
 import { changeProtection } from './mprotect.ts';
 import {
   PTE_A,
@@ -84,7 +86,7 @@ export function faultInPage(k: Kernel, task: Task, vma: Vma, vpn: Vpn, flags: nu
   if (refused !== 0) return refused;
   for (let tries = 0; tries < RETRIES_MAX; tries++) {
     const page = followPage(k, vma, vpn, flags);
-    if (page >= 0 || page === -EFAULT) return page;
+    if (page >= 0 || page === -EFAULT || page === -EREMOTEIO) return page;
     if ((flags & FOLL_NOFAULT) !== 0) return -EFAULT;
     if (page === NEED_FAULT && isPoisoned(k, vma, vpn)) {
       return (flags & FOLL_HWPOISON) !== 0 ? -EHWPOISON : -EFAULT;
@@ -136,6 +138,9 @@ export function followPage(k: Kernel, vma: Vma, vpn: Vpn, flags: number): FrameI
   if (frame === PAGE_SPECIAL) return -EFAULT;
   const zero = frame === PAGE_ZERO || (huge && special);
   const page = zero ? k.zeroFrame : frame;
+  // PM-4 (try_grab_folio): memory of a device, for those who can do DMA between devices.
+  const isPeer = !zero && (flags & FOLL_PCI_P2PDMA) === 0 && isPciP2pdma(k, page);
+  if (isPeer) return -EREMOTEIO;
   const write = (flags & FOLL_WRITE) !== 0;
   if (write && !canFollowWrite(k, vma, word, byte, zero, page, flags)) return NEED_FAULT;
   if (zero && (flags & FOLL_DUMP) !== 0) return -EFAULT;

@@ -18,6 +18,8 @@ export type FileKind =
   | 'ramfs'
   | 'secretmem'
   | 'devmem'
+  | 'dax'
+  | 'p2pmem'
   | 'vdso'
   | 'hugetlb'
   | 'bdev'
@@ -130,6 +132,25 @@ const FILE_KINDS: Readonly<Record<FileKind, FileKindTraits>> = {
     gfpZone: ZONE_NORMAL,
     unevictable: true,
   },
+  // Files whose pages are device memory (specialFrames): on an FS-DAX device, in a PCI BAR.
+  dax: {
+    swapbacked: false,
+    private_: false,
+    writeback: false,
+    migrateFolio: 'none',
+    largeFolios: false,
+    gfpZone: ZONE_NORMAL,
+    unevictable: true,
+  },
+  p2pmem: {
+    swapbacked: false,
+    private_: false,
+    writeback: false,
+    migrateFolio: 'none',
+    largeFolios: false,
+    gfpZone: ZONE_NORMAL,
+    unevictable: true,
+  },
   devmem: {
     swapbacked: false,
     private_: false,
@@ -157,7 +178,10 @@ export class MappedFile {
   hugeAlways = false;
   /** Page index -> frame of that page (>= 0), or -1 - swap slot for swapped-out shmem. */
   readonly pages: Map<number, number> = new Map();
-  /** Frames of a special mapping instead of a page cache (struct vm_special_mapping): the vDSO. */
+  /**
+   * Frames of a mapping without a page cache, -1 = none: the vDSO (struct vm_special_mapping),
+   * files that are device memory.
+   */
   specialFrames: Int32Array | null = null;
   /** Content words of pages that are in the backing store and not in the cache. */
   readonly backing: Map<number, number> = new Map();

@@ -249,6 +249,11 @@ export function freeZoneDeviceFolio(k: Kernel, head: FrameId): void {
   const f = k.frames;
   assert(k.folios.mapcount(head) === 0, 'device folio freed while mapped', head);
   const pagemap = k.devices.pagemapOf(head);
+  if (pagemap.type === MEMORY_DEVICE_FS_DAX) {
+    // The page is the file's as before; who waits for it to be idle is woken (DM-50).
+    pagemap.ops.folioFree(head, 0);
+    return;
+  }
   const order = k.folios.isLarge(head) ? f.orderOf(head) : 0;
   if (order > 0) {
     f.refcount[head + 1] = 0;
@@ -277,6 +282,16 @@ export function isDevicePrivate(k: Kernel, page: FrameId): boolean {
 /** is_device_coherent_page. */
 export function isDeviceCoherent(k: Kernel, page: FrameId): boolean {
   return k.pm.isZoneDevice(page) && k.devices.pagemapOf(page).type === MEMORY_DEVICE_COHERENT;
+}
+
+/** folio_is_fsdax. */
+export function isFsDax(k: Kernel, page: FrameId): boolean {
+  return k.pm.isZoneDevice(page) && k.devices.pagemapOf(page).type === MEMORY_DEVICE_FS_DAX;
+}
+
+/** is_pci_p2pdma_page. */
+export function isPciP2pdma(k: Kernel, page: FrameId): boolean {
+  return k.pm.isZoneDevice(page) && k.devices.pagemapOf(page).type === MEMORY_DEVICE_PCI_P2PDMA;
 }
 
 /** page_count: up to 6.14 device pages count one more than their users (DM-50). */

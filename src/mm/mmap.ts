@@ -20,11 +20,14 @@ import type { Kernel } from './kernel.ts';
 import type { MappedFile } from './mappedFile.ts';
 import { MMU_NOTIFY_RELEASE, mmuNotifierInvalidate } from './mmuNotifier.ts';
 import {
+  VM_DAX,
+  VM_DONTEXPAND,
   VM_EXEC,
   VM_HUGETLB,
   VM_IO,
   VM_LOCKED,
   VM_LOCKONFAULT,
+  VM_MIXEDMAP,
   VM_NOHUGEPAGE,
   VM_PFNMAP,
   VM_READ,
@@ -93,6 +96,8 @@ function vmFlagsOf(k: Kernel, mm: AddressSpace, request: MmapRequest): number {
   // MC-41a: secretmem_mmap locks.
   if (request.file?.kind === 'secretmem' && k.profile.secretMemoryIsMlocked) vm |= VM_LOCKED;
   if (request.file?.kind === 'devmem') vm |= VM_PFNMAP | VM_IO;
+  if (request.file?.kind === 'dax') vm |= VM_DAX;
+  if (request.file?.kind === 'p2pmem') vm |= VM_MIXEDMAP | VM_DONTEXPAND;
   // Huge pages of the pool are never swapped: there is nothing to lock.
   if (request.file?.kind === 'hugetlb') vm = (vm & ~(VM_LOCKED | VM_LOCKONFAULT)) | VM_HUGETLB;
   return vm;

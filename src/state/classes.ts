@@ -14,6 +14,8 @@ import {
   DevicePages,
   Dmirror,
   DmirrorDevice,
+  FsDax,
+  P2pProvider,
   PrivateAccelerator,
   ZsPool,
 } from '../drivers/index.ts';
@@ -293,6 +295,10 @@ const DEVICES = [
   savedClass(DevicePages, 'start nrPages freeBlocks freePages freeInBlock used', () => {
     return new DevicePages(0, 0);
   }),
+  savedClass(FsDax, 'k pagemap freeBlocks files idleEvents', () => new FsDax(null as never)),
+  savedClass(P2pProvider, 'k place allowedBridges pagemap free lent isGone', () => {
+    return new P2pProvider(null as never, { switchId: -1, hostBridge: 0 }, new Set());
+  }),
   savedClass(
     CopyEngine,
     'cost toDeviceFreeNs fromDeviceFreeNs bytesToDevice bytesFromDevice pieces',
@@ -314,6 +320,7 @@ export const SHORT_LIVED: readonly string[] = [
   'Accelerator', // abstract: its kinds are saved
   'AcceleratorBench',
   'DeviceBench',
+  'SkeletonDriver', // to copy
   'DeviceMigration', // a driver's, between setup and finalize
   'HmmRange',
   'CompactScanners',

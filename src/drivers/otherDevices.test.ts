@@ -1,0 +1,175 @@
+/** An FS-DAX device, a P2PDMA provider, and the skeleton. */
+import { describe, expect, it } from 'vitest';
+import { PAGES_PER_SECTION } from '../base/units.ts';
+import {
+  accessPage,
+  checkInvariants,
+  exitTask,
+  FAULT_SIGBUS,
+  forkTask,
+  getUserPages,
+  Kernel,
+  loadWord,
+  type MappedFile,
+  mmapRegion,
+  munmapRange,
+  pageAt,
+  pinUserPages,
+  plainMachine,
+  putUserPages,
+  storeWord,
+  type Task,
+  unpinUserPages,
+} from '../mm/index.ts';
+import { EBUSY, EINVAL, ENODEV, ENOMEM, ENOSPC, EOPNOTSUPP, EREMOTEIO } from '../uapi/errno.ts';
+import { FOLL_LONGTERM, FOLL_PCI_P2PDMA, FOLL_WRITE } from '../uapi/gup.ts';
+import { MAP_ANONYMOUS, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
+import { ZONE_NORMAL } from '../uapi/zone.ts';
+import { FsDax } from './fsDax.ts';
+import { P2pProvider } from './p2pdma.ts';
+import { SkeletonDriver } from './skeleton.ts';
+
+const RW = PROT_READ | PROT_WRITE;
+const PMEM_PFN = 2 ** 22;
+
+function boot(): { k: Kernel; task: Task } {
+  const machine = plainMachine([{ cpus: [0], zones: [{ zone: ZONE_NORMAL, pages: 32768 }] }]);
+  const k = new Kernel(machine, { seed: 1, trackContent: true, deviceSections: 2 });
+  return { k, task: k.spawn(null, 0) };
+}
+
+function map(k: Kernel, task: Task, file: MappedFile | null, pages: number, flags: number): number {
+  return mmapRegion(k, task.mm!, { addr: 0, pages, prot: RW, flags, file, pgoff: 0 });
+}
+
+describe('FS-DAX', () => {
+  function withFile() {
+    const { k, task } = boot();
+    const dax = new FsDax(k);
+    expect(dax.probe(0, PMEM_PFN, PAGES_PER_SECTION)).toBe(0);
+    const file = dax.create('data', 4) as MappedFile;
+    return { k, task, dax, file };
+  }
+
+  it('DM-50: pages of the file are the device; mappings are their only references', () => {
+    const { k, task, dax, file } = withFile();
+    const start = map(k, task, file, 4, MAP_SHARED);
+    storeWord(k, task, start, 7);
+    const frame = pageAt(k, task.mm!, start);
+    expect(k.pm.isZoneDevice(frame)).toBe(true);
+    expect([k.frames.refcount[frame], k.folios.mapcount(frame)]).toEqual([1, 1]);
+    checkInvariants(k);
+    const child = forkTask(k, task) as Task;
+    expect(loadWord(k, child, start)).toBe(7);
+    expect(k.frames.refcount[frame]).toBe(2);
+    exitTask(k, child);
+    munmapRange(k, task.mm!, start, start + 4);
+    expect([k.frames.refcount[frame], dax.idleEvents]).toEqual([0, 1]);
+    expect(loadWord(k, task, map(k, task, file, 4, MAP_SHARED))).toBe(7);
+    checkInvariants(k);
+  });
+
+  it('a private mapping copies to system memory on write', () => {
+    const { k, task, file } = withFile();
+    const start = map(k, task, file, 4, MAP_PRIVATE);
+    expect(loadWord(k, task, start)).toBe(0);
+    storeWord(k, task, start, 9);
+    expect(k.pm.isZoneDevice(pageAt(k, task.mm!, start))).toBe(false);
+    expect(loadWord(k, task, map(k, task, file, 4, MAP_SHARED))).toBe(0);
+    checkInvariants(k);
+  });
+
+  it('PM-3: no long-term pins; short ones keep truncation and removal waiting', () => {
+    const { k, task, dax, file } = withFile();
+    const start = map(k, task, file, 4, MAP_SHARED);
+    const got: number[] = [];
+    const longterm = FOLL_WRITE | FOLL_LONGTERM;
+    expect(pinUserPages(k, task, start, 1, longterm, got)).toBe(-EOPNOTSUPP);
+    expect(pinUserPages(k, task, start + 1, 1, FOLL_WRITE, got)).toBe(1);
+    expect(dax.truncate(file, 2)).toBe(0);
+    expect(dax.truncate(file, 1)).toBe(-EBUSY);
+    expect(dax.remove()).toBe(-EBUSY);
+    unpinUserPages(k, got);
+    expect(dax.truncate(file, 1)).toBe(0);
+    expect(accessPage(k, task, start + 1, false) & FAULT_SIGBUS).not.toBe(0);
+    expect(dax.remove()).toBe(0);
+    expect(accessPage(k, task, start, false) & FAULT_SIGBUS).not.toBe(0);
+    checkInvariants(k);
+  });
+
+  it('has as many blocks as pages', () => {
+    const { dax } = withFile();
+    expect(dax.create('big', PAGES_PER_SECTION)).toBe(-ENOSPC);
+  });
+});
+
+describe('P2PDMA', () => {
+  const PLACE = { switchId: 1, hostBridge: 0 };
+
+  function withProvider() {
+    const { k, task } = boot();
+    const provider = new P2pProvider(k, PLACE, new Set([0, 2]));
+    expect(provider.probe(0, PMEM_PFN, PAGES_PER_SECTION)).toBe(0);
+    return { k, task, provider };
+  }
+
+  it('DM-90: mmap is shared, from 0, and all at once', () => {
+    const { k, task, provider } = withProvider();
+    expect(provider.mmap(task, 4, RW, MAP_PRIVATE, 0)).toBe(-EINVAL);
+    expect(provider.mmap(task, 4, RW, MAP_SHARED, 1)).toBe(-EINVAL);
+    expect(provider.mmap(task, PAGES_PER_SECTION + 1, RW, MAP_SHARED, 0)).toBe(-ENOMEM);
+    const start = provider.mmap(task, 4, RW, MAP_SHARED, 0);
+    expect(k.devices.livePages(provider.pagemap)).toBe(4);
+    storeWord(k, task, start + 1, 5);
+    checkInvariants(k);
+    munmapRange(k, task.mm!, start, start + 4);
+    expect(k.devices.livePages(provider.pagemap)).toBe(0);
+    expect(provider.free.length).toBe(PAGES_PER_SECTION);
+    checkInvariants(k);
+  });
+
+  it('PM-4: who does not ask for peer memory gets -EREMOTEIO', () => {
+    const { k, task, provider } = withProvider();
+    const start = provider.mmap(task, 1, RW, MAP_SHARED, 0);
+    const got: number[] = [];
+    expect(getUserPages(k, task, start, 1, 0, got)).toBe(-EREMOTEIO);
+    expect(pinUserPages(k, task, start, 1, FOLL_LONGTERM | FOLL_PCI_P2PDMA, got)).toBe(-EINVAL);
+    expect(getUserPages(k, task, start, 1, FOLL_PCI_P2PDMA, got)).toBe(1);
+    munmapRange(k, task.mm!, start, start + 1);
+    expect(provider.remove()).toBe(-EBUSY);
+    expect(provider.mmap(task, 1, RW, MAP_SHARED, 0)).toBe(-ENODEV);
+    putUserPages(k, got);
+    expect(provider.remove()).toBe(0);
+    checkInvariants(k);
+  });
+
+  it('removal takes the pages from under programs', () => {
+    const { k, task, provider } = withProvider();
+    provider.mmap(task, 3, RW, MAP_SHARED, 0);
+    expect(provider.remove()).toBe(0);
+    checkInvariants(k);
+  });
+
+  it('DM-90: same switch, allowed host bridges, or not at all', () => {
+    const { provider } = withProvider();
+    expect(provider.mapType({ switchId: 1, hostBridge: 0 })).toBe('BUS_ADDR');
+    expect(provider.mapType({ switchId: -1, hostBridge: 2 })).toBe('THRU_HOST_BRIDGE');
+    expect(provider.mapType({ switchId: -1, hostBridge: 3 })).toBe('NOT_SUPPORTED');
+  });
+});
+
+describe('the skeleton', () => {
+  it('migrates there and back', () => {
+    const { k, task } = boot();
+    const driver = new SkeletonDriver(k);
+    expect(driver.probe(0, PAGES_PER_SECTION)).toBe(0);
+    const start = map(k, task, null, 4, MAP_PRIVATE | MAP_ANONYMOUS);
+    for (let i = 0; i < 4; i++) storeWord(k, task, start + i, i + 1);
+    expect(driver.migrateToDevice(task, start, 4)).toBe(4);
+    expect(k.devices.livePages(driver.pagemap)).toBe(4);
+    for (let i = 0; i < 4; i++) expect(loadWord(k, task, start + i)).toBe(i + 1);
+    expect(k.devices.livePages(driver.pagemap)).toBe(0);
+    expect(driver.migrateToDevice(task, 1, 1)).toBe(-EINVAL);
+    checkInvariants(k);
+  });
+});
