@@ -16,6 +16,7 @@ export type {
   Shade,
   Support,
 } from './lab.ts';
+export { expanderMachine } from './latencyOrBandwidth.ts';
 export { LABS } from './list.ts';
 export {
   planZones,

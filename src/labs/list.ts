@@ -1,6 +1,7 @@
 /** The labs, in the order in which `hetmem lab --list` shows them. */
 import { granularity } from './granularity.ts';
 import type { Lab } from './lab.ts';
+import { latencyOrBandwidth } from './latencyOrBandwidth.ts';
 import { physicalToVirtual } from './physicalToVirtual.ts';
 import { pinFailure } from './pinFailure.ts';
 import { pinShare } from './pinShare.ts';
@@ -22,4 +23,5 @@ export const LABS: readonly Lab[] = [
   whoMayMove,
   physicalToVirtual,
   granularity,
+  latencyOrBandwidth,
 ];
