@@ -10,7 +10,13 @@ import { assert } from '../base/assert.ts';
 import { type Knob, type KnobValues, type NumberKnob, numberKnob, numberOf } from './knob.ts';
 
 export type HeatSource = 'none' | HeatSourceName;
-export type HeatSourceName = 'pebs' | 'hint-faults' | 'idle-bits' | 'page-idle' | 'kpageflags';
+export type HeatSourceName =
+  | 'pebs'
+  | 'ibs'
+  | 'hint-faults'
+  | 'idle-bits'
+  | 'page-idle'
+  | 'kpageflags';
 
 export interface HeatSourceDescription {
   readonly name: HeatSourceName;
@@ -27,6 +33,15 @@ export interface HeatNeeds {
   readonly heatKnobs: Readonly<Record<string, number>>;
 }
 
+const PREFETCH_AFTER = numberKnob(
+  'prefetchAfter',
+  0,
+  0,
+  1000,
+  'accesses',
+  'of a run on one page, after which lines are prefetched and not seen; 0 = no prefetcher',
+);
+
 export const HEAT_SOURCES: readonly HeatSourceDescription[] = [
   {
     name: 'pebs',
@@ -38,6 +53,24 @@ export const HEAT_SOURCES: readonly HeatSourceDescription[] = [
       numberKnob('drainInterval', 1, 0.001, 10_000, 'ms', 'time between two drains'),
       numberKnob('programNs', -1, -1, 1e6, 'ns', 'cost of a record; -1 = sampleNs of the machine'),
       numberKnob('drainNs', 50, 0, 1e6, 'ns', 'time of the draining thread, a record (assumption)'),
+      numberKnob('skid', 0, 0, 1000, 'accesses', 'that the recorded one comes later; 0 = precise'),
+      PREFETCH_AFTER,
+      numberKnob('physicalAddress', 0, 0, 1, '', '1 = records name frames instead of pages'),
+    ],
+  },
+  {
+    name: 'ibs',
+    summary: 'IBS: one op in so many is tagged; misses tell their physical address',
+    addresses: 'physical',
+    knobs: [
+      numberKnob('maxCount', 10_000, 1, 2 ** 27, 'ops', 'from tag to tag (assumption)'),
+      numberKnob('l3MissOnly', 1, 0, 1, '', '1 = only misses interrupt (from Zen 4 on)'),
+      numberKnob('bufferRecords', 2048, 1, 1 << 20, 'records', 'that the buffer of a CPU holds'),
+      numberKnob('drainInterval', 1, 0.001, 10_000, 'ms', 'time between two drains'),
+      numberKnob('programNs', 1000, 0, 1e6, 'ns', 'cost of an interrupt (assumption)'),
+      numberKnob('drainNs', 50, 0, 1e6, 'ns', 'time of the reading thread, a record (assumption)'),
+      PREFETCH_AFTER,
+      numberKnob('physicalAddress', 1, 0, 1, '', '0 = records name pages instead of frames'),
     ],
   },
   {

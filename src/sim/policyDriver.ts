@@ -2,8 +2,9 @@
  * A policy in the loop: applies its settings, runs its heat source, asks it at its period and hands
  * its plans to the host. What the replay loop needs of all that, in one place.
  */
+import { assert } from '../base/assert.ts';
 import type { RandomStream } from '../base/prng.ts';
-import type { Nanoseconds, Nid, Vpn } from '../base/units.ts';
+import type { FrameId, Nanoseconds, Nid, Vpn } from '../base/units.ts';
 import type { EventHandler, EventQueue } from '../engine/index.ts';
 import type { AccessCost } from '../hw/index.ts';
 import { type AddressSpace, type Kernel, pteIsPresent, ptePayload } from '../mm/index.ts';
@@ -91,6 +92,14 @@ export class PolicyDriver implements EventHandler {
   nidOf(mm: AddressSpace, vpn: Vpn): Nid {
     const word = this.#entry(mm, vpn);
     return pteIsPresent(word) ? this.#parts.kernel.pm.nidOf(ptePayload(word)) : -1;
+  }
+
+  /** The frame of a page. Preconditions: it is present. */
+  frameOf(mm: AddressSpace, vpn: Vpn): FrameId {
+    const word = this.#entry(mm, vpn);
+    assert(pteIsPresent(word), 'a sample of a page that is not there', vpn);
+    const slot = mm.slotOf(vpn);
+    return ptePayload(word) + (mm.pmd[slot] === 0 ? 0 : vpn - mm.slotVpn[slot]);
   }
 
   /** When the migration that holds a page is over. */

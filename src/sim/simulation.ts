@@ -191,6 +191,9 @@ export class Simulation {
     const { instructionNs } = this.spec.machine.costs;
     const computePerAccess = (insn * instructionNs) / Math.max(1, slice.accesses);
     const { sampler } = this.driver;
+    if (sampler !== null) {
+      this.#charge(thread, 'observationNs', sampler.onInstructions(insn, slice.accesses));
+    }
     let until = sampler === null ? NO_LIMIT : sampler.untilSample[task.cpu];
     const batch = this.#batch;
     batch.at = 0;
@@ -211,7 +214,7 @@ export class Simulation {
       this.#countAccesses(state, slice, nrRegions, from);
       if (sampler !== null) {
         until -= batch.accesses;
-        while (until <= 0) until += this.#sample(thread, task, state, slice, batch.at - 1);
+        while (until <= 0) until += this.#sample(thread, task, state, slice, until);
       }
       if (stop === STOP_FAULT) this.#fault(thread, task, state, slice);
       this.#numaWork(thread, task);
@@ -268,23 +271,27 @@ export class Simulation {
     thread.nowNs += compute + stall;
   }
 
-  /** A sample fell due in run `at`. Returns the accesses until the next one. */
+  /** A sample fell due in the run before batch.at. Returns the accesses until the next one. */
   #sample(
     thread: ThreadTime,
     task: Task,
     state: TraceProcessState,
     slice: AccessSlice,
-    at: number,
+    until: number,
   ): number {
     const { sampler } = this.driver;
+    const at = this.#batch.at - 1;
     assert(sampler !== null, 'a sample without a sampler');
     const word = slice.page[at];
     const vpn = this.#vpnOf(state, word);
-    const nid = this.driver.nidOf(state.mm, vpn);
+    const frame = this.driver.frameOf(state.mm, vpn);
+    const nid = this.k.pm.nidOf(frame);
+    const place = slice.weight[at] + until;
     const now = Math.max(this.clock.nowNs, Math.floor(thread.nowNs));
     const isWrite = (word & 1) !== 0;
-    const next = sampler.onSample(task.cpu, task.pid, task.tgid, vpn, nid, isWrite, now);
-    this.#charge(thread, 'observationNs', sampler.programNsPerSample);
+    const { cpu, tgid } = task;
+    const next = sampler.onSample(cpu, tgid, vpn, frame, nid, isWrite, place, now);
+    this.#charge(thread, 'observationNs', sampler.costNs);
     return next;
   }
 

@@ -8,7 +8,7 @@
  *
  * `pid` is the kernel's (Task.tgid), `vpn` the page accessed, `nid` the node that served it.
  */
-import type { Nanoseconds, Nid, Vpn } from '../../base/units.ts';
+import type { FrameId, Nanoseconds, Nid, Vpn } from '../../base/units.ts';
 import type { HeatTable } from '../../heat/index.ts';
 import type { HeatSourceName } from '../../policy/index.ts';
 
@@ -19,28 +19,35 @@ import type { HeatSourceName } from '../../policy/index.ts';
  *     let until = sampler.untilSample[cpu];          // once a slice
  *     ... until -= weight;                           // per run
  *     while (until <= 0) {                           // rare
- *       until += sampler.onSample(cpu, tid, pid, vpn, nid, isWrite, nowNs);
- *       observationNs += sampler.programNsPerSample;
+ *       until += sampler.onSample(cpu, pid, vpn, frame, nid, isWrite, placeInRun, nowNs);
+ *       observationNs += sampler.costNs;
  *     }
  *     sampler.setUntilSample(cpu, until);            // at the end of the slice
  */
 export interface AccessSampler {
   /** CPU -> accesses until the next sample, at least 1. Read by the loop. */
   readonly untilSample: Float64Array;
-  /** What one sample costs the program (HS-35): the loop charges it to the thread. */
-  readonly programNsPerSample: Nanoseconds;
+  /** What the last call of onSample cost the program (HS-35): charged to the thread. */
+  readonly costNs: Nanoseconds;
 
   /**
-   * The countdown of `cpu` ran out at this access. Returns the accesses until the next one,
-   * at least 1: the loop adds them to its countdown (a run may hold several samples).
+   * A slice with so many instructions and accesses is to come. Returns what sampling costs the
+   * program besides its samples of accesses: interrupts that tell nothing.
+   */
+  onInstructions(instructions: number, accesses: number): Nanoseconds;
+
+  /**
+   * The countdown of `cpu` ran out at this access, the `placeInRun`-th (from 1) in a row to its
+   * page, which `frame` holds. Returns the accesses until the next one, at least 1: the loop adds them to its countdown (a run may hold several samples).
    */
   onSample(
     cpu: number,
-    tid: number,
     pid: number,
     vpn: Vpn,
+    frame: FrameId,
     nid: Nid,
     isWrite: boolean,
+    placeInRun: number,
     nowNs: Nanoseconds,
   ): number;
 

@@ -15,6 +15,7 @@ import {
   resolveKnobs,
 } from '../../policy/index.ts';
 import { HintFaultMonitor } from './hintFaults.ts';
+import { IbsMonitor } from './ibs.ts';
 import { IdleBitmapMonitor } from './idleBitmap.ts';
 import { IdleBitsMonitor } from './idleBits.ts';
 import type { Monitor } from './monitor.ts';
@@ -39,6 +40,8 @@ export function makeMonitor(needs: PolicyNeeds, context: MonitorContext): Monito
   switch (needs.heat) {
     case 'pebs':
       return makePebs(values, context);
+    case 'ibs':
+      return makeIbs(values, context);
     case 'hint-faults':
       return new HintFaultMonitor(context.kernel);
     case 'idle-bits':
@@ -52,16 +55,36 @@ export function makeMonitor(needs: PolicyNeeds, context: MonitorContext): Monito
 
 function makePebs(values: KnobValues, context: MonitorContext): Monitor {
   const { kernel, queue, random } = context;
-  let nrCpus = 1;
-  for (const { cpus } of kernel.spec.nodes)
-    for (const cpu of cpus) nrCpus = Math.max(nrCpus, cpu + 1);
-  return new PebsMonitor(nrCpus, queue, random, {
+  return new PebsMonitor(kernel, nrCpusOf(kernel), queue, random, {
     period: numberOf(values, 'period'),
     bufferRecords: Math.round(numberOf(values, 'bufferRecords')),
     drainIntervalNs: Math.round(numberOf(values, 'drainInterval') * MILLION),
     programNs: costOf(values, 'programNs', kernel.spec.costs.sampleNs),
     drainNs: numberOf(values, 'drainNs'),
+    skid: Math.round(numberOf(values, 'skid')),
+    prefetchAfter: numberOf(values, 'prefetchAfter'),
+    isPhysical: numberOf(values, 'physicalAddress') === 1,
   });
+}
+
+function makeIbs(values: KnobValues, context: MonitorContext): Monitor {
+  const { kernel, queue, random } = context;
+  return new IbsMonitor(kernel, nrCpusOf(kernel), queue, random, {
+    maxCount: numberOf(values, 'maxCount'),
+    isMissOnly: numberOf(values, 'l3MissOnly') === 1,
+    bufferRecords: Math.round(numberOf(values, 'bufferRecords')),
+    drainIntervalNs: Math.round(numberOf(values, 'drainInterval') * MILLION),
+    programNs: numberOf(values, 'programNs'),
+    drainNs: numberOf(values, 'drainNs'),
+    prefetchAfter: numberOf(values, 'prefetchAfter'),
+    isPhysical: numberOf(values, 'physicalAddress') === 1,
+  });
+}
+
+function nrCpusOf({ spec }: Kernel): number {
+  let nrCpus = 1;
+  for (const { cpus } of spec.nodes) for (const cpu of cpus) nrCpus = Math.max(nrCpus, cpu + 1);
+  return nrCpus;
 }
 
 function makeIdleBits(values: KnobValues, context: MonitorContext): Monitor {

@@ -10,6 +10,7 @@ import * as sys from '../../syscalls/index.ts';
 import { MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '../../uapi/mman.ts';
 import { ZONE_NORMAL } from '../../uapi/zone.ts';
 import { HintFaultMonitor } from './hintFaults.ts';
+import { IbsMonitor, type IbsOptions } from './ibs.ts';
 import { IdleBitsMonitor } from './idleBits.ts';
 import { makeMonitor } from './monitorList.ts';
 import { PebsMonitor, type PebsOptions } from './pebs.ts';
@@ -21,25 +22,33 @@ const OPTIONS: PebsOptions = {
   drainIntervalNs: 1000,
   programNs: 300,
   drainNs: 50,
+  skid: 0,
+  prefetchAfter: 0,
+  isPhysical: false,
 };
 
 function pebs(options: Partial<PebsOptions> = {}, seed = 1) {
   const queue = new EventQueue(new VirtualClock());
   const random = new RandomStream(seed, 'monitors.test');
-  const monitor = new PebsMonitor(2, queue, random, { ...OPTIONS, ...options });
+  const monitor = new PebsMonitor(machine('never').k, 2, queue, random, { ...OPTIONS, ...options });
   monitor.start(0);
   return { queue, monitor };
 }
 
 /** Replays accesses to `pages` on CPU 0 as the loop does; returns the pages sampled. */
-function replay(monitor: PebsMonitor, pages: readonly number[], weight = 1, isWrite = false) {
+function replay(
+  monitor: PebsMonitor | IbsMonitor,
+  pages: readonly number[],
+  weight = 1,
+  isWrite = false,
+) {
   let until = monitor.untilSample[0];
   const sampled: number[] = [];
   for (const vpn of pages) {
     until -= weight;
     while (until <= 0) {
       sampled.push(vpn);
-      until += monitor.onSample(0, 1, PID, vpn, 1, isWrite, 500);
+      until += monitor.onSample(0, PID, vpn, 0, 1, isWrite, weight + until, 500);
     }
   }
   monitor.setUntilSample(0, until);
@@ -116,7 +125,7 @@ describe('PebsMonitor', () => {
   it('forgets the records of a process', () => {
     const { queue, monitor } = pebs({ period: 1 });
     replay(monitor, [1, 2]);
-    monitor.onSample(0, 1, PID + 1, 9, 0, false, 500);
+    monitor.onSample(0, PID + 1, 9, 0, 0, false, 1, 500);
     monitor.forget(PID);
     queue.runUntil(1000);
     const heat = new HeatTable();
@@ -146,6 +155,93 @@ describe('PebsMonitor', () => {
       // 80,000 accesses, 800 samples, five standard deviations of them.
       expect(Math.abs(samples - 800)).toBeLessThan(5 * Math.sqrt(800));
     }
+  });
+});
+
+describe('skid and prefetching', () => {
+  it('names an access up to so many later, at the same rate', () => {
+    const { monitor } = pebs({ skid: 10, bufferRecords: 8192 });
+    const pages = Array.from({ length: 500_000 }, (_, i) => i);
+    replay(monitor, pages);
+    expect(monitor.stats.samples / 5000).toBeCloseTo(1, 0);
+    expect(monitor.stats.programNs).toBe(monitor.stats.samples * 300);
+  });
+
+  it('moves samples of a rare page to its neighbours', () => {
+    const seen = (skid: number): number => {
+      const { queue, monitor } = pebs({ period: 7, skid, bufferRecords: 1 << 16 });
+      replay(
+        monitor,
+        Array.from({ length: 70_000 }, (_, i) => (i % 7 === 0 ? 1 : 2)),
+      );
+      queue.runUntil(1000);
+      const heat = new HeatTable();
+      monitor.collect(heat);
+      const row = heat.find(PID, 1);
+      return row < 0 ? 0 : heat.reads[row] / monitor.stats.samples;
+    };
+    // In step with the program (the period is too short to be randomised): all or nothing.
+    expect([0, 1]).toContain(seen(0));
+    expect(seen(6)).toBeCloseTo(1 / 7, 1);
+  });
+
+  it('sees only the first accesses of a run that is prefetched (HS-34)', () => {
+    const { monitor } = pebs({ prefetchAfter: 4, bufferRecords: 8192 });
+    replay(monitor, new Array<number>(20_000).fill(5), 64);
+    const share = monitor.stats.samples / ((20_000 * 64) / 100);
+    expect(share).toBeGreaterThan(0.05);
+    expect(share).toBeLessThan(0.075); // 4 of 64 are 0.0625
+  });
+});
+
+describe('IbsMonitor (HS-32)', () => {
+  const IBS: IbsOptions = {
+    maxCount: 100,
+    isMissOnly: true,
+    bufferRecords: 64,
+    drainIntervalNs: 1000,
+    programNs: 1000,
+    drainNs: 50,
+    prefetchAfter: 0,
+    isPhysical: true,
+  };
+
+  function ibs(options: Partial<IbsOptions> = {}) {
+    const { k, task } = machine('never');
+    const queue = new EventQueue(new VirtualClock());
+    const random = new RandomStream(1, 'ibs.test');
+    const monitor = new IbsMonitor(k, 2, queue, random, { ...IBS, ...options });
+    monitor.start(0);
+    return { k, task, queue, monitor };
+  }
+
+  it('tags one miss in maxCount, whatever else is dispatched', () => {
+    const { monitor } = ibs();
+    replay(monitor, new Array<number>(1_000_000).fill(5));
+    expect(monitor.stats.samples / 10_000).toBeCloseTo(1, 1);
+  });
+
+  it('interrupts for ops that did not miss, unless the CPU filters', () => {
+    const quiet = ibs().monitor;
+    expect(quiet.onInstructions(1_000_000, 0)).toBe(0);
+    const { monitor } = ibs({ isMissOnly: false });
+    expect(monitor.onInstructions(1_000_000, 10_000)).toBe((990_000 / 100) * 1000);
+    expect(monitor.stats.programNs).toBe(9_900_000);
+    expect(monitor.stats.samples).toBe(0);
+  });
+
+  it('reports frames with what they held, and loses what the ring cannot hold', () => {
+    const { k, task, queue, monitor } = ibs({ maxCount: 1, bufferRecords: 2 });
+    accessPage(k, task, BASE, true);
+    const frame = pageAt(k, task.mm!, BASE);
+    for (let i = 0; i < 3; i++) monitor.onSample(0, task.tgid, BASE, frame, 0, true, 1, 500);
+    queue.runUntil(1000);
+    const heat = new HeatTable();
+    monitor.collect(heat);
+    expect(heat.nrSeen).toBe(1);
+    expect([heat.pid[0], heat.vpn[0], heat.writes[0]]).toEqual([0, k.frames.pfnOf(frame), 2]);
+    expect(heat.generation[0]).toBe(k.frames.generation[frame]);
+    expect(monitor.stats).toEqual({ samples: 3, lost: 1, programNs: 3000, backgroundNs: 100 });
   });
 });
 
@@ -256,7 +352,8 @@ describe('makeMonitor', () => {
     }
     const sampler = makeMonitor({ ...NO_NEEDS, heat: 'pebs' }, context())?.sampler;
     expect(sampler?.untilSample).toHaveLength(6);
-    expect(sampler?.programNsPerSample).toBe(kernel.spec.costs.sampleNs);
+    sampler?.onSample(0, PID, 0, 0, 0, false, 1, 0);
+    expect(sampler?.costNs).toBe(kernel.spec.costs.sampleNs);
   });
 
   it('refuses knobs that the source does not have', () => {

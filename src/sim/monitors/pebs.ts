@@ -10,17 +10,25 @@
  * The period is randomised in its low bits, as perf does against programs in step with it: uniform
  * in [P - P/16, P + P/16], drawn from the monitor's own stream.
  *
+ * Skid: a precise event has none. With `skid` the record names an access up to so many later, as
+ * an event that is not precise does. Prefetched lines hit the cache and raise no event (HS-34): with
+ * `prefetchAfter` the accesses of a run on one page after the first so many are taken for
+ * prefetched. It is off unless asked for, as the time that such accesses take has no prefetcher in
+ * the model either.
+ *
  * Deviates: one counter a CPU for loads and stores together, where HeMem programs three events of
  * one period; each kind gets the same expected number of samples.
- * Not modelled: skid (PEBS is precise), blindness to prefetches and DMA, buffers in memory whose
- * writing takes bandwidth.
+ * Not modelled: accesses of devices (DMA raises no event of a CPU); buffers in memory whose writing
+ * takes bandwidth.
  */
 import { assert } from '../../base/assert.ts';
 import type { RandomStream } from '../../base/prng.ts';
-import type { Nanoseconds, Nid, Vpn } from '../../base/units.ts';
+import type { FrameId, Nanoseconds, Nid, Vpn } from '../../base/units.ts';
 import type { EventHandler, EventQueue } from '../../engine/index.ts';
-import { HeatTable } from '../../heat/index.ts';
+import type { HeatTable } from '../../heat/index.ts';
+import type { Kernel } from '../../mm/index.ts';
 import type { AccessSampler, Monitor, MonitorStats } from './monitor.ts';
+import { RecordBuffers } from './recordBuffers.ts';
 
 export interface PebsOptions {
   /** Mean accesses from sample to sample. */
@@ -32,6 +40,12 @@ export interface PebsOptions {
   readonly programNs: Nanoseconds;
   /** Time of the draining thread, a record. */
   readonly drainNs: Nanoseconds;
+  /** Accesses that the recorded one may come after the counted one; 0 = precise. */
+  readonly skid: number;
+  /** Accesses of a run on one page that train the prefetcher; 0 = no prefetcher. */
+  readonly prefetchAfter: number;
+  /** Records name frames, not pages. */
+  readonly isPhysical: boolean;
 }
 
 /** Smallest period whose low bits are randomised. */
@@ -39,44 +53,38 @@ const RANDOMISED_FROM = 16;
 
 export class PebsMonitor implements Monitor, AccessSampler, EventHandler {
   readonly source = 'pebs';
-  readonly isPhysical = false;
   readonly untilSample: Float64Array;
-  readonly programNsPerSample: Nanoseconds;
+  costNs: Nanoseconds = 0;
   readonly #options: PebsOptions;
   readonly #queue: EventQueue;
   readonly #random: RandomStream;
-  /** Record at cpu * bufferRecords + i: pid, page, node and kind. */
-  readonly #pid: Int32Array;
-  readonly #vpn: Float64Array;
-  readonly #nid: Int8Array;
-  readonly #isWrite: Uint8Array;
-  readonly #atNs: Float64Array;
-  /** CPU -> records in its buffer. */
-  readonly #filled: Int32Array;
-  /** Drained and not yet collected. */
-  readonly #drained = new HeatTable();
+  readonly #buffers: RecordBuffers;
+  /** CPU -> 1 while the counted access has happened and the recorded one has not. */
+  readonly #isArmed: Uint8Array;
   #samples = 0;
-  #lost = 0;
-  #drainedRecords = 0;
 
-  constructor(nrCpus: number, queue: EventQueue, random: RandomStream, options: PebsOptions) {
+  constructor(
+    k: Kernel,
+    nrCpus: number,
+    queue: EventQueue,
+    random: RandomStream,
+    options: PebsOptions,
+  ) {
     assert(options.period >= 1 && options.bufferRecords >= 1, 'pebs: period and buffer');
-    const capacity = nrCpus * options.bufferRecords;
     this.#options = options;
     this.#queue = queue;
     this.#random = random;
-    this.programNsPerSample = options.programNs;
-    this.#pid = new Int32Array(capacity);
-    this.#vpn = new Float64Array(capacity);
-    this.#nid = new Int8Array(capacity);
-    this.#isWrite = new Uint8Array(capacity);
-    this.#atNs = new Float64Array(capacity);
-    this.#filled = new Int32Array(nrCpus);
+    this.#buffers = new RecordBuffers(k, nrCpus, options.bufferRecords, options.isPhysical);
+    this.#isArmed = new Uint8Array(nrCpus);
     this.untilSample = new Float64Array(nrCpus);
     // CPUs do not sample in step: each begins somewhere in its first period.
     for (let cpu = 0; cpu < nrCpus; cpu++) {
       this.untilSample[cpu] = 1 + this.#random.below(Math.ceil(options.period));
     }
+  }
+
+  get isPhysical(): boolean {
+    return this.#options.isPhysical;
   }
 
   get sampler(): AccessSampler {
@@ -87,9 +95,9 @@ export class PebsMonitor implements Monitor, AccessSampler, EventHandler {
     const { programNs, drainNs } = this.#options;
     return {
       samples: this.#samples,
-      lost: this.#lost,
+      lost: this.#buffers.lost,
       programNs: this.#samples * programNs,
-      backgroundNs: this.#drainedRecords * drainNs,
+      backgroundNs: this.#buffers.nrDrained * drainNs,
     };
   }
 
@@ -97,28 +105,34 @@ export class PebsMonitor implements Monitor, AccessSampler, EventHandler {
     this.#queue.schedule(nowNs + this.#options.drainIntervalNs, this);
   }
 
+  onInstructions(): Nanoseconds {
+    return 0;
+  }
+
   onSample(
     cpu: number,
-    _tid: number,
     pid: number,
     vpn: Vpn,
+    frame: FrameId,
     nid: Nid,
     isWrite: boolean,
+    placeInRun: number,
     nowNs: Nanoseconds,
   ): number {
-    this.#samples++;
-    const { bufferRecords } = this.#options;
-    const filled = this.#filled[cpu];
-    if (filled === bufferRecords) {
-      this.#lost++;
-    } else {
-      const at = cpu * bufferRecords + filled;
-      this.#pid[at] = pid;
-      this.#vpn[at] = vpn;
-      this.#nid[at] = nid;
-      this.#isWrite[at] = isWrite ? 1 : 0;
-      this.#atNs[at] = nowNs;
-      this.#filled[cpu] = filled + 1;
+    const { skid, prefetchAfter, programNs } = this.#options;
+    this.costNs = 0;
+    if (skid > 0 && this.#isArmed[cpu] === 0) {
+      const delay = this.#random.below(skid + 1);
+      if (delay > 0) {
+        this.#isArmed[cpu] = 1;
+        return delay;
+      }
+    }
+    this.#isArmed[cpu] = 0;
+    if (prefetchAfter === 0 || placeInRun <= prefetchAfter) {
+      this.#samples++;
+      this.costNs = programNs;
+      this.#buffers.push(cpu, pid, vpn, frame, nid, isWrite, nowNs);
     }
     return this.#nextPeriod();
   }
@@ -132,47 +146,17 @@ export class PebsMonitor implements Monitor, AccessSampler, EventHandler {
 
   /** The draining thread's turn. */
   onEvent(nowNs: Nanoseconds): void {
-    this.#drain();
+    this.#buffers.drain();
     this.#queue.schedule(nowNs + this.#options.drainIntervalNs, this);
   }
 
   collect(heat: HeatTable): void {
-    heat.addAll(this.#drained);
-    this.#drained.clear();
+    heat.addAll(this.#buffers.drained);
+    this.#buffers.drained.clear();
   }
 
   forget(pid: number): void {
-    this.#drained.forget(pid);
-    const { bufferRecords } = this.#options;
-    for (let cpu = 0; cpu < this.#filled.length; cpu++) {
-      const base = cpu * bufferRecords;
-      let kept = 0;
-      for (let i = 0; i < this.#filled[cpu]; i++) {
-        if (this.#pid[base + i] === pid) continue;
-        this.#pid[base + kept] = this.#pid[base + i];
-        this.#vpn[base + kept] = this.#vpn[base + i];
-        this.#nid[base + kept] = this.#nid[base + i];
-        this.#isWrite[base + kept] = this.#isWrite[base + i];
-        this.#atNs[base + kept] = this.#atNs[base + i];
-        kept++;
-      }
-      this.#filled[cpu] = kept;
-    }
-  }
-
-  #drain(): void {
-    const { bufferRecords } = this.#options;
-    for (let cpu = 0; cpu < this.#filled.length; cpu++) {
-      const base = cpu * bufferRecords;
-      const end = base + this.#filled[cpu];
-      for (let at = base; at < end; at++) {
-        const write = this.#isWrite[at];
-        const pid = this.#pid[at];
-        this.#drained.see(pid, this.#vpn[at], 1, 1 - write, write, this.#nid[at], this.#atNs[at]);
-      }
-      this.#drainedRecords += this.#filled[cpu];
-      this.#filled[cpu] = 0;
-    }
+    this.#buffers.forget(pid);
   }
 
   #nextPeriod(): number {
