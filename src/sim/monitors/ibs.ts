@@ -8,9 +8,9 @@
  * drops them in hardware. An access of the trace is a miss, so one in `maxCount` of them is tagged.
  * There is no skid: the tagged op itself is reported. Prefetched lines: as in pebs.ts.
  *
- * What it costs: the program an interrupt, `programNs`, for each tagged op that is not filtered; the
- * reading thread `drainNs` a record. What it loses: records of a full ring buffer of perf.
- * By default it reports frames (`physicalAddress`), with the content that the frame had.
+ * What it costs: the program an interrupt, `programNs`, for each tagged op that is not filtered;
+ * the reading thread `drainNs` a record. What it loses: records of a full ring buffer of perf. By
+ * default it reports frames (`physicalAddress`), with the content that the frame had.
  *
  * Deviates: gaps between tagged misses are uniform in [1, 2 * maxCount), where those of a program
  * that misses irregularly would be geometric: the same mean, a smaller spread.

@@ -38,7 +38,8 @@ export interface AccessSampler {
 
   /**
    * The countdown of `cpu` ran out at this access, the `placeInRun`-th (from 1) in a row to its
-   * page, which `frame` holds. Returns the accesses until the next one, at least 1: the loop adds them to its countdown (a run may hold several samples).
+   * page, which `frame` holds. Returns the accesses until the next one, at least 1: the loop adds
+   * them to its countdown (a run may hold several samples).
    */
   onSample(
     cpu: number,

@@ -11,8 +11,8 @@
  * in [P - P/16, P + P/16], drawn from the monitor's own stream.
  *
  * Skid: a precise event has none. With `skid` the record names an access up to so many later, as
- * an event that is not precise does. Prefetched lines hit the cache and raise no event (HS-34): with
- * `prefetchAfter` the accesses of a run on one page after the first so many are taken for
+ * an event that is not precise does. Prefetched lines hit the cache and raise no event (HS-34):
+ * with `prefetchAfter` the accesses of a run on one page after the first so many are taken for
  * prefetched. It is off unless asked for, as the time that such accesses take has no prefetcher in
  * the model either.
  *
