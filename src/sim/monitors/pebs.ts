@@ -10,12 +10,6 @@
  * The period is randomised in its low bits, as perf does against programs in step with it: uniform
  * in [P - P/16, P + P/16], drawn from the monitor's own stream.
  *
- * Skid: a precise event has none. With `skid` the record names an access up to so many later, as
- * an event that is not precise does. Prefetched lines hit the cache and raise no event (HS-34):
- * with `prefetchAfter` the accesses of a run on one page after the first so many are taken for
- * prefetched. It is off unless asked for, as the time that such accesses take has no prefetcher in
- * the model either.
- *
  * Deviates: one counter a CPU for loads and stores together, where HeMem programs three events of
  * one period; each kind gets the same expected number of samples.
  * Not modelled: accesses of devices (DMA raises no event of a CPU); buffers in memory whose writing
@@ -40,9 +34,15 @@ export interface PebsOptions {
   readonly programNs: Nanoseconds;
   /** Time of the draining thread, a record. */
   readonly drainNs: Nanoseconds;
-  /** Accesses that the recorded one may come after the counted one; 0 = precise. */
+  /**
+   * Accesses that the recorded one may come after the counted one, as with an event that is not
+   * precise; 0 = precise.
+   */
   readonly skid: number;
-  /** Accesses of a run on one page that train the prefetcher; 0 = no prefetcher. */
+  /**
+   * Accesses of a run on one page that train the prefetcher. The lines that follow hit the cache
+   * and raise no event (HS-34). 0 = no prefetcher: the time that they take has none either.
+   */
   readonly prefetchAfter: number;
   /** Records name frames, not pages. */
   readonly isPhysical: boolean;
