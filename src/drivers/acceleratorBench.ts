@@ -1,6 +1,6 @@
 /** A small machine with one accelerator and one program, for tests. */
 import { PAGES_PER_SECTION } from '../base/units.ts';
-import { DEVICE_COST_DEFAULTS } from '../hw/index.ts';
+import { DEVICE_COST_DEFAULTS, type KernelVersion } from '../hw/index.ts';
 import {
   exitTask,
   findBrokenInvariants,
@@ -36,6 +36,7 @@ export const PLAIN_ACCELERATOR: AcceleratorSpec = {
 interface BenchOptions extends Partial<AcceleratorSpec> {
   readonly isCoherent?: boolean;
   readonly systemPages?: number;
+  readonly kernel?: KernelVersion;
 }
 
 export class AcceleratorBench {
@@ -44,12 +45,13 @@ export class AcceleratorBench {
   readonly device: Accelerator;
   readonly context: AcceleratorContext;
 
-  constructor({ isCoherent = false, systemPages = 65536, ...spec }: BenchOptions = {}) {
+  constructor({ isCoherent = false, systemPages = 65536, kernel, ...spec }: BenchOptions = {}) {
     const zone: PlainZone = { zone: ZONE_NORMAL, pages: systemPages };
     const machine = plainMachine([{ cpus: [0], zones: [zone] }], {
       sysctl: { thp_enabled: 'madvise' },
     });
-    this.k = new Kernel(machine, { seed: 1, trackContent: true, deviceSections: 4 });
+    const booted = { ...machine, kernel: kernel ?? machine.kernel };
+    this.k = new Kernel(booted, { seed: 1, trackContent: true, deviceSections: 4 });
     this.task = this.k.spawn(null, 0);
     const Kind = isCoherent ? CoherentAccelerator : PrivateAccelerator;
     this.device = new Kind(this.k, { ...PLAIN_ACCELERATOR, ...spec });

@@ -19,6 +19,8 @@ export const MIGRATE_VMA_SELECT_SYSTEM = 1;
 export const MIGRATE_VMA_SELECT_DEVICE_PRIVATE = 2;
 export const MIGRATE_VMA_SELECT_DEVICE_COHERENT = 4;
 export const MIGRATE_VMA_SELECT_COMPOUND = 8;
+/** Not of Linux: only pages with an entry of their own, as hmm_migrate of 2016 (hmmMigrate.ts). */
+export const MIGRATE_VMA_SELECT_ENTRIES = 16;
 
 /** One migration in progress (struct migrate_vma); without a VMA that of a range of frames. */
 export class DeviceMigration {

@@ -45,6 +45,7 @@ export * from './freeListCheck.ts';
 export * from './gup.ts';
 export * from './gupFollow.ts';
 export * from './hmm.ts';
+export * from './hmmMigrate.ts';
 export * from './hotplugZone.ts';
 export * from './hugetlb.ts';
 export * from './hugetlbPool.ts';

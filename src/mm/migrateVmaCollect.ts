@@ -15,6 +15,7 @@ import {
   MIGRATE_VMA_SELECT_COMPOUND,
   MIGRATE_VMA_SELECT_DEVICE_COHERENT,
   MIGRATE_VMA_SELECT_DEVICE_PRIVATE,
+  MIGRATE_VMA_SELECT_ENTRIES,
   MIGRATE_VMA_SELECT_SYSTEM,
   migratesCompound,
 } from './deviceMigration.ts';
@@ -64,7 +65,7 @@ function selects(m: DeviceMigration, flag: number): boolean {
 
 /** Slots of memory that has no page yet: the device may fill it (DM-22.1, DM-23). */
 function collectHole(k: Kernel, m: DeviceMigration, vma: Vma, start: Vpn, end: Vpn): void {
-  if (!vma.isAnonymous()) return;
+  if (!vma.isAnonymous() || selects(m, MIGRATE_VMA_SELECT_ENTRIES)) return;
   const first = start - m.start;
   if (isWhole(k, m, start, end)) {
     m.srcBits[first] = MIGRATE_PFN_MIGRATE | MIGRATE_PFN_COMPOUND;
@@ -90,6 +91,7 @@ function collectHuge(
   start: Vpn,
   end: Vpn,
 ): number {
+  if (selects(m, MIGRATE_VMA_SELECT_ENTRIES)) return DONE;
   const mm = vma.mm;
   const word = mm.pmd[slot];
   const head = ptePayload(word);
@@ -153,6 +155,7 @@ function collectEntry(k: Kernel, m: DeviceMigration, vma: Vma, vpn: Vpn): boolea
   const page = selectedPage(k, m, word, k.ptes.bytes[i]);
   const isHole = word === 0 && vma.isAnonymous();
   if (isHole || page === PAGE_ZERO) {
+    if (selects(m, MIGRATE_VMA_SELECT_ENTRIES)) return true;
     m.srcBits[slot] = MIGRATE_PFN_MIGRATE;
     m.cpages++;
     return true;
@@ -160,6 +163,7 @@ function collectEntry(k: Kernel, m: DeviceMigration, vma: Vma, vpn: Vpn): boolea
   if (page < 0) return true;
   const head = k.frames.headOf(page);
   if (k.folios.isLarge(head)) {
+    if (selects(m, MIGRATE_VMA_SELECT_ENTRIES)) return true;
     return splitForMigration(k, m, head) === 0 && collectEntry(k, m, vma, vpn);
   }
   if (k.frames.mapping[head] === MAPPING_NONE) return true;
