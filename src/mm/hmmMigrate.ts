@@ -3,8 +3,8 @@
  * never merged in this form), on the engine of migrate_vma. D1, DM-95..DM-98.
  *
  * Order: collect what has an entry into the pfn array -> lock, isolate, unmap, look for other
- * references -> the driver's allocAndCopy -> switch what can be -> v14: the driver's finalizeAndMap,
- * then the entries come back; v13: the entries, then the driver's cleanup.
+ * references -> the driver's allocAndCopy -> switch what can be -> v14: the driver's
+ * finalizeAndMap, then the entries come back; v13: the entries, then the driver's cleanup.
  * What today's interface has and this has not: holes and the zero page, large folios (both are
  * left out), the page of a fault, a driver that works between calls instead of in callbacks.
  * Deviates: who owns device pages is compared as today; 2016 took those of any device.
