@@ -121,17 +121,24 @@ export function heatSource(name: string): HeatSourceDescription {
 
 /**
  * `source` and the knobs of all sources, those left out that the policy sets by knobs of its own:
- * `own` are their names without the source's.
+ * `own` are their names without the source's. `addresses`: only sources that report so.
  */
-export function heatSourceKnobs(initial: HeatSourceName, own: readonly string[]): Knob[] {
+export function heatSourceKnobs(
+  initial: HeatSourceName,
+  own: readonly string[],
+  addresses: HeatSourceDescription['addresses'] | 'any' = 'any',
+): Knob[] {
+  const sources = HEAT_SOURCES.filter((source) => {
+    return addresses === 'any' || source.addresses === addresses;
+  });
   const choice: Knob = {
     kind: 'choice',
     name: 'source',
     default: initial,
-    choices: HEAT_SOURCES.map(({ name }) => name),
+    choices: sources.map(({ name }) => name),
     doc: 'heat source; hetmem policies observe has the knobs of each',
   };
-  const knobs = HEAT_SOURCES.flatMap(({ name, knobs }) => {
+  const knobs = sources.flatMap(({ name, knobs }) => {
     const left = knobs.filter((knob) => !own.includes(knob.name));
     return left.map((knob) => ({ ...knob, name: `${name}.${knob.name}` }));
   });

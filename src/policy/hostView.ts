@@ -21,6 +21,8 @@ export interface HostView {
    * nobody maps included. Empty for other sources.
    */
   readonly frameHeat: HeatView;
+  /** Which frames the nodes have, as /proc/zoneinfo tells (HS-25). */
+  readonly frameRanges: FrameRangeTable;
   /**
    * Where the pages of the programs are, or null in a decision without a fresh walk: walks are
    * taken as often as PolicyNeeds.residencyPeriodNs asks.
@@ -67,6 +69,14 @@ export interface NodeTable {
   readonly interleaveWeight: Uint8Array;
   /** Where the node's pages are demoted to: the first preferred target (TI-4), -1 = none. */
   readonly demotionNid: Int8Array;
+}
+
+/** Present frames [pfn, pfn + nrPages) of a node; ascending by pfn. */
+export interface FrameRangeTable {
+  readonly nrRows: number;
+  readonly pfn: Float64Array;
+  readonly nrPages: Float64Array;
+  readonly nid: Int8Array;
 }
 
 /**

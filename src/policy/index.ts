@@ -11,6 +11,7 @@ import { memtis } from './memtis.ts';
 import { numaBalancing } from './numaBalancing.ts';
 import { observe } from './observe.ts';
 import { oracle } from './oracle.ts';
+import { physicalOnly } from './physicalOnly.ts';
 import type { PolicyDescription } from './policy.ts';
 import { tpp } from './tpp.ts';
 
@@ -32,6 +33,7 @@ export const POLICIES: readonly PolicyDescription[] = [
   hemem,
   memtis,
   colloid,
+  physicalOnly,
   bandwidthSpread,
   memtierdAge,
   memtierdHeat,

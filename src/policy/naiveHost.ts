@@ -20,6 +20,7 @@ export class NaiveHost {
   readonly capacity: readonly [number, number];
   readonly where = new Map<number, number>();
   readonly heat = new HeatTable();
+  readonly frameHeat = new HeatTable();
   /** Pages that answer -EBUSY. */
   readonly busy = new Set<number>();
   future: FutureTable | null = null;
@@ -74,7 +75,14 @@ export class NaiveHost {
         demotionNid: Int8Array.of(1, -1),
       },
       heat: this.heat,
-      frameHeat: new HeatTable(1),
+      frameHeat: this.frameHeat,
+      // Frames of node 0 from 0 on, those of node 1 behind them.
+      frameRanges: {
+        nrRows: 2,
+        pfn: Float64Array.of(0, this.capacity[0]),
+        nrPages: Float64Array.from(this.capacity),
+        nid: Int8Array.of(0, 1),
+      },
       residency: this.#walk(),
       vmstat: new Map(),
       outcome: {
@@ -99,6 +107,7 @@ export class NaiveHost {
     const plan = new MigrationPlan(policy.planCapacity);
     policy.decide(this.view(policy), plan);
     this.heat.clear();
+    this.frameHeat.clear();
     this.nowNs += policy.periodNs;
     this.#outcome = [];
     this.#moved = [];

@@ -34,6 +34,8 @@ export interface PolicyNeeds {
   readonly heat: HeatSource;
   /** Knobs of that source by name; those left out have its defaults. */
   readonly heatKnobs: Readonly<Record<string, number>>;
+  /** It decides by frames (HostView.frameHeat): the host need not look for who maps them. */
+  readonly isByFrame?: boolean;
   /** Time between two walks over the programs' page tables; 0 = none are needed. */
   readonly residencyPeriodNs: Nanoseconds;
   /** Counters of /proc/vmstat whose growth the policy reads. */

@@ -14,10 +14,17 @@ import type { EventQueue } from '../engine/index.ts';
 import { HeatTable } from '../heat/index.ts';
 import type { AccessCost } from '../hw/index.ts';
 import type { Kernel } from '../mm/index.ts';
-import type { FutureTable, HostView, MigrationPlan, Policy } from '../policy/index.ts';
+import type {
+  FrameRangeTable,
+  FutureTable,
+  HostView,
+  MigrationPlan,
+  Policy,
+} from '../policy/index.ts';
 
 import { HeatJudge } from './heatJudge.ts';
 import { FrameHeat } from './host/frameHeat.ts';
+import { frameRanges } from './host/frameRanges.ts';
 import { MigrationDaemon } from './host/migrationDaemon.ts';
 import { NodeRows } from './host/nodeRows.ts';
 import { OutcomeRows } from './host/outcomeRows.ts';
@@ -64,6 +71,7 @@ export class SimHost {
   /** By frames; empty unless the source reports physical addresses. */
   readonly #frameHeat = new HeatTable();
   readonly #frames: FrameHeat;
+  readonly #ranges: FrameRangeTable;
   /** Everything the heat source reported so far: what its worth is judged by. */
   readonly judge = new HeatJudge();
   readonly #vmstat = new Map<string, number>();
@@ -88,11 +96,13 @@ export class SimHost {
     this.#nodes = new NodeRows(kernel, cost);
     this.#walk = new ResidencyWalk(kernel);
     this.#frames = new FrameHeat(kernel);
+    this.#ranges = frameRanges(kernel.pm, kernel.frames);
   }
 
   /** CPU time of the host's own threads: migration daemon, walks over page tables and rmap. */
   get backgroundNs(): Nanoseconds {
-    return this.#daemon.backgroundNs + this.#walkNs + this.#frames.backgroundNs;
+    const rmapNs = this.#parts.policy.needs.isByFrame === true ? 0 : this.#frames.backgroundNs;
+    return this.#daemon.backgroundNs + this.#walkNs + rmapNs;
   }
 
   /** Sightings by frame that could not be used: the frame has another content. */
@@ -125,6 +135,7 @@ export class SimHost {
       nodes: this.#nodes,
       heat: this.#heat,
       frameHeat: this.#frameHeat,
+      frameRanges: this.#ranges,
       residency: this.#walkIfDue(nowNs, policy.needs.residencyPeriodNs) ? this.#walk : null,
       vmstat: this.#vmstat,
       outcome: this.#outcome,
