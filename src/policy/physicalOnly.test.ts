@@ -88,7 +88,7 @@ describe('physical-only', () => {
   });
 
   it('TI-91: a stale or migrated frame is forgotten, a busy one tried again later', () => {
-    const after = (status: number) => {
+    const rowsAfter = (status: number) => {
       const host = new NaiveHost(8, 64);
       const policy = makePolicy('physical-only', knobs);
       see(host, 20, 9);
@@ -97,7 +97,11 @@ describe('physical-only', () => {
       for (let round = 0; round < 3; round++) rows.push(decide(policy, host));
       return rows.flat();
     };
-    expect([after(-ESTALE), after(0), after(-EBUSY)]).toEqual([[], [], ['promote 20+1>0 @7']]);
+    expect([rowsAfter(-ESTALE), rowsAfter(0), rowsAfter(-EBUSY)]).toEqual([
+      [],
+      [],
+      ['promote 20+1>0 @7'],
+    ]);
   });
 
   it('the clock hand goes on where it stopped', () => {
