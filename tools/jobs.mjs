@@ -40,18 +40,30 @@ function test(/** @type {string[]} */ args) {
 /**
  * `npm run test:fuzz`: the fuzzers (test/fuzz/*.fuzz.ts), longer than the smoke runs of `npm test`.
  * `--long`, `--seed=N` and `--runs=N` reach them as HETMEM_FUZZ_LONG, _SEED and _RUNS.
+ * `--operations=N` plays that many operations on the model's memory management (fuzzLong.mjs).
  */
 function fuzz(/** @type {string[]} */ args) {
   if (!ensureInstalled(ROOT) || !ensureBuilt(ROOT, DIST)) return 2;
   /** @type {Record<string, string>} */
   const env = {};
   const rest = args.filter((arg) => {
-    const match = /^--(long|seed|runs)(?:=(\d+))?$/.exec(arg);
+    const match = /^--(long|seed|runs|operations)(?:=(\d+))?$/.exec(arg);
     if (match === null) return true;
     env[`HETMEM_FUZZ_${match[1].toUpperCase()}`] = match[2] ?? '1';
     return false;
   });
+  const { HETMEM_FUZZ_OPERATIONS: operations, HETMEM_FUZZ_SEED: seed = '1' } = env;
+  if (operations !== undefined) {
+    const isWell = node([join(ROOT, 'tools/fuzzLong.mjs'), operations, seed]) === 0;
+    return countLine([{ passed: isWell ? 1 : 0, failed: isWell ? 0 : 1, skipped: 0 }]);
+  }
   return countLine([runVitest(ROOT, ['--config', 'vitest.fuzz.config.ts', ...rest], env)]);
+}
+
+/** `npm run test:mutation`: how many small changes of src/mm/migrat* the tests notice. */
+function mutation(/** @type {string[]} */ args) {
+  if (!ensureInstalled(ROOT)) return 2;
+  return node([join(ROOT, 'tools/mutation.mjs'), ...args]);
 }
 
 /** `npm run bench`: one line per figure; see HACKING.md. */
@@ -79,6 +91,7 @@ export const JOBS = new Map([
   ['build', build],
   ['test', test],
   ['fuzz', fuzz],
+  ['mutation', mutation],
   ['packed', packed],
   ['bench', bench],
 ]);

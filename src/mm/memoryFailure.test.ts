@@ -201,6 +201,17 @@ describe('soft offline (MC-82b)', () => {
     checkInvariants(p.k);
   });
 
+  it.each([0, 9])('MC-14, MC-87: page %i of zeros, which the split unmaps, is kept', (n) => {
+    const p = boot({ thp: true });
+    const a = p.map(512, { addr: 512 * 1024 });
+    p.store(a + 1, 7);
+    const page = p.frame(a + n);
+    expect(injectError(p.k, p.task, a + n, a + n + 1, true)).toBe(0);
+    expect([p.k.pm.isFree(page), p.k.frames.refcount[page], p.load(a + n)]).toEqual([false, 1, 0]);
+    expect([p.k.frames.has(page, PG_HWPOISON), p.load(a + 1)]).toEqual([true, 7]);
+    checkInvariants(p.k);
+  });
+
   it('drops clean page cache that nobody maps, and takes free frames', () => {
     const p = boot();
     const file = p.k.newFile('f', 'ext4', 4);

@@ -34,7 +34,7 @@ import { migratePages } from './migrate.ts';
 import { PTE_KIND_HWPOISON, pteIsDirty, pteIsPresent, pteOther, ptePayload } from './pageTable.ts';
 import { forEachEntry, isDirtyAnywhere } from './pteOfFolio.ts';
 import { removeRmapPmd, removeRmapPtes, rmapCollect } from './rmap.ts';
-import { splitFolio } from './splitFolio.ts';
+import { splitFolio, TO_BASE_PAGES } from './splitFolio.ts';
 import { deleteFromSwapCache } from './swapCache.ts';
 import { CAP_SYS_ADMIN, SIGBUS, type Task } from './task.ts';
 import { addRss } from './zap.ts';
@@ -90,19 +90,12 @@ export function memoryFailure(
   const isUserPage = f.has(head, PG_LRU) || f.has(head, PG_WRITEBACK);
   if (!isUserPage) return -EBUSY; // kernel memory, reserved pages, folios isolated by somebody
   if (!hasRef) k.folios.get(head);
-  if (k.folios.isLarge(head) && splitFolio(k, head, null) !== 0) {
+  if (k.folios.isLarge(head) && splitFolio(k, head, null, TO_BASE_PAGES, page) !== 0) {
     signal(k, accessor);
     k.putFolio(head);
     return -EHWPOISON;
   }
-  if (page !== head) moveReference(k, head, page);
   return poisonPage(k, page, accessor);
-}
-
-/** split_huge_page gives the caller's reference to the page that was asked for. */
-function moveReference(k: Kernel, head: FrameId, page: FrameId): void {
-  k.folios.get(page);
-  k.putFolio(head);
 }
 
 /** The part of memory_failure that has a small folio of user memory in hand. */
@@ -192,11 +185,10 @@ export function softOffline(k: Kernel, page: FrameId, hasRef: boolean): number {
   if (!hasRef) k.folios.get(head);
   if (k.folios.isHugetlb(head)) return softOfflineHugetlb(k, head, page);
   if (k.folios.isLarge(head)) {
-    if (splitFolio(k, head, null) !== 0) {
+    if (splitFolio(k, head, null, TO_BASE_PAGES, page) !== 0) {
       k.putFolio(head);
       return -EBUSY;
     }
-    if (page !== head) moveReference(k, head, page);
   }
   return softOfflineSmall(k, page);
 }

@@ -20,6 +20,7 @@ import {
   type MigrateReason,
   MR_DEMOTION,
   MR_LONGTERM_PIN,
+  MR_MEMORY_FAILURE,
   MR_NUMA_MISPLACED,
 } from '../uapi/migrate.ts';
 import { tryToFreeBuffers } from './bufferHeads.ts';
@@ -380,7 +381,8 @@ export class MigrationOp {
     if (f.refcount[head] === 1 && !hasMovableOps(k, head)) {
       f.flags[head] &= ~(PG_ACTIVE | PG_UNEVICTABLE);
       if (this.#call.reason !== MR_DEMOTION) k.lru.countIsolated(head, -1);
-      k.putFolio(head);
+      // MC-82b: a frame that goes out of use keeps its last reference.
+      if (this.#call.reason !== MR_MEMORY_FAILURE) k.putFolio(head);
       return UNMAP_FREED;
     }
     const dst = allocMigrationTarget(k, head, this.#call.destination);

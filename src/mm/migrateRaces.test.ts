@@ -231,6 +231,25 @@ describe('others who want the folio (MC-90, MC-92)', () => {
     checkInvariants(p.k);
   });
 
+  it('MC-92, OV-29: unlocked meanwhile, and the page stays: it is not mlocked any more', () => {
+    const r = race();
+    const { p, a } = r;
+    finish(r);
+    applyLockFlags(p.k, p.task.mm!, a, a + 1, VM_LOCKED);
+    const list = isolate(p, a, 1);
+    const [source] = list;
+    const op = migration(p.k, list, 0);
+    op.step();
+    p.k.folios.get(source);
+    applyLockFlags(p.k, p.task.mm!, a, a + 1, 0);
+    op.finish();
+    expect([op.result, p.has(a, PG_MLOCKED)]).toEqual([1, false]);
+    p.k.putFolio(source);
+    putbackMovablePages(p.k, list);
+    expect(p.k.vmstat.zoneItem(1, NR_MLOCK)).toBe(0);
+    checkInvariants(p.k);
+  });
+
   it('MC-94: address and content stay, the frame changes', () => {
     const r = race();
     finish(r);

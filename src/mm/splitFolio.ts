@@ -72,19 +72,21 @@ export interface SplitTo {
   readonly at: FrameId;
 }
 
-const TO_BASE_PAGES: SplitTo = { order: 0, at: -1 };
+export const TO_BASE_PAGES: SplitTo = { order: 0, at: -1 };
 
 /**
  * Splits `head`, by default to base pages. The caller holds one reference of its own. With `list`,
  * the folio was isolated: children stay isolated on the list with one isolation reference each;
- * without, they go to the LRU. Returns 0, or -EAGAIN (references, pins), -EBUSY (writeback, private
- * data in use), -EINVAL (an order that cannot be).
+ * without, they go to the LRU, and the caller's reference is then that of the piece with `kept`.
+ * Returns 0, or -EAGAIN (references, pins), -EBUSY (writeback, private data in use), -EINVAL (an
+ * order that cannot be).
  */
 export function splitFolio(
   k: Kernel,
   head: FrameId,
   list: FrameId[] | null,
   to: SplitTo = TO_BASE_PAGES,
+  kept: FrameId = head,
 ): number {
   const f = k.frames;
   const wasThp = k.folios.isThp(head);
@@ -112,8 +114,7 @@ export function splitFolio(
     if (list !== null) list.push(piece);
     else {
       if (listed) k.lru.lruAdd(piece);
-      // The caller keeps its reference on the first child only.
-      if (piece !== head) k.putFolio(piece);
+      if (kept < piece || kept >= piece + k.folios.nrPages(piece)) k.putFolio(piece);
     }
   }
   tellDriver(k, pieces);

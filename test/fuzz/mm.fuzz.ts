@@ -1,8 +1,7 @@
 /**
- * The modelled kernel against a naive model, for minutes: random machines, programs, reclaim and
- * migrations taken apart. HETMEM_FUZZ_SEED, _RUNS and _LONG as in HACKING.md; HETMEM_FUZZ_PATH is
- * the
- * path that a failure printed, to play it again.
+ * The modelled kernel against a naive model, for minutes: random machines and versions, programs,
+ * reclaim, administrators, and migrations taken apart. HETMEM_FUZZ_SEED, _RUNS and _LONG as in
+ * HACKING.md; HETMEM_FUZZ_PATH is the path that a failure printed, to play it again.
  */
 import { expect, it } from 'vitest';
 import { fuzz } from './mm/run.ts';

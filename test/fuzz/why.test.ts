@@ -19,7 +19,7 @@ describe('answers of src/why', () => {
 
   it('are what offlining a memory block comes to (PM-60, PM-61, PM-70, PM-71)', () => {
     const verdicts: Verdicts = new Map();
-    expect(fuzzBlocks(3, 60, verdicts)).toBeNull();
+    expect(fuzzBlocks(3, 80, verdicts)).toBeNull();
     for (const verdict of ['refused at once: -EBUSY', 'tries for ever: -EINTR with a signal']) {
       expect(verdicts.get(verdict)).toBeGreaterThan(5);
     }

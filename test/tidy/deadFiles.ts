@@ -30,9 +30,12 @@ function isEntry(file: ProjectFile): boolean {
   return /^bench\/[^/]+\.ts$/.test(file.path) || /^[^/]+\.config\.ts$/.test(file.path);
 }
 
-/** Tools are run by name: from a script of package.json, from CI, or by hand as HACKING.md says. */
+/** Tools are run by name: from a script of package.json, another tool, CI, or by hand. */
 function isMentioned(project: Project, file: ProjectFile): boolean {
   if (!file.path.startsWith('tools/')) return false;
   const callers = ['package.json', '.ci/run', 'HACKING.md', 'traces/README.md'];
-  return callers.some((path) => project.find(path)?.text.includes(file.path));
+  const tools = project.files.filter(({ path }) => path.startsWith('tools/') && path !== file.path);
+  return [...callers.map((path) => project.find(path)), ...tools].some((caller) =>
+    caller?.text.includes(file.path),
+  );
 }

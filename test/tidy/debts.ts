@@ -22,18 +22,6 @@ export const DEBTS: readonly Debt[] = [
     owner: 'sim',
     reason: 'the hot loop is one function: a call per group of runs costs a third of its speed',
   },
-  {
-    rule: 'file-length',
-    path: 'src/mm/numaFault.test.ts',
-    owner: 'mm',
-    reason: 'hint faults, placement and promotion are to be three tests files',
-  },
-  {
-    rule: 'function-length',
-    path: 'test/fuzz/mm/playMemory.ts',
-    owner: 'fuzz',
-    reason: 'one switch over operations',
-  },
 ];
 
 /** The findings that are no debts, and a finding for each debt of this rule that is paid. */

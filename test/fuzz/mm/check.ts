@@ -6,6 +6,8 @@ import {
   findBrokenInvariants,
   PG_BUDDY,
   PG_DIRTY,
+  PG_HUGETLB,
+  PG_HWPOISON,
   PG_LAZYFREE_BATCH,
   PG_LOCKED,
   PG_LRU,
@@ -112,12 +114,12 @@ function explainReferences(w: World, wrong: string[]): void {
       for (let frame = zone.managedFrom(range); frame < range.end; frame++) {
         const flags = f.flags[frame];
         if (f.refcount[frame] === 0 || (flags & (PG_TAIL | PG_BUDDY | PG_RESERVED)) !== 0) continue;
-        if (f.mapcount[frame] < 0) continue;
+        if (f.mapcount[frame] < 0 || (flags & PG_HWPOISON) !== 0) continue;
         let known = k.folios.expectedRefs(frame) + (drivers.get(frame) ?? 0);
         if ((flags & PG_LRU_BATCH) !== 0) known++;
         if ((flags & PG_LAZYFREE_BATCH) !== 0) known++;
         const extra = f.refcount[frame] - known;
-        const isolated = (flags & (PG_LRU | PG_LRU_BATCH)) === 0;
+        const isolated = (flags & (PG_LRU | PG_LRU_BATCH | PG_HUGETLB)) === 0;
         const allowed = extra === 0 || (extra === 1 && busy && isolated);
         if (!allowed) wrong.push(`OV-39: frame ${frame} has ${extra} references too many`);
         else if (extra === 0 && isolated && (drivers.get(frame) ?? 0) === 0) {

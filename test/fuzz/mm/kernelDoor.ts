@@ -2,12 +2,24 @@
  * The parts of the modelled kernel that the fuzzer calls. Tests outside src/ go through one file,
  * so that what they depend on can be read in one place.
  */
-export { type FrameId, HPAGE_PMD_NR } from '../../../src/base/units.ts';
+export { type FrameId, HPAGE_PMD_NR, PAGE_SIZE } from '../../../src/base/units.ts';
 export { Dmirror, DmirrorDevice, type DmirrorResult } from '../../../src/drivers/index.ts';
-export type { MachineSpec } from '../../../src/hw/index.ts';
+export {
+  DEFAULT_KERNEL,
+  KERNEL_VERSIONS,
+  type KernelVersion,
+  type MachineSpec,
+} from '../../../src/hw/index.ts';
 export type { AddressSpace } from '../../../src/mm/addressSpace.ts';
 export { allocContigRange, freeContigRange } from '../../../src/mm/allocContigRange.ts';
 export { compactNode } from '../../../src/mm/compactZone.ts';
+export {
+  attachTask,
+  type Cpuset,
+  createCpuset,
+  rootCpuset,
+  writeCpusetMems,
+} from '../../../src/mm/cpuset.ts';
 export {
   accessPage,
   FAULT_ERROR,
@@ -22,6 +34,7 @@ export { releaseFolio } from '../../../src/mm/folioLifecycle.ts';
 export { cloneThread, exitTask, forkTask, reapTask } from '../../../src/mm/fork.ts';
 export * from '../../../src/mm/frameTable.ts';
 export { pinUserPages, unpinUserPages } from '../../../src/mm/gup.ts';
+export { newHugetlbFile } from '../../../src/mm/hugetlb.ts';
 export { isPageIdle, setPageIdle } from '../../../src/mm/idlePages.ts';
 export { findBrokenInvariants } from '../../../src/mm/invariants.ts';
 export { isolateFolio, putbackMovablePages } from '../../../src/mm/isolateFolio.ts';
@@ -32,6 +45,7 @@ export { ksmScan, setMergeAcrossNodes } from '../../../src/mm/ksm.ts';
 export { madviseRange } from '../../../src/mm/madvise.ts';
 export type { FileKind, MappedFile } from '../../../src/mm/mappedFile.ts';
 export { MEM_OFFLINE } from '../../../src/mm/memoryBlocks.ts';
+export { injectError } from '../../../src/mm/memoryFailure.ts';
 export { type Mempolicy, makePolicy } from '../../../src/mm/mempolicy.ts';
 export { MigrationOp } from '../../../src/mm/migrate.ts';
 export { applyLockFlags, populateRange } from '../../../src/mm/mlockRange.ts';
@@ -53,7 +67,11 @@ export { truncateFile } from '../../../src/mm/truncate.ts';
 export { userfaultProtect, userfaultRegister } from '../../../src/mm/userfaultfd.ts';
 export { VM_LOCKED, VM_LOCKONFAULT } from '../../../src/mm/vma.ts';
 export { mergeRange, splitAtEnds } from '../../../src/mm/vmaList.ts';
-export { EINVAL, ENOMEM } from '../../../src/uapi/errno.ts';
+export { mbind } from '../../../src/syscalls/mbind.ts';
+export { migratePagesCall } from '../../../src/syscalls/migratePages.ts';
+export { movePages } from '../../../src/syscalls/movePages.ts';
+export { UserAddresses, UserInts } from '../../../src/syscalls/userMemory.ts';
+export * from '../../../src/uapi/errno.ts';
 export { __GFP_THISNODE, GFP_HIGHUSER_MOVABLE, GFP_KERNEL } from '../../../src/uapi/gfp.ts';
 export { FOLL_LONGTERM, FOLL_WRITE } from '../../../src/uapi/gup.ts';
 export * from '../../../src/uapi/mempolicy.ts';

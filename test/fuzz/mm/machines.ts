@@ -4,8 +4,11 @@
  */
 import fc from 'fast-check';
 import {
+  DEFAULT_KERNEL,
   type FileKind,
+  KERNEL_VERSIONS,
   Kernel,
+  type KernelVersion,
   type MachineSpec,
   type PlainNode,
   plainMachine,
@@ -21,6 +24,7 @@ export interface MachinePlan {
   readonly demotion: boolean;
   readonly numaBalancing: number;
   readonly seed: number;
+  readonly kernel: KernelVersion;
   /** thp_enabled and the orders of mthpAlways, to begin with. */
   readonly thp: 'never' | 'madvise' | 'always';
   readonly mthp: number;
@@ -55,6 +59,7 @@ export const machineArbitrary: fc.Arbitrary<MachinePlan> = fc.record({
   demotion: fc.boolean(),
   numaBalancing: fc.integer({ min: 0, max: 3 }),
   seed: fc.integer({ min: 0, max: 1000 }),
+  kernel: fc.constantFrom(...KERNEL_VERSIONS, DEFAULT_KERNEL, DEFAULT_KERNEL),
   thp: fc.constantFrom('never', 'madvise', 'always', 'always'),
   mthp: fc.constantFrom(0, 0, 16, 260),
 });
@@ -89,6 +94,7 @@ function specOf(plan: MachinePlan): MachineSpec {
   });
   return {
     ...spec,
+    kernel: plan.kernel,
     nodes: spec.nodes.map((node) =>
       node.cpus.length > 0 ? node : { ...node, abstractDistance: 2880 },
     ),

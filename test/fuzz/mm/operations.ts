@@ -27,6 +27,7 @@ import {
   MR_NUMA_MISPLACED,
   MR_SYSCALL,
 } from './kernelDoor.ts';
+import { type SystemOperation, systemOperations } from './systemOperations.ts';
 
 /** A range: area number, first page and length within it (modulo, may reach over its end). */
 export interface RangePick {
@@ -97,7 +98,8 @@ export type Operation =
   | { op: 'compact'; nid: number; how: number }
   | { op: 'contig'; zone: number; at: number; pages: number }
   | { op: 'drain' }
-  | { op: 'device'; what: DeviceWhat; proc: number; range: RangePick; coherent: boolean };
+  | { op: 'device'; what: DeviceWhat; proc: number; range: RangePick; coherent: boolean }
+  | SystemOperation;
 
 /** What a device is made to do. */
 export type DeviceWhat =
@@ -122,7 +124,7 @@ const largeRange = fc.record({
   at: fc.constantFrom(0, 0, 0, 1, 256, 512),
   len: fc.constantFrom(16, 100, 256, 512, 513, 1024, 1024),
 });
-const range = fc.oneof(smallRange, largeRange);
+const range = fc.oneof({ weight: 2, arbitrary: smallRange }, { weight: 1, arbitrary: largeRange });
 const nodes = fc.integer({ min: 1, max: 15 });
 const mode = fc.integer({ min: 0, max: 6 });
 
@@ -155,19 +157,19 @@ const REASONS = [MR_SYSCALL, MR_MEMPOLICY_MBIND, MR_NUMA_MISPLACED, MR_LONGTERM_
 const mmap = fc.record({
   op: fc.constant('mmap' as const),
   proc,
-  pages: fc.constantFrom(1, 16, 40, 100, 512, 600, 1024, 1024),
+  pages: fc.constantFrom(1, 16, 40, 64, 100, 512, 600, 1024),
   prot,
   shared: fc.nat({ max: 3 }).map((n) => n === 3),
   file: fc.integer({ min: -10, max: 4 }),
   pgoff: fc.constantFrom(0, 0, 0, 4, 512),
   fixed: fc.integer({ min: -4, max: 5 }),
   locked: fc.nat({ max: 7 }).map((n) => n === 7),
-  populate: fc.nat({ max: 3 }).map((n) => n === 3),
+  populate: fc.nat({ max: 7 }).map((n) => n === 7),
 });
 const access = fc.record({
   op: fc.constant('access' as const),
   proc,
-  range: fc.oneof({ weight: 1, arbitrary: smallRange }, { weight: 4, arbitrary: largeRange }),
+  range: fc.oneof({ weight: 3, arbitrary: smallRange }, { weight: 1, arbitrary: largeRange }),
   write: fc.nat({ max: 3 }).map((n) => n < 3),
   stride: fc.constantFrom(1, 1, 1, 3, 17),
 });
@@ -416,4 +418,5 @@ export const operationArbitrary: fc.Arbitrary<Operation> = fc.oneof(
       pages: fc.integer({ min: 1, max: 300 }),
     }),
   },
+  ...systemOperations(proc, range),
 );

@@ -68,6 +68,10 @@ function peekSwap(k: Kernel, slot: number): number {
 
 /** The word of a file's page, wherever it is. */
 export function peekFile(k: Kernel, file: MappedFile, index: number): number {
+  if (file.kind === 'hugetlb') {
+    const head = file.frameAt(index - (index % HPAGE_PMD_NR));
+    return head >= 0 ? k.frames.content![head + (index % HPAGE_PMD_NR)] : 0;
+  }
   const frame = file.frameAt(index);
   if (frame >= 0) return k.frames.content![frame];
   const slot = file.swapSlotAt(index);

@@ -5,14 +5,24 @@
 
 import type { Operation } from './operations.ts';
 import { playDevice } from './playDevices.ts';
-import { playMemory } from './playMemory.ts';
-import { playPhysical } from './playPhysical.ts';
-import { playSpace } from './playSpace.ts';
+import { MEMORY_PLAYERS } from './playMemory.ts';
+import { PHYSICAL_PLAYERS } from './playPhysical.ts';
+import { isSpaceOperation, playSpace } from './playSpace.ts';
+import { SYSTEM_PLAYERS } from './playSystem.ts';
 import type { World } from './world.ts';
+
+const PLAYERS = {
+  ...MEMORY_PLAYERS,
+  ...PHYSICAL_PLAYERS,
+  ...SYSTEM_PLAYERS,
+  device: playDevice,
+};
 
 export function play(w: World, operation: Operation): void {
   if (w.processes.length === 0) w.spawn(0);
-  if (operation.op === 'device') playDevice(w, operation);
-  else if (!playSpace(w, operation) && !playPhysical(w, operation)) playMemory(w, operation);
+  // Who runs is not part of a saved state: every caller says it.
+  w.k.trace.run(0, 0);
+  if (isSpaceOperation(operation)) playSpace(w, operation);
+  else (PLAYERS[operation.op] as (w: World, o: Operation) => void)(w, operation);
   w.sweepMigrations();
 }

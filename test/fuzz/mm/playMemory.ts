@@ -32,85 +32,77 @@ import { Mismatch } from './mismatch.ts';
 import { dropPrivateBehind } from './model.ts';
 import type { Operation } from './operations.ts';
 import { peekFile } from './peek.ts';
-import { ACCESSED, access, noteCopies } from './playSpace.ts';
+import type { PhysicalOperation } from './playPhysical.ts';
+import { ACCESSED, access, noteCopies, type SpaceOperation } from './playSpace.ts';
+import type { SystemOperation } from './systemOperations.ts';
 import type { Process, World } from './world.ts';
 
 const HELD_MAX = 12;
 const UNDERWAY_MAX = 4;
 const FILE_PAGES_MAX = 1100;
 
-export function playMemory(w: World, o: Operation): void {
-  const { k } = w;
-  switch (o.op) {
-    case 'thp':
-      k.sysctl.thp_enabled = (['never', 'madvise', 'always'] as const)[o.enabled];
-      k.sysctl.mthpAlways = o.mthp;
-      break;
-    case 'policy':
-    case 'vmaPolicy':
-      playPolicy(w, o);
-      break;
-    case 'migrate':
-      playMigrate(w, o);
-      break;
-    case 'stepMigration':
-      w.stepMigration(o.which, o.finish);
-      break;
-    case 'numaScan': {
-      k.sysctl.numa_balancing = o.mode;
-      k.nowNs += o.ms * 1_000_000;
-      taskNumaWork(k, w.process(o.proc).task);
-      break;
+type Of<K extends Operation['op']> = Extract<Operation, { op: K }>;
+type MemoryOperation = Exclude<
+  Operation,
+  SpaceOperation | PhysicalOperation | SystemOperation | Of<'device'>
+>;
+type Players = { readonly [K in MemoryOperation['op']]: (w: World, o: Of<K>) => void };
+
+export const MEMORY_PLAYERS: Players = {
+  thp({ k }, o) {
+    k.sysctl.thp_enabled = (['never', 'madvise', 'always'] as const)[o.enabled];
+    k.sysctl.mthpAlways = o.mthp;
+  },
+  policy: playPolicy,
+  vmaPolicy: playPolicy,
+  migrate: playMigrate,
+  stepMigration(w, o) {
+    w.stepMigration(o.which, o.finish);
+  },
+  numaScan(w, o) {
+    const { k } = w;
+    k.sysctl.numa_balancing = o.mode;
+    k.nowNs += o.ms * 1_000_000;
+    taskNumaWork(k, w.process(o.proc).task);
+  },
+  kswapd: playReclaim,
+  reclaim: playReclaim,
+  demotion({ k }, o) {
+    k.sysctl.demotion_enabled = o.on;
+  },
+  split: playSplit,
+  get: playDriver,
+  gup: playDriver,
+  put: playDriver,
+  dma: playDriver,
+  truncate: playFile,
+  writeFile: playFile,
+  fsync: playFile,
+  ksm({ k }, o) {
+    setMergeAcrossNodes(k, o.across);
+    for (let n = 0; n < o.scans; n++) ksmScan(k);
+  },
+  uffd(w, o) {
+    const { mm } = w.process(o.proc).task;
+    const [start, end] = w.range(w.process(o.proc), o.range);
+    userfaultRegister(w.k, mm!, start, end);
+    userfaultProtect(w.k, mm!, start, end);
+  },
+  idle(w, o) {
+    const p = w.process(o.proc);
+    const [start, end] = w.range(p, o.range);
+    for (let vpn = start; vpn < end; vpn++) {
+      const page = w.frameAt(p, vpn);
+      if (page >= 0 && !isPageIdle(w.k, page)) setPageIdle(w.k, page);
     }
-    case 'kswapd':
-    case 'reclaim':
-      playReclaim(w, o);
-      break;
-    case 'demotion':
-      k.sysctl.demotion_enabled = o.on;
-      break;
-    case 'split':
-      playSplit(w, o);
-      break;
-    case 'get':
-    case 'gup':
-    case 'put':
-    case 'dma':
-      playDriver(w, o);
-      break;
-    case 'truncate':
-    case 'writeFile':
-    case 'fsync':
-      playFile(w, o);
-      break;
-    case 'ksm':
-      setMergeAcrossNodes(k, o.across);
-      for (let n = 0; n < o.scans; n++) ksmScan(k);
-      break;
-    case 'uffd': {
-      const p = w.process(o.proc);
-      const [start, end] = w.range(p, o.range);
-      userfaultRegister(k, p.task.mm!, start, end);
-      userfaultProtect(k, p.task.mm!, start, end);
-      break;
-    }
-    case 'idle': {
-      const p = w.process(o.proc);
-      const [start, end] = w.range(p, o.range);
-      for (let vpn = start; vpn < end; vpn++) {
-        const page = w.frameAt(p, vpn);
-        if (page >= 0 && !isPageIdle(k, page)) setPageIdle(k, page);
-      }
-      break;
-    }
-    case 'proactive':
-      memoryReclaim(k, w.process(0).task.cpuNid, o.pages, () => true, -1, 60);
-      break;
-    case 'drain':
-      k.lru.drainAll();
-      break;
-  }
-}
+  },
+  proactive(w, o) {
+    memoryReclaim(w.k, w.process(0).task.cpuNid, o.pages, () => true, -1, 60);
+  },
+  drain({ k }) {
+    k.lru.drainAll();
+  },
+};
 
 function playPolicy(w: World, o: Extract<Operation, { op: 'policy' | 'vmaPolicy' }>): void {
   const p = w.process(o.proc);

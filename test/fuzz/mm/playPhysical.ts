@@ -3,6 +3,7 @@ import {
   allocContigRange,
   blockOfflineObstacles,
   compactNode,
+  EHWPOISON,
   freeContigRange,
   GFP_KERNEL,
   type Kernel,
@@ -17,29 +18,25 @@ import { Mismatch } from './mismatch.ts';
 import type { Operation } from './operations.ts';
 import type { World } from './world.ts';
 
-/** Whether the operation was one of these. */
-export function playPhysical(w: World, o: Operation): boolean {
-  switch (o.op) {
-    case 'offline':
-      playOffline(w, o);
-      return true;
-    case 'online':
-      playOnline(w.k, o);
-      return true;
-    case 'compact':
-      playCompact(w.k, o);
-      return true;
-    case 'contig':
-      playContig(w.k, o);
-      return true;
-    default:
-      return false;
-  }
-}
+type Of<K extends Operation['op']> = Extract<Operation, { op: K }>;
+export type PhysicalOperation = Of<'offline' | 'online' | 'compact' | 'contig'>;
+
+export const PHYSICAL_PLAYERS = {
+  offline: playOffline,
+  online: playOnline,
+  compact({ k }: World, o: Of<'compact'>): void {
+    playCompact(k, o);
+  },
+  contig({ k }: World, o: Of<'contig'>): void {
+    playContig(k, o);
+  },
+};
 
 /** Writes "offline"; after some passes a signal comes. What keeps it must have been foretold. */
-function playOffline(w: World, o: Extract<Operation, { op: 'offline' }>): void {
+function playOffline(w: World, o: Of<'offline'>): void {
   const { k } = w;
+  // Writers of block states wait for each other (device_hotplug_lock).
+  if (w.offlining !== null) return;
   const blocks = k.pm.memoryBlocks.numbers();
   const block = blocks[o.block % blocks.length];
   const isOffline = k.pm.memoryBlocks.state[block] === MEM_OFFLINE;
@@ -64,16 +61,19 @@ function playOffline(w: World, o: Extract<Operation, { op: 'offline' }>): void {
   }
 }
 
-function playOnline(k: Kernel, o: Extract<Operation, { op: 'online' }>): void {
+function playOnline(w: World, o: Of<'online'>): void {
+  const { k } = w;
+  if (w.offlining !== null) return;
   const blocks = k.pm.memoryBlocks.numbers();
   const offline = blocks.filter((block) => k.pm.memoryBlocks.state[block] === MEM_OFFLINE);
   if (offline.length === 0) return;
   const block = offline[o.block % offline.length];
   const result = writeBlockState(k, block, ONLINE_TYPES[o.type % ONLINE_TYPES.length]);
-  if (result !== 0) throw new Mismatch(`PM-74: block ${block} does not come online: ${result}`);
+  if (result !== 0 && result !== -EHWPOISON)
+    throw new Mismatch(`PM-74: block ${block} does not come online: ${result}`);
 }
 
-function playCompact(k: Kernel, o: Extract<Operation, { op: 'compact' }>): void {
+function playCompact(k: Kernel, o: Of<'compact'>): void {
   const nid = o.nid % k.pm.nodes.length;
   if (k.pm.nodes[nid].present === 0) return;
   if (o.how === 0) compactNode(k, nid);
@@ -85,7 +85,7 @@ function playCompact(k: Kernel, o: Extract<Operation, { op: 'compact' }>): void 
 }
 
 /** Takes a range somewhere in a zone and gives it back. */
-function playContig(k: Kernel, o: Extract<Operation, { op: 'contig' }>): void {
+function playContig(k: Kernel, o: Of<'contig'>): void {
   const zones = k.pm.populatedZones();
   const zone = zones[o.zone % zones.length];
   const range = zone.presentRanges[o.zone % zone.presentRanges.length];

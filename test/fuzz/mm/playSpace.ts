@@ -40,68 +40,60 @@ import type { Process, World } from './world.ts';
 /** Fixed mappings go to these slots, 4 MiB apart and aligned. */
 const SLOT_BASE = 0x100000;
 const SLOT_PAGES = 1024;
+/** From here on pages of the hugetlb pool; one that has none left is SIGBUS. */
+export const HUGE_BASE = 0x400000;
 const PROCESSES_MAX = 8;
 /** Words that many pages hold, so that they can be merged. */
 const SAME_WORDS = 0x40000000;
 
-/** True if the operation is one of these. */
-export function playSpace(w: World, o: Operation): boolean {
-  switch (o.op) {
-    case 'spawn':
-      if (w.processes.length < PROCESSES_MAX) w.spawn(o.cpu);
-      return true;
-    case 'mmap':
-      playMmap(w, o);
-      return true;
-    case 'munmap': {
-      const p = w.process(o.proc);
-      const [start, end] = w.range(p, o.range);
-      munmapRange(w.k, p.task.mm!, start, end);
-      p.space.unmap(start, end);
-      return true;
+type Of<K extends Operation['op']> = Extract<Operation, { op: K }>;
+type Player<K extends Operation['op']> = (w: World, o: Of<K>) => void;
+
+const PLAYERS = {
+  spawn(w: World, o: Of<'spawn'>) {
+    if (w.processes.length < PROCESSES_MAX) w.spawn(o.cpu);
+  },
+  mmap: playMmap,
+  munmap(w: World, o: Of<'munmap'>) {
+    const p = w.process(o.proc);
+    const [start, end] = w.range(p, o.range);
+    munmapRange(w.k, p.task.mm!, start, end);
+    p.space.unmap(start, end);
+  },
+  mprotect: playMprotect,
+  mremap: playMremap,
+  madvise: playAdvice,
+  mlock: playLock,
+  munlock: playLock,
+  brk: playBrk,
+  fork: playTask,
+  clone: playTask,
+  exit: playTask,
+  cpu(w: World, o: Of<'cpu'>) {
+    w.k.placeTask(w.process(o.proc).task, w.cpus[o.cpu % w.cpus.length]);
+  },
+  access(w: World, o: Of<'access'>) {
+    const p = w.process(o.proc);
+    const [start, end] = w.range(p, o.range);
+    for (let vpn = start; vpn < end; vpn += o.stride) {
+      if (access(w, p, vpn, o.write) === OUT_OF_MEMORY) break;
     }
-    case 'mprotect':
-      playMprotect(w, o);
-      return true;
-    case 'mremap':
-      playMremap(w, o);
-      return true;
-    case 'madvise':
-      playAdvice(w, o);
-      return true;
-    case 'mlock':
-    case 'munlock':
-      playLock(w, o);
-      return true;
-    case 'brk':
-      playBrk(w, o);
-      return true;
-    case 'fork':
-    case 'clone':
-    case 'exit':
-      playTask(w, o);
-      return true;
-    case 'cpu': {
-      w.k.placeTask(w.process(o.proc).task, w.cpus[o.cpu % w.cpus.length]);
-      return true;
-    }
-    case 'access': {
-      const p = w.process(o.proc);
-      const [start, end] = w.range(p, o.range);
-      for (let vpn = start; vpn < end; vpn += o.stride) {
-        if (access(w, p, vpn, o.write) === OUT_OF_MEMORY) break;
-      }
-      return true;
-    }
-    case 'storeSame': {
-      const p = w.process(o.proc);
-      const [start, end] = w.range(p, o.range);
-      for (let vpn = start; vpn < end; vpn++) access(w, p, vpn, true, SAME_WORDS + o.word);
-      return true;
-    }
-    default:
-      return false;
-  }
+  },
+  storeSame(w: World, o: Of<'storeSame'>) {
+    const p = w.process(o.proc);
+    const [start, end] = w.range(p, o.range);
+    for (let vpn = start; vpn < end; vpn++) access(w, p, vpn, true, SAME_WORDS + o.word);
+  },
+} satisfies { readonly [K in Operation['op']]?: Player<K> };
+
+export type SpaceOperation = Of<keyof typeof PLAYERS>;
+
+export function isSpaceOperation(o: Operation): o is SpaceOperation {
+  return o.op in PLAYERS;
+}
+
+export function playSpace(w: World, o: SpaceOperation): void {
+  (PLAYERS[o.op] as (w: World, o: Operation) => void)(w, o);
 }
 
 export const ACCESSED = 0;
@@ -122,6 +114,7 @@ export function access(
   const got = outcome & FAULT_ERROR;
   const what = `${write ? 'write to' : 'read of'} page ${vpn} of task ${p.task.pid}`;
   if (got === FAULT_OOM && expected !== FAULT_SIGSEGV) return OUT_OF_MEMORY;
+  if (got === FAULT_SIGBUS && vpn >= HUGE_BASE) return OUT_OF_MEMORY;
   if (got !== expected) throw new Mismatch(`${what}: outcome ${got}, expected ${expected}`);
   if (got !== 0 || page === undefined) return SIGNALLED;
   const frame = w.frameAt(p, vpn);
@@ -198,7 +191,7 @@ function playMmap(w: World, o: Extract<Operation, { op: 'mmap' }>): void {
   }
 }
 
-function newPage(
+export function newPage(
   prot: number,
   shared: boolean,
   file: ModelFile | null,

@@ -6,18 +6,23 @@
 import { FuzzDevices } from './devices.ts';
 import {
   __GFP_THISNODE,
+  type Cpuset,
   exitTask,
   type FrameId,
   GFP_HIGHUSER_MOVABLE,
   type Kernel,
   type MappedFile,
+  MEM_OFFLINE,
   type MigrationOp,
   NR_FREE_PAGES,
+  type OfflineOp,
+  PG_HWPOISON,
   pageAt,
   putbackMovablePages,
   reapTask,
   type Task,
   unpinUserPages,
+  writeBlockState,
 } from './kernelDoor.ts';
 import { bootKernel, FILES, type MachinePlan } from './machines.ts';
 import { ModelFile, type ModelPage, ModelSpace } from './model.ts';
@@ -59,13 +64,20 @@ export class World {
   underway: Underway[] = [];
   held: Held[] = [];
   readonly devices: FuzzDevices;
+  /** The root first. */
+  cpusets: Cpuset[] = [];
+  readonly blocks: readonly number[];
+  /** Memory blocks on their way offline. */
+  offlining: OfflineOp | null = null;
+  /** Frames that may still be lost to soft offlining. */
+  poisonsLeft = 4;
   readonly cpus: number[] = [];
-  /** By zone id: managed pages that boot took. */
-  readonly #usedAtBoot: number[] = [];
+  readonly #freeAtBoot: number;
   #nextWord = 1;
 
   constructor(plan: MachinePlan) {
     this.k = bootKernel(plan);
+    this.blocks = this.k.pm.memoryBlocks.numbers();
     for (const node of this.k.spec.nodes) this.cpus.push(...node.cpus);
     for (const file of FILES) {
       const kernel = this.k.newFile(file.kind, file.kind, file.pages);
@@ -74,11 +86,21 @@ export class World {
       this.files.push({ kernel, model });
       this.modelOf.set(kernel, model);
     }
-    for (const zone of this.k.pm.zones) {
-      this.#usedAtBoot.push(zone.managedPages - this.k.vmstat.zoneItem(zone.id, NR_FREE_PAGES));
-    }
     this.devices = new FuzzDevices(this.k);
+    this.#freeAtBoot = this.#freePages();
     this.spawn(0);
+  }
+
+  #freePages(): number {
+    let pages = 0;
+    for (const zone of this.k.pm.zones) pages += this.k.vmstat.zoneItem(zone.id, NR_FREE_PAGES);
+    return pages;
+  }
+
+  /** The nodes of a mask that the machine has. */
+  nodesOf(mask: number): number[] {
+    const { nodes } = this.k.pm;
+    return nodes.map(({ nid }) => nid).filter((nid) => (mask & (1 << nid)) !== 0);
   }
 
   /** A word that no page holds yet. */
@@ -147,6 +169,14 @@ export class World {
     return process.task.mm !== null && process.space.pages.get(vpn) === model;
   }
 
+  /** A signal ends the offlining under way. */
+  giveUpOfflining(): void {
+    if (this.offlining === null) return;
+    this.offlining.signalPending = true;
+    this.offlining.step();
+    this.offlining = null;
+  }
+
   frameAt(process: Process, vpn: number): FrameId {
     return process.task.mm === null ? -1 : pageAt(this.k, process.task.mm, vpn);
   }
@@ -154,6 +184,7 @@ export class World {
   /** Everything ends: nothing may be left behind. Returns what was. */
   tearDown(): string[] {
     const { k } = this;
+    this.giveUpOfflining();
     for (const one of this.underway) one.op.finish();
     this.sweepMigrations();
     for (const held of this.held) this.put(held);
@@ -167,8 +198,8 @@ export class World {
       file.kernel.openCount = 0;
       k.dropFile(file.kernel);
     }
+    k.hugetlb.resize(0, -1);
     k.lru.drainAll();
-    for (const node of k.pm.nodes) k.nodeThreads.stop(node.nid);
     // An unmapped page whose swap-out a reference stopped stays in the swap cache until reclaim.
     k.sysctl.demotion_enabled = false;
     for (let n = 0; n < 10 && k.swap.used > 0; n++) {
@@ -178,13 +209,29 @@ export class World {
     if (k.swap.used !== 0) left.push(`OV-25: ${k.swap.used} swap slots never freed`);
     if (k.deferredSplit.size !== 0) left.push('MC-12: folios left on the deferred split queue');
     if (k.inFlight.size !== 0) left.push('OV-51: migrations left in flight');
-    for (const zone of k.pm.zones) {
-      const free = k.vmstat.zoneItem(zone.id, NR_FREE_PAGES);
-      const huge = k.hugeZeroHead >= 0 && k.pm.zoneOf(k.hugeZeroHead) === zone ? 512 : 0;
-      const lost = zone.managedPages - (this.#usedAtBoot[zone.id] ?? 0) - free - huge;
-      if (lost !== 0) left.push(`OV-58: ${lost} pages of zone ${zone.id} lost`);
-    }
+    const huge = k.hugeZeroHead >= 0 ? 512 : 0;
+    const outOfUse = this.#putAllOnline();
+    for (const { nid } of k.pm.nodes) k.nodeThreads.stop(nid);
+    const lost = this.#freeAtBoot - this.#freePages() - huge - outOfUse;
+    if (lost !== 0) left.push(`OV-58: ${lost} pages lost`);
     return left;
+  }
+
+  /** Every block that can be comes online again. Returns the pages that are out of use for good. */
+  #putAllOnline(): number {
+    const { k } = this;
+    let lost = 0;
+    for (const block of this.blocks) {
+      writeBlockState(k, block, 'online');
+      const start = k.pm.memoryBlocks.startFrame(block);
+      const { blockPages } = k.pm.memoryBlocks;
+      // A block with a poisoned page stays offline.
+      const isOut = k.pm.memoryBlocks.state[block] === MEM_OFFLINE;
+      for (let frame = start; frame < start + blockPages; frame++) {
+        if (isOut || k.frames.has(frame, PG_HWPOISON)) lost++;
+      }
+    }
+    return lost;
   }
 }
 

@@ -11,7 +11,7 @@ import {
 } from '../../../src/state/index.ts';
 import { findMismatches } from '../mm/check.ts';
 import type { SavedDevices } from '../mm/devices.ts';
-import type { MappedFile, Task } from '../mm/kernelDoor.ts';
+import type { Cpuset, MappedFile, OfflineOp, Task } from '../mm/kernelDoor.ts';
 import { type MachinePlan, machineArbitrary } from '../mm/machines.ts';
 import { Mismatch } from '../mm/mismatch.ts';
 import { type Operation, operationArbitrary } from '../mm/operations.ts';
@@ -46,10 +46,12 @@ export function playSaved(
 interface Attached {
   readonly underway: Underway[];
   readonly devices: SavedDevices;
+  readonly cpusets: Cpuset[];
+  readonly offlining: OfflineOp | null;
 }
 
-function attachedOf({ underway, devices }: World): Attached {
-  return { underway, devices: devices.saved };
+function attachedOf({ underway, devices, cpusets, offlining }: World): Attached {
+  return { underway, devices: devices.saved, cpusets, offlining };
 }
 
 function compare(original: World, copy: World, when: string): void {
@@ -70,8 +72,10 @@ function restoreInto(world: World, bytes: Uint8Array): void {
   const { k, attached } = decodeKernel(bytes);
   const models = [...world.modelOf].map(([file, model]) => [file.id, model] as const);
   Reflect.set(world, 'k', k);
-  const { underway, devices } = attached as Attached;
+  const { underway, devices, cpusets, offlining } = attached as Attached;
   world.underway = underway;
+  world.cpusets = cpusets;
+  world.offlining = offlining;
   world.devices.adopt(k, devices);
   world.modelOf.clear();
   for (const [id, model] of models) {

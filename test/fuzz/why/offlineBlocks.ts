@@ -3,7 +3,7 @@
  * asked what a write of "offline" would come to; then it is done on a restored copy.
  */
 import fc from 'fast-check';
-import { beginOffline, MemoryBlocks } from '../../../src/mm/index.ts';
+import { beginOffline } from '../../../src/mm/index.ts';
 import { decodeKernel, encodeKernel } from '../../../src/state/index.ts';
 import { EBUSY, EINVAL } from '../../../src/uapi/errno.ts';
 import { whyBlock } from '../../../src/why/index.ts';
@@ -13,8 +13,6 @@ import { play } from '../mm/play.ts';
 import { World } from '../mm/world.ts';
 import { populated } from './askAndDo.ts';
 
-/** Pages of a block: 4 MiB, the least there is. */
-const BLOCK_PAGES = 1024;
 /** Passes after which an offlining counts as one without end. */
 const PASSES = 40;
 
@@ -25,26 +23,24 @@ export type Verdicts = Map<string, number>;
 function askBlocks(plan: MachinePlan, history: readonly Operation[], verdicts: Verdicts): void {
   const world = new World(plan);
   const { k } = world;
-  const layout = { frames: k.frames, zones: k.pm.zones };
-  const blocks = new MemoryBlocks({ ...k.spec, memoryBlockPages: BLOCK_PAGES }, layout);
-  Reflect.set(k.pm, 'memoryBlocks', blocks);
   for (const operation of history) play(world, operation);
+  world.giveUpOfflining();
   for (const one of world.underway) one.op.finish();
   world.sweepMigrations();
   const bytes = encodeKernel({ k, attached: null });
-  for (const block of blocks.numbers()) {
+  for (const block of world.blocks) {
     const { verdict, startPfn } = whyBlock(k, block);
     verdicts.set(verdict, (verdicts.get(verdict) ?? 0) + 1);
-    const done = offline(bytes, startPfn);
+    const done = offline(bytes, startPfn, k.pm.memoryBlocks.blockPages);
     if (done === 0) verdicts.set('did go offline', (verdicts.get('did go offline') ?? 0) + 1);
     if (!fits(verdict, done)) throw new Error(`block ${block}: told "${verdict}", done ${done}`);
   }
 }
 
 /** The errno of the write, 0, or 'passes' when it is not over after many passes. */
-function offline(bytes: Uint8Array, startPfn: number): number | 'passes' {
+function offline(bytes: Uint8Array, startPfn: number, nrPages: number): number | 'passes' {
   const { k } = decodeKernel(bytes);
-  const op = beginOffline(k, startPfn, BLOCK_PAGES);
+  const op = beginOffline(k, startPfn, nrPages);
   if (typeof op === 'number') return op;
   for (let n = 0; n < PASSES; n++) if (op.step()) return op.result;
   return 'passes';

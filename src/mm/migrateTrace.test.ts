@@ -1,0 +1,70 @@
+/** mm_migrate_pages(_start), and the destination of a folio: MC-9, MC-50. */
+import { describe, expect, it } from 'vitest';
+import {
+  __GFP_HIGHMEM,
+  __GFP_RECLAIM,
+  GFP_HIGHUSER_MOVABLE,
+  GFP_KERNEL,
+  GFP_TRANSHUGE,
+} from '../uapi/gfp.ts';
+import { MIGRATE_SYNC, MR_SYSCALL } from '../uapi/migrate.ts';
+import { ZONE_MOVABLE, ZONE_NORMAL } from '../uapi/zone.ts';
+import { migrationGfp } from './migrateTarget.ts';
+import { bootNodes, isolate, migrate, migration, TestProgram } from './testProgram.ts';
+
+function boot(): TestProgram {
+  const k = bootNodes([
+    { cpus: [0, 1], zones: [{ zone: ZONE_NORMAL, pages: 4096 }] },
+    { cpus: [], zones: [{ zone: ZONE_MOVABLE, pages: 4096 }] },
+  ]);
+  k.sysctl.thp_enabled = 'never';
+  return new TestProgram(k);
+}
+
+describe('tracepoints of a call', () => {
+  it('begin and end, with what moved and what did not', () => {
+    const p = boot();
+    const a = p.mapWritten(3);
+    p.k.folios.get(p.head(a));
+    const seen: unknown[][] = [];
+    p.k.trace.mmMigratePagesStart.attach((_nowNs, values) => seen.push(['start', ...values]));
+    p.k.trace.mmMigratePages.attach((_nowNs, values) => seen.push(['end', ...values]));
+    migrate(p, a, 3, 1);
+    expect(seen).toEqual([
+      ['start', MIGRATE_SYNC, MR_SYSCALL],
+      ['end', 2, 1, 0, 0, 0, 0, MIGRATE_SYNC, MR_SYSCALL],
+    ]);
+  });
+
+  it("a later step is the caller's, whoever carries it out", () => {
+    const p = boot();
+    const a = p.mapWritten(1);
+    p.k.trace.run(7, 1);
+    const op = migration(p.k, isolate(p, a, 1), 1);
+    op.step();
+    const pids: number[] = [];
+    p.k.trace.mmMigratePages.attach(() => pids.push(p.k.trace.pid));
+    p.k.trace.run(9, 0);
+    op.finish();
+    expect([pids, p.k.trace.pid, p.k.trace.cpu]).toEqual([[7], 9, 0]);
+  });
+});
+
+describe('flags of the new folio (MC-9)', () => {
+  it('a large one is asked for as a THP, without the reclaim of the caller', () => {
+    const p = boot();
+    p.k.sysctl.thp_enabled = 'always';
+    const a = p.mapWritten(512, { addr: 512 * 1024 });
+    const gfp = migrationGfp(p.k, p.head(a), GFP_KERNEL);
+    expect(gfp).toBe((GFP_KERNEL & ~__GFP_RECLAIM) | GFP_TRANSHUGE);
+  });
+
+  it('from ZONE_MOVABLE it may lie in high memory, elsewhere only if the caller says so', () => {
+    const p = boot();
+    const a = p.mapWritten(1);
+    expect(migrationGfp(p.k, p.head(a), GFP_KERNEL)).toBe(GFP_KERNEL);
+    migrate(p, a, 1, 1);
+    expect(migrationGfp(p.k, p.head(a), GFP_KERNEL)).toBe(GFP_KERNEL | __GFP_HIGHMEM);
+    expect(migrationGfp(p.k, p.head(a), GFP_HIGHUSER_MOVABLE)).toBe(GFP_HIGHUSER_MOVABLE);
+  });
+});
