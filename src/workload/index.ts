@@ -1,8 +1,11 @@
 /** Synthetic workloads: the list of them, and how one becomes a trace. */
 import { chase } from './chase.ts';
+import { coldCache } from './coldCache.ts';
+import { contention } from './contention.ts';
 import { gups } from './gups.ts';
 import { hotCold } from './hotCold.ts';
 import { phases } from './phases.ts';
+import { pmbench } from './pmbench.ts';
 import { scan } from './scan.ts';
 import { SyntheticSource } from './syntheticSource.ts';
 import type { WorkloadDescription, WorkloadValues } from './workload.ts';
@@ -12,7 +15,17 @@ export { MEMORY_VPN, SyntheticSource } from './syntheticSource.ts';
 export * from './workload.ts';
 
 /** All workloads, in the order of tables and help. */
-export const WORKLOADS: readonly WorkloadDescription[] = [gups, zipf, scan, phases, chase, hotCold];
+export const WORKLOADS: readonly WorkloadDescription[] = [
+  gups,
+  zipf,
+  pmbench,
+  scan,
+  phases,
+  chase,
+  hotCold,
+  coldCache,
+  contention,
+];
 
 /** The workload of that name, or null. */
 export function findWorkload(name: string): WorkloadDescription | null {

@@ -39,7 +39,8 @@ export const scan: WorkloadDescription = {
   },
 };
 
-class ScanPages implements PageStream {
+/** Pages in order from `first` on, line by line, around and around. */
+export class ScanPages implements PageStream {
   readonly weight = LINES;
   readonly #nrPages: number;
   readonly #writesOf256: number;

@@ -25,6 +25,8 @@ function values(of: WorkloadDescription, params: Record<string, unknown> = {}): 
   const small = {
     ...(has('size') ? { size: 2 } : {}),
     ...(has('scale') ? { scale: 0.01 } : {}),
+    ...(has('cold') ? { cold: 3 } : {}),
+    ...(has('antagonistSize') ? { antagonistSize: 1 } : {}),
     accesses: 0.04,
   };
   const { values: resolved, problems } = resolveKnobs(of.knobs, { ...small, ...params });
@@ -106,10 +108,14 @@ describe.each([...WORKLOADS, skeleton].map((of) => [of.name, of] as const))('%s'
 
   it('gives as much as its totals say, in threads too', () => {
     for (const threads of [1, 3]) {
-      const source = openWorkload(of, values(of, { threads }), 1);
+      const chosen = values(of, { threads });
+      const source = openWorkload(of, chosen, 1);
       const { runs, slices, accesses, events } = read(source);
       expect({ accesses, runs, slices, events: events.length }).toEqual(source.totals);
-      expect(source.threads.length).toBe(threads * source.processes.length);
+      const plans = of.programs(chosen, 1);
+      expect(plans.at(-1)!.nrThreads).toBe(threads);
+      const nrThreads = plans.reduce((sum, plan) => sum + plan.nrThreads, 0);
+      expect(source.threads.length).toBe(nrThreads);
     }
   });
 
@@ -240,5 +246,46 @@ describe('hot-cold', () => {
     ]);
     const { pages } = read(source, false);
     expect(pages.map((touched) => total(touched))).toEqual([8000, 8000, 8000, 8000, 8000]);
+  });
+});
+
+describe('pmbench', () => {
+  it('is a bell around the middle: one standard deviation holds two thirds', () => {
+    const { pages } = read(open('pmbench', { fill: false, accesses: 0.4 }), false);
+    const deviation = Math.round(512 / Math.sqrt(48));
+    const share = total(pages[0], 256 - deviation, 256 + deviation) / 400_000;
+    expect(share).toBeCloseTo(0.68, 1);
+    expect(total(pages[0], 0, 256) / 400_000).toBeCloseTo(0.5, 2);
+    expect(total(pages[0], 0, 64)).toBeLessThan(total(pages[0], 224, 288) / 20);
+  });
+
+  it('of half the width leaves the ends alone', () => {
+    const { pages } = read(open('pmbench', { fill: false, width: 0.5 }), false);
+    expect(total(pages[0], 0, 128) + total(pages[0], 384)).toBe(0);
+  });
+});
+
+describe('cold-cache', () => {
+  it('fills cold memory first, and never touches it again', () => {
+    const source = open('cold-cache');
+    expect(source.processes.map(({ name }) => name)).toEqual(['cold', 'cache']);
+    const { pages } = read(source);
+    expect(pages.map((touched) => total(touched))).toEqual([0, 40_000]);
+    expect(open('cold-cache', { cold: 0 }).processes.length).toBe(1);
+  });
+});
+
+describe('contention', () => {
+  it('gives antagonists as many accesses a thread as gups', () => {
+    const source = open('contention', {
+      threads: 3,
+      antagonists: 6,
+      accesses: 0.0384,
+      fill: false,
+    });
+    const { pages } = read(source, false);
+    expect(pages.map((touched) => total(touched))).toEqual([76_800, 38_400]);
+    expect(pages[0].size).toBe(256);
+    expect(open('contention', { antagonists: 0 }).processes.length).toBe(1);
   });
 });

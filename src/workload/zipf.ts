@@ -48,7 +48,8 @@ export const zipf: WorkloadDescription = {
 
 const BLOCK = 4096;
 
-class ZipfPages implements PageStream {
+/** Pages by rank, with a share of writes. */
+export class ZipfPages implements PageStream {
   readonly weight = 1;
   readonly #ranks: ZipfStream;
   readonly #writes: DrawStream;
