@@ -32,7 +32,7 @@ import {
   PTEB_SPECIAL,
   pteOther,
 } from './pageTable.ts';
-import { PAGE_NOT_PRESENT, PAGE_ZERO } from './pageWalk.ts';
+import { PAGE_NOT_PRESENT, PAGE_SPECIAL, PAGE_ZERO } from './pageWalk.ts';
 import { bootNodes, fragmentNode, TestProgram, vmstat } from './testProgram.ts';
 
 function boot(options: { thp?: 'always' | 'madvise' | 'never'; mthp?: number } = {}): TestProgram {
@@ -251,6 +251,20 @@ describe('files', () => {
     expect(p.access(a, true)).toBe(FAULT_COPIED);
     p.store(a, 9);
     expect([p.load(a), p.load(shared), p.task.mm!.rssAnon]).toEqual([9, 1, 1]);
+    checkInvariants(p.k);
+  });
+
+  it('raw frames are stored to where they are, copied where the mapping is private (HS-22a)', () => {
+    const p = boot();
+    const file = p.k.newFile('/dev/mem', 'devmem', 2);
+    const shared = p.map(1, { file, shared: true });
+    const own = p.map(1, { file });
+    for (const a of [shared, own]) expect(p.access(a, false)).toBe(FAULT_DONE);
+    expect(p.access(shared, true)).toBe(FAULT_DONE);
+    expect(p.frame(shared)).toBe(PAGE_SPECIAL);
+    expect(p.access(own, true)).toBe(FAULT_CLEARED);
+    expect(p.frame(own)).toBeGreaterThanOrEqual(0);
+    expect(p.task.mm!.rssAnon).toBe(1);
     checkInvariants(p.k);
   });
 

@@ -45,7 +45,8 @@ export function doWpPage(k: Kernel, task: Task, vma: Vma, vpn: Vpn, i: number): 
   const page = ptePayload(word);
   if ((byte & PTEB_UFFD_WP) !== 0) k.ptes.bytes[i] = byte & ~PTEB_UFFD_WP;
   if ((byte & PTEB_SPECIAL) !== 0) {
-    if (page !== k.zeroFrame) return FAULT_DONE;
+    // Raw frames (wp_pfn_shared) have no content here: a private copy of one starts empty.
+    if (vma.has(VM_SHARED)) return reuse(k, i, page);
     return copyToAnon(k, task, vma, vpn, i, -1);
   }
   const head = k.frames.headOf(page);

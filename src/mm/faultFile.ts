@@ -69,7 +69,8 @@ export function doFileFault(
   const file = vma.file!;
   if (vma.has(VM_PFNMAP)) {
     // remap_pfn_range: raw frames, no folio behind them (HS-22a).
-    k.ptes.set(i, pteFast(PTE_RAW_FRAME, PTE_A), PTEB_SPECIAL);
+    const writable = vma.has(VM_SHARED) && vma.has(VM_WRITE) ? PTE_W : 0;
+    k.ptes.set(i, pteFast(PTE_RAW_FRAME, PTE_A | writable), PTEB_SPECIAL);
     return FAULT_DONE;
   }
   const index = vma.indexOf(vpn);
