@@ -254,7 +254,7 @@ describe('files', () => {
     checkInvariants(p.k);
   });
 
-  it('raw frames are stored to where they are, copied where the mapping is private (HS-22a)', () => {
+  it('a store to raw frames is in place, or to a copy if private (HS-22a)', () => {
     const p = boot();
     const file = p.k.newFile('/dev/mem', 'devmem', 2);
     const shared = p.map(1, { file, shared: true });
