@@ -1,6 +1,7 @@
 /** Policies: the interface, the tables they see and write, and the list of them. */
 import { bandwidthSpread } from './bandwidthSpread.ts';
 import { colloid } from './colloid.ts';
+import { damonTiering } from './damonTiering.ts';
 import { demotionOnly } from './demotionOnly.ts';
 import { firstTouch } from './firstTouch.ts';
 import { hemem } from './hemem.ts';
@@ -15,6 +16,7 @@ import { physicalOnly } from './physicalOnly.ts';
 import type { PolicyDescription } from './policy.ts';
 import { tpp } from './tpp.ts';
 
+export * from './damonFileWrites.ts';
 export * from './heatSources.ts';
 export * from './hostView.ts';
 export * from './knob.ts';
@@ -30,6 +32,7 @@ export const POLICIES: readonly PolicyDescription[] = [
   demotionOnly,
   numaBalancing,
   tpp,
+  damonTiering,
   hemem,
   memtis,
   colloid,

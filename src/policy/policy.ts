@@ -12,6 +12,7 @@
  */
 import type { RandomStream } from '../base/prng.ts';
 import type { Nanoseconds } from '../base/units.ts';
+import type { DamonTiering } from './damonFileWrites.ts';
 import type { HeatSource } from './heatSources.ts';
 import type { HostView } from './hostView.ts';
 import type { Knob, KnobValues } from './knob.ts';
@@ -58,6 +59,8 @@ export interface HostSettings {
   readonly sysctl: Readonly<Record<string, number | boolean>>;
   /** Memory policy that the programs start with (set_mempolicy), null = the default. */
   readonly mempolicy: ProgramMempolicy | null;
+  /** DAMON's threads that migrate by themselves, null = none. */
+  readonly damon: DamonTiering | null;
   /**
    * The simulator migrates at once and for nothing: a bound, not a system. Other hosts refuse.
    */
@@ -73,7 +76,12 @@ export interface ProgramMempolicy {
   readonly weights: 'auto' | { readonly toptier: number; readonly slow: number };
 }
 
-export const NO_SETTINGS: HostSettings = { sysctl: {}, mempolicy: null, isMigrationFree: false };
+export const NO_SETTINGS: HostSettings = {
+  sysctl: {},
+  mempolicy: null,
+  damon: null,
+  isMigrationFree: false,
+};
 
 /** An entry of the list of policies. */
 export interface PolicyDescription {

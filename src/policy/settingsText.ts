@@ -1,5 +1,6 @@
 /** A policy's settings as commands for a real machine: what to write, and how to start programs. */
 import { MPOL_INTERLEAVE, MPOL_WEIGHTED_INTERLEAVE } from '../uapi/mempolicy.ts';
+import { type DamonTiering, damonFileWrites } from './damonFileWrites.ts';
 import type { HostSettings } from './policy.ts';
 
 const SCHED_DEBUG = '/sys/kernel/debug/sched/numa_balancing';
@@ -19,7 +20,7 @@ const FILES: Readonly<Record<string, string>> = {
 };
 
 /** Lines for a root shell. Errors: none; a setting without a file has a line that says so. */
-export function settingsText({ sysctl, mempolicy }: HostSettings): string[] {
+export function settingsText({ sysctl, mempolicy, damon }: HostSettings): string[] {
   const lines = Object.entries(sysctl).map(([name, value]) => {
     const file = FILES[name];
     return file === undefined ? `# ${name} = ${value}` : `echo ${value} > ${file}`;
@@ -27,6 +28,22 @@ export function settingsText({ sysctl, mempolicy }: HostSettings): string[] {
   if (mempolicy?.mode === MPOL_INTERLEAVE) lines.push('numactl --interleave=all PROGRAM');
   if (mempolicy?.mode === MPOL_WEIGHTED_INTERLEAVE) {
     lines.push('numactl --weighted-interleave=all PROGRAM');
+  }
+  if (damon !== null) lines.push(...damonText(damon));
+  return lines;
+}
+
+/** Nodes 0 and 1 stand for the fast and the slow one; their frames the user must know. */
+function damonText(damon: DamonTiering): string[] {
+  const range = [{ pfn: 0, nrPages: 1 }];
+  const writes = damonFileWrites(damon, { nid: 0, ranges: range }, { nid: 1, ranges: range });
+  const lines = ['# physical ranges in bytes, from start_pfn and spanned of /proc/zoneinfo:'];
+  lines.push('FAST_START= FAST_END= SLOW_START= SLOW_END=');
+  for (const { path, value } of writes) {
+    const node = path.includes('/kdamonds/0/') ? 'SLOW' : 'FAST';
+    const isRange = /\/regions\/0\/(start|end)$/.exec(path);
+    const text = isRange === null ? value : `$${node}_${isRange[1].toUpperCase()}`;
+    lines.push(`echo ${text} > ${path}`);
   }
   return lines;
 }

@@ -116,7 +116,8 @@ function timeSplit(sim: Simulation): TimeSplit {
     faultNs: fault * scale,
     migrationNs: migration * scale,
     observationNs: observation * scale,
-    backgroundNs: sim.kernelThreads.backgroundNs + sim.driver.backgroundNs(),
+    backgroundNs:
+      sim.kernelThreads.backgroundNs + sim.damonThreads.backgroundNs + sim.driver.backgroundNs(),
   };
 }
 

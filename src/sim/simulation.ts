@@ -35,6 +35,7 @@ import {
 import type { Policy } from '../policy/index.ts';
 import { type AccessSlice, END, SLICE, type TraceSource } from '../trace/index.ts';
 import { vmEvent } from '../uapi/vmstat.ts';
+import { DamonThreads } from './damonThreads.ts';
 import { EventCounters } from './eventCounters.ts';
 import { FailureExamples } from './failureExamples.ts';
 import { faultNs, KernelWork } from './faultCost.ts';
@@ -70,6 +71,7 @@ export class Simulation {
   readonly moves: TierMoves;
   readonly programs: TracePrograms;
   readonly kernelThreads: KernelThreads;
+  readonly damonThreads: DamonThreads;
   readonly threads: ThreadClocks;
   readonly series: Series;
   readonly lastLook: LastLook;
@@ -103,6 +105,8 @@ export class Simulation {
     const { costs } = spec.machine;
     this.moves = new TierMoves(this.k, this.cost, costs);
     this.kernelThreads = new KernelThreads(this.k, this.queue, costs, this.moves);
+    this.damonThreads = new DamonThreads(this.k, this.queue, this.moves);
+    if (policy.settings.damon !== null) this.damonThreads.start(policy.settings.damon, this.cost);
     const mempolicy = programMempolicy(this.k, policy.settings);
     this.programs = new TracePrograms(this.k, mempolicy, source.header.program);
     this.moves.isFree = policy.settings.isMigrationFree;
