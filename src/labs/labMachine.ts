@@ -16,7 +16,7 @@ import {
   PAGEBLOCK_ORDER,
   type Vpn,
 } from '../base/units.ts';
-import { COST_DEFAULTS, migrateOverheadNs, type SysctlSpec } from '../hw/index.ts';
+import { COST_DEFAULTS, migrateOverheadNs, type NodePerf, type SysctlSpec } from '../hw/index.ts';
 import {
   accessPage,
   allocPages,
@@ -60,6 +60,8 @@ export interface LabMachineOptions {
   readonly sysctl?: Partial<SysctlSpec>;
   /** Unless as Linux would choose: 128 MiB on small machines. */
   readonly memoryBlockPages?: number;
+  /** By node: what its memory does; all the same unless given. Tiers follow from it. */
+  readonly perf?: readonly NodePerf[];
   /** Keep contents, to see that nothing is lost. */
   readonly trackContent?: boolean;
   /** Sections (128 MiB) for the memory of devices; 0 unless given. */
@@ -93,7 +95,12 @@ export class LabMachine {
 
   constructor(options: LabMachineOptions) {
     const { nodes, seed, sysctl = {} } = options;
-    const spec = plainMachine(nodes, { startPfn: START_PFN, sysctl });
+    const plain = plainMachine(nodes, { startPfn: START_PFN, sysctl });
+    const perf = options.perf ?? plain.nodes.map((node) => node.perf);
+    const spec = {
+      ...plain,
+      nodes: plain.nodes.map((node, nid) => ({ ...node, perf: perf[nid] })),
+    };
     const swap = { pages: (options.swapMib ?? 0) * PAGES_PER_MIB, readNs: 0, writeNs: 0 };
     const trackContent = options.trackContent === true;
     const { memoryBlockPages } = options;

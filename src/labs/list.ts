@@ -10,6 +10,7 @@ import { pinsVsThp } from './pinsVsThp.ts';
 import { pinsVsUnplug } from './pinsVsUnplug.ts';
 import { reviewersMachine } from './reviewersMachine.ts';
 import { staleHeat } from './staleHeat.ts';
+import { unmappedCache } from './unmappedCache.ts';
 import { whoMayMove } from './whoMayMove.ts';
 
 export const LABS: readonly Lab[] = [
@@ -24,4 +25,5 @@ export const LABS: readonly Lab[] = [
   physicalToVirtual,
   granularity,
   latencyOrBandwidth,
+  unmappedCache,
 ];
