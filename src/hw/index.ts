@@ -7,6 +7,8 @@ export * from './accessCost.ts';
 export * from './closedLoop.ts';
 export * from './costDefaults.ts';
 export * from './deviceCost.ts';
+export * from './hdmDecoder.ts';
+export * from './hotPageUnit.ts';
 export * from './interleaveWeights.ts';
 export * from './kernelProfile.ts';
 export * from './loadedLatency.ts';

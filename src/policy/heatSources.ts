@@ -16,7 +16,8 @@ export type HeatSourceName =
   | 'hint-faults'
   | 'idle-bits'
   | 'page-idle'
-  | 'kpageflags';
+  | 'kpageflags'
+  | 'cxl';
 
 export interface HeatSourceDescription {
   readonly name: HeatSourceName;
@@ -108,6 +109,25 @@ export const HEAT_SOURCES: readonly HeatSourceDescription[] = [
     knobs: [
       numberKnob('interval', 100, 0.001, 1e6, 'ms', 'time between two looks'),
       numberKnob('frameNs', 10, 0, 1e6, 'ns', "a frame's word (assumption)"),
+    ],
+  },
+  {
+    name: 'cxl',
+    summary: 'CHMU: CXL devices count accesses to their units and list the hot ones',
+    addresses: 'physical',
+    knobs: [
+      numberKnob('unit', 4096, 256, 2 ** 28, 'bytes', 'counted as one; a power of two'),
+      numberKnob('epoch', 100, 0.1, 4e6, 'ms', 'after which lists are read'),
+      numberKnob('threshold', 16, 1, 2 ** 32 - 1, 'accesses', 'of a hot unit in an epoch'),
+      numberKnob('hotlist', 8192, 2, 65535, 'entries', "of a device's list, one stays empty"),
+      numberKnob('counterWidth', 16, 1, 32, 'bits', 'at which counters saturate'),
+      numberKnob('downsample', 0, 0, 15, '', 'log2: one access in so many counts'),
+      numberKnob('alwaysOn', 0, 0, 1, '', '1 = a unit is listed when it reaches the threshold'),
+      numberKnob('kinds', 3, 1, 3, '', '1 reads, 2 writes, 3 both'),
+      numberKnob('ways', 1, 1, 16, 'devices', 'interleaved behind each node'),
+      numberKnob('granularity', 256, 256, 16384, 'bytes', 'of the interleave; a power of two'),
+      numberKnob('xor', 0, 0, 1, '', '1 = XOR arithmetic instead of modulo'),
+      numberKnob('entryNs', 500, 0, 1e6, 'ns', 'an entry read (assumption: uncached reads)'),
     ],
   },
 ];

@@ -12,7 +12,7 @@ import { MigrationPlan, type Policy } from '../policy/index.ts';
 import type { TraceSource } from '../trace/index.ts';
 import { demoteUnmappedCache } from './host/cacheDemotion.ts';
 import { FutureRecorder } from './monitors/futureRecorder.ts';
-import type { AccessSampler, Monitor } from './monitors/monitor.ts';
+import type { AccessObserver, AccessSampler, Monitor } from './monitors/monitor.ts';
 import { makeMonitor } from './monitors/monitorList.ts';
 import type { HeatAccuracy } from './runResult.ts';
 import { SimHost } from './simHost.ts';
@@ -61,6 +61,10 @@ export class PolicyDriver implements EventHandler {
 
   get sampler(): AccessSampler | null {
     return this.#monitor?.sampler ?? null;
+  }
+
+  get observer(): AccessObserver | null {
+    return this.#monitor?.observer ?? null;
   }
 
   /** Schedules the heat source and the first decision. */

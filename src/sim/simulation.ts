@@ -240,6 +240,7 @@ export class Simulation {
     if (at === from) return;
     const { pid, page, weight } = slice;
     this.truth.count(pid, nrRegions, page, weight, from, at, this.clock.nowNs);
+    this.driver.observer?.onRuns(state.mm, state.slotOfRegion, page, weight, from, at);
     this.heatMap?.count(pid, state.mm, state.slotOfRegion, page, weight, from, at);
   }
 

@@ -18,6 +18,7 @@ export class HintFaultMonitor implements Monitor {
   readonly source = 'hint-faults';
   readonly isPhysical = false;
   readonly sampler = null;
+  readonly observer = null;
   readonly #k: Kernel;
   readonly #seen = new HeatTable();
   #samples = 0;

@@ -41,6 +41,7 @@ export interface IbsOptions {
 
 export class IbsMonitor implements Monitor, AccessSampler, EventHandler {
   readonly source = 'ibs';
+  readonly observer = null;
   readonly untilSample: Float64Array;
   costNs: Nanoseconds = 0;
   readonly #options: IbsOptions;

@@ -26,6 +26,7 @@ export class IdleBitmapMonitor implements Monitor, EventHandler {
   readonly source = 'page-idle';
   readonly isPhysical = true;
   readonly sampler = null;
+  readonly observer = null;
   readonly #k: Kernel;
   readonly #queue: EventQueue;
   readonly #options: IdleBitmapOptions;

@@ -41,6 +41,7 @@ export class IdleBitsMonitor implements Monitor, EventHandler {
   readonly source = 'idle-bits';
   readonly isPhysical = false;
   readonly sampler = null;
+  readonly observer = null;
   readonly #k: Kernel;
   readonly #queue: EventQueue;
   readonly #options: IdleBitsOptions;

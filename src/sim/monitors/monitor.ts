@@ -10,6 +10,7 @@
  */
 import type { FrameId, Nanoseconds, Nid, Vpn } from '../../base/units.ts';
 import type { HeatTable } from '../../heat/index.ts';
+import type { AddressSpace } from '../../mm/index.ts';
 import type { HeatSourceName } from '../../policy/index.ts';
 
 /**
@@ -56,6 +57,19 @@ export interface AccessSampler {
   setUntilSample(cpu: number, until: number): void;
 }
 
+/** What is told of all accesses, a batch at a time: a device that counts what it serves. */
+export interface AccessObserver {
+  /** Runs [from, to) were replayed; their pages are where the page tables say. */
+  onRuns(
+    mm: AddressSpace,
+    slotOfRegion: Int32Array,
+    page: Uint32Array,
+    weight: Uint16Array,
+    from: number,
+    to: number,
+  ): void;
+}
+
 /** What a monitor cost and lost so far. */
 export interface MonitorStats {
   /** Records, faults or set accessed bits that were seen. */
@@ -75,6 +89,8 @@ export interface Monitor {
   readonly isPhysical: boolean;
   /** Not null: the loop counts accesses down. At most one monitor of a run samples. */
   readonly sampler: AccessSampler | null;
+  /** Not null: the simulation tells it of every batch. */
+  readonly observer: AccessObserver | null;
   readonly stats: MonitorStats;
 
   /** Schedules the monitor's first event. Called once, before the first access. */

@@ -6,6 +6,7 @@
 import { assert } from '../../base/assert.ts';
 import type { RandomStream } from '../../base/prng.ts';
 import type { EventQueue } from '../../engine/index.ts';
+import { CHMU_ALWAYS_ON, CHMU_EPOCH, epochNs, epochRegister } from '../../hw/index.ts';
 import type { Kernel } from '../../mm/index.ts';
 import {
   heatSource,
@@ -14,6 +15,7 @@ import {
   type PolicyNeeds,
   resolveKnobs,
 } from '../../policy/index.ts';
+import { CxlHeatMonitor } from './cxlHeat.ts';
 import { HintFaultMonitor } from './hintFaults.ts';
 import { IbsMonitor } from './ibs.ts';
 import { IdleBitmapMonitor } from './idleBitmap.ts';
@@ -48,6 +50,8 @@ export function makeMonitor(needs: PolicyNeeds, context: MonitorContext): Monito
       return makeIdleBits(values, context);
     case 'page-idle':
       return makePageIdle(values, context);
+    case 'cxl':
+      return makeCxlHeat(values, context);
     case 'kpageflags':
       return makePageFlags(values, context);
   }
@@ -107,6 +111,35 @@ function makePageFlags(values: KnobValues, { kernel, queue }: MonitorContext): M
   return new PageFlagsMonitor(kernel, queue, {
     intervalNs: Math.round(numberOf(values, 'interval') * MILLION),
     frameNs: numberOf(values, 'frameNs'),
+  });
+}
+
+function makeCxlHeat(values: KnobValues, { kernel, queue }: MonitorContext): Monitor {
+  const isAlwaysOn = numberOf(values, 'alwaysOn') === 1;
+  const epoch = epochRegister(numberOf(values, 'epoch') * MILLION);
+  const counterWidth = Math.round(numberOf(values, 'counterWidth'));
+  return new CxlHeatMonitor(kernel, queue, {
+    ways: numberOf(values, 'ways'),
+    granularityBytes: numberOf(values, 'granularity'),
+    isXor: numberOf(values, 'xor') === 1,
+    periodNs: epochNs(epoch.scale, epoch.multiplier),
+    entryNs: numberOf(values, 'entryNs'),
+    capabilities: {
+      hotlistSize: Math.round(numberOf(values, 'hotlist')),
+      counterWidth,
+      downsampleMax: 15,
+      epochMinNs: epochNs(1, 1),
+      epochMaxNs: epochNs(5, 4095),
+    },
+    config: {
+      mode: isAlwaysOn ? CHMU_ALWAYS_ON : CHMU_EPOCH,
+      unitBytes: numberOf(values, 'unit'),
+      threshold: Math.round(numberOf(values, 'threshold')),
+      downsample: Math.round(numberOf(values, 'downsample')),
+      accessKinds: Math.round(numberOf(values, 'kinds')),
+      epochScale: epoch.scale,
+      epochMultiplier: epoch.multiplier,
+    },
   });
 }
 

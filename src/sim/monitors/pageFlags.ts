@@ -22,6 +22,7 @@ export class PageFlagsMonitor implements Monitor, EventHandler {
   readonly source = 'kpageflags';
   readonly isPhysical = true;
   readonly sampler = null;
+  readonly observer = null;
   readonly #k: Kernel;
   readonly #queue: EventQueue;
   readonly #options: PageFlagsOptions;

@@ -53,6 +53,7 @@ const RANDOMISED_FROM = 16;
 
 export class PebsMonitor implements Monitor, AccessSampler, EventHandler {
   readonly source = 'pebs';
+  readonly observer = null;
   readonly untilSample: Float64Array;
   costNs: Nanoseconds = 0;
   readonly #options: PebsOptions;
