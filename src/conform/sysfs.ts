@@ -11,6 +11,7 @@ import {
   ksmUnmergeAll,
   nodeReclaim,
   offlinePfn,
+  setMaxPageSharing,
   setMergeAcrossNodes,
   setThpEnabled,
   setThpOfOrder,
@@ -159,6 +160,20 @@ const FILES: readonly SysfsFile[] = [
     pattern: /^\/sys\/kernel\/mm\/ksm\/merge_across_nodes$/,
     write: (world, value) =>
       /^[01]$/.test(value) ? setMergeAcrossNodes(world.k, value === '1') : -EINVAL,
+  },
+  {
+    pattern: /^\/sys\/kernel\/mm\/ksm\/max_page_sharing$/,
+    write: (world, value) =>
+      /^\d+$/.test(value) ? setMaxPageSharing(world.k, Number(value)) : -EINVAL,
+  },
+  {
+    pattern: /^\/sys\/kernel\/mm\/ksm\/smart_scan$/,
+    write: (world, value) => {
+      if (!world.k.profile.ksmSmartScan) return -ENOENT;
+      if (!/^[01]$/.test(value)) return -EINVAL;
+      world.k.ksm.smartScan = value === '1';
+      return 0;
+    },
   },
   {
     pattern: /^\/sys\/devices\/system\/node\/node(\d+)\/reclaim$/,

@@ -100,6 +100,18 @@ export const BEHAVIOURS = {
     evidence: '6.12',
     what: 'a split maps the zero page in place of all-zero anonymous pages',
   },
+  ksmSmartScan: {
+    since: '6.12',
+    rule: 'OV-31h',
+    evidence: '6.7',
+    what: 'KSM looks less often at pages that do not merge (smart_scan is on)',
+  },
+  ksmWaitsForChecksum: {
+    since: '6.12',
+    rule: 'OV-31h',
+    evidence: '6.11',
+    what: 'a page joins a merged one once two KSM scans saw its content; before: at once',
+  },
   migrationWritesOut: {
     until: '6.12',
     rule: 'MC-41',

@@ -61,6 +61,7 @@ export * from './kernelReclaim.ts';
 export * from './kernelTrace.ts';
 export * from './khugepaged.ts';
 export * from './ksm.ts';
+export * from './ksmScan.ts';
 export * from './lru.ts';
 export * from './madvise.ts';
 export * from './madviseCold.ts';

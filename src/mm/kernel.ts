@@ -98,7 +98,7 @@ export class Kernel {
   readonly swap: SwapArea;
   readonly sysctl: Sysctl;
   /** Merged pages (OV-31h). */
-  readonly ksm: Ksm = new Ksm();
+  readonly ksm: Ksm;
   readonly hugetlb: HugetlbPool = new HugetlbPool(this);
   /** Drivers whose pages can be migrated (MC-70). */
   readonly movableOps: MovableOps = new MovableOps();
@@ -192,6 +192,7 @@ export class Kernel {
     this.pm = new PhysicalMemory(spec, options);
     this.frames = this.pm.frames;
     this.vmstat = this.pm.vmstat;
+    this.ksm = new Ksm(this.profile.ksmSmartScan);
     this.folios = new Folios(this.frames, this.profile.sharedByMmIds);
     this.ptes = new PteTables(Math.ceil((this.frames.nrFrames / 512) * 1.25) + 1024);
     this.swap = new SwapArea(spec.swap.pages, options.trackContent);

@@ -1,21 +1,32 @@
 import { describe, expect, it } from 'vitest';
-import { EBUSY } from '../uapi/errno.ts';
+import type { KernelVersion } from '../hw/index.ts';
+import { EBUSY, EINVAL } from '../uapi/errno.ts';
 import { __GFP_THISNODE, GFP_HIGHUSER_MOVABLE } from '../uapi/gfp.ts';
 import { MIGRATE_SYNC, MR_SYSCALL } from '../uapi/migrate.ts';
 import { MADV_MERGEABLE, MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
 import { ZONE_NORMAL } from '../uapi/zone.ts';
 import { exitTask, forkTask } from './fork.ts';
+import { PG_MLOCKED } from './frameTable.ts';
 import { checkInvariants } from './invariants.ts';
 import { isolateFolio } from './isolateFolio.ts';
 import { Kernel } from './kernel.ts';
-import { ksmPages, ksmScan, ksmUnmergeAll, setMergeAcrossNodes, unmergeRange } from './ksm.ts';
+import {
+  ksmPages,
+  ksmUnmergeAll,
+  setMaxPageSharing,
+  setMergeAcrossNodes,
+  unmergeRange,
+} from './ksm.ts';
+import { ksmScan } from './ksmScan.ts';
 import { madviseRange } from './madvise.ts';
 import { migratePages } from './migrate.ts';
+import { applyLockFlags } from './mlockRange.ts';
 import { mmapRegion, munmapRange } from './mmap.ts';
 import { pageAt } from './pageWalk.ts';
 import { plainMachine } from './plainMachine.ts';
 import type { Task } from './task.ts';
 import { loadWord, storeWord } from './userCopy.ts';
+import { VM_LOCKED } from './vma.ts';
 
 interface Setup {
   readonly k: Kernel;
@@ -24,13 +35,18 @@ interface Setup {
 }
 
 /** A mergeable area with one page for each content. */
-function setup(contents: readonly number[]): Setup {
+function setup(
+  contents: readonly number[],
+  kernel: KernelVersion = '7.3',
+  thp: 'always' | 'never' = 'never',
+): Setup {
   const zone = { zone: ZONE_NORMAL, pages: 32768 } as const;
   const nodes = [
     { cpus: [0], zones: [zone] },
     { cpus: [], zones: [zone] },
   ];
-  const k = new Kernel(plainMachine(nodes), { seed: 1, trackContent: true });
+  const k = new Kernel({ ...plainMachine(nodes), kernel }, { seed: 1, trackContent: true });
+  k.sysctl.thp_enabled = thp;
   const task = k.spawn(null, 0);
   const prot = PROT_READ | PROT_WRITE;
   const flags = MAP_PRIVATE | MAP_ANONYMOUS;
@@ -77,12 +93,100 @@ describe('merging (OV-31h)', () => {
     expect(ksmScan(s.k)).toBe(1);
   });
 
-  it('PM-10: pinned pages and pages held by others are left out', () => {
+  it('PM-10: a pinned page is not merged; who waits for a twin does not look at pins', () => {
+    const s = setup([5, 5, 5, 5]);
+    s.k.folios.pin(frames(s, s.task, 4)[1], 1);
+    for (let scan = 0; scan < 4; scan++) ksmScan(s.k);
+    expect(ksmPages(s.k)).toEqual({ shared: 1, sharing: 2 });
+    const first = setup([5, 5, 5]);
+    const [pinned, second] = frames(first, first.task, 3);
+    first.k.folios.pin(pinned, 1);
+    ksmScan(first.k);
+    expect(ksmScan(first.k)).toBe(0);
+    // Each of the others was a merged page for a moment, and is a copy now.
+    expect(first.k.vmstat.snapshot().get('cow_ksm')).toBe(2);
+    expect(frames(first, first.task, 3)[1]).not.toBe(second);
+    checkInvariants(first.k);
+  });
+
+  it('the page that finds its twin is kept, wherever it lies', () => {
     const s = setup([5, 5, 5]);
-    s.k.folios.pin(frames(s, s.task, 1)[0], 1);
+    migrate(s.k, frames(s, s.task, 2)[1], 1);
+    const kept = frames(s, s.task, 2)[1];
+    ksmScan(s.k);
+    ksmScan(s.k);
+    expect(frames(s, s.task, 3)).toEqual([kept, kept, kept]);
+    checkInvariants(s.k);
+  });
+
+  it('a merged page has at most max_page_sharing places', () => {
+    const s = setup(new Array<number>(7).fill(5));
+    expect(setMaxPageSharing(s.k, 1)).toBe(-EINVAL);
+    expect(setMaxPageSharing(s.k, 3)).toBe(0);
+    for (let scan = 0; scan < 3; scan++) ksmScan(s.k);
+    expect(ksmPages(s.k)).toEqual({ shared: 2, sharing: 4 });
+    expect(setMaxPageSharing(s.k, 4)).toBe(-EBUSY);
+    checkInvariants(s.k);
+  });
+
+  it('smart_scan: who never merges is looked at less and less', () => {
+    const merges = (kernel: '6.1' | '7.3', scansBefore: number): number[] => {
+      const s = setup([1, 2], kernel);
+      for (let scan = 0; scan < scansBefore; scan++) ksmScan(s.k);
+      storeWord(s.k, s.task, s.start, 9);
+      storeWord(s.k, s.task, s.start + 1, 9);
+      return Array.from({ length: 6 }, () => ksmScan(s.k));
+    };
+    expect(merges('7.3', 3)).toEqual([0, 0, 1, 0, 0, 0]); // skipped once
+    expect(merges('7.3', 6)).toEqual([0, 0, 0, 0, 0, 0]);
+    expect(merges('6.1', 6)).toEqual([0, 1, 0, 0, 0, 0]);
+  });
+
+  it('a page joins a merged one once two scans saw its content; before 6.11 at once', () => {
+    const joins = (kernel: '6.1' | '7.3'): number[] => {
+      const s = setup([5, 5, 6], kernel);
+      ksmScan(s.k);
+      ksmScan(s.k);
+      storeWord(s.k, s.task, s.start + 2, 5);
+      return [ksmScan(s.k), ksmScan(s.k)];
+    };
+    expect(joins('7.3')).toEqual([0, 1]);
+    expect(joins('6.1')).toEqual([1, 0]);
+  });
+
+  it('MC-86: huge pages are split to merge their pages', () => {
+    const s = setup(new Array<number>(1024).fill(5), '7.3', 'always');
+    expect(s.k.folios.isThp(s.k.frames.headOf(frames(s, s.task, 1)[0]))).toBe(true);
+    for (let scan = 0; scan < 4; scan++) ksmScan(s.k);
+    expect(ksmPages(s.k)).toEqual({ shared: 4, sharing: 1020 });
+    const events = s.k.vmstat.snapshot();
+    expect(events.get('thp_split_page')).toBe(2);
+    // The first try meets the reference of the page that was found.
+    expect(events.get('thp_split_page_failed')).toBe(1);
+    checkInvariants(s.k);
+  });
+
+  it('locked areas merge too; the merged page is locked', () => {
+    const s = setup([5, 5]);
+    expect(applyLockFlags(s.k, s.task.mm!, s.start, s.start + 2, VM_LOCKED)).toBe(0);
     ksmScan(s.k);
     expect(ksmScan(s.k)).toBe(1);
+    expect(s.k.frames.has(frames(s, s.task, 1)[0], PG_MLOCKED)).toBe(true);
+    checkInvariants(s.k);
+  });
+
+  it('a place forked from a merged one counts once it was scanned', () => {
+    const s = setup([5, 5]);
+    ksmScan(s.k);
+    ksmScan(s.k);
+    const child = forkTask(s.k, s.task);
+    if (typeof child === 'number') throw new Error('fork failed');
     expect(ksmPages(s.k)).toEqual({ shared: 1, sharing: 1 });
+    ksmScan(s.k);
+    expect(ksmPages(s.k)).toEqual({ shared: 1, sharing: 3 });
+    exitTask(s.k, s.task);
+    expect(ksmPages(s.k)).toEqual({ shared: 1, sharing: 1 });
+    checkInvariants(s.k);
   });
 
   it('a frame for each node, if pages of different nodes may not be merged', () => {

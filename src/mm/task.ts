@@ -75,11 +75,12 @@ export class Task {
 /** OV-61: may `caller` read the memory of `target` (PTRACE_MODE_READ_REALCREDS)? */
 export function ptraceMayRead(caller: Task, target: Task): boolean {
   if (caller.tgid === target.tgid) return true;
-  const sameUser =
-    caller.uid === target.uid && caller.uid === target.euid && caller.uid === target.suid;
-  const { gid } = caller;
+  if (caller.capable(CAP_SYS_PTRACE)) return true;
+  const { uid, gid } = caller;
+  const sameUser = uid === target.uid && uid === target.euid && uid === target.suid;
   const sameGroup = gid === target.gid && gid === target.egid && gid === target.sgid;
-  if (!(sameUser && sameGroup) && !caller.capable(CAP_SYS_PTRACE)) return false;
-  const dumpable = target.mm === null || target.mm.dumpable;
-  return dumpable || caller.capable(CAP_SYS_PTRACE);
+  if (!sameUser || !sameGroup) return false;
+  if (target.mm !== null && !target.mm.dumpable) return false;
+  // security/commoncap.c: cap_ptrace_access_check: nothing that the caller could not do itself.
+  return (target.caps & ~caller.caps) === 0;
 }

@@ -117,9 +117,11 @@ function interleaveFiles(k: Kernel): KernelFile[] {
 
 function ksmFiles(k: Kernel): KernelFile[] {
   return [
+    lineFile(`${MM}/ksm/max_page_sharing`, () => k.ksm.maxPageSharing),
     lineFile(`${MM}/ksm/merge_across_nodes`, () => (k.ksm.mergeAcrossNodes ? 1 : 0)),
     lineFile(`${MM}/ksm/pages_shared`, () => ksmPages(k).shared),
     lineFile(`${MM}/ksm/pages_sharing`, () => ksmPages(k).sharing),
+    lineFile(`${MM}/ksm/smart_scan`, () => (k.ksm.smartScan ? 1 : 0), 'ksmSmartScan'),
   ];
 }
 

@@ -218,7 +218,7 @@ const SPACES = [
      hugetlbOwner hugetlbPromised openCount`,
     () => new MappedFile(0, '', 'shmem', 0),
   ),
-  savedClass(Ksm, 'nodes mergeAcrossNodes seen'),
+  savedClass(Ksm, 'nodes mergeAcrossNodes maxPageSharing smartScan seen ages', () => new Ksm(true)),
 ];
 
 const TASKS = [

@@ -1,6 +1,7 @@
 /** Who may move whose pages: OV-60, OV-61, MP-2, MP-5, MP-61, MP-63. */
 import { describe, expect, it } from 'vitest';
 import {
+  CAP_ALL,
   CAP_SYS_NICE,
   CAP_SYS_PTRACE,
   forkTask,
@@ -35,6 +36,16 @@ interface Ids {
 }
 
 const USER: Ids = { uid: 1000, euid: 1000, suid: 1000, gid: 100, egid: 100, sgid: 100, caps: 0 };
+/** root, but for one capability. */
+const ROOT_LESS: Ids = {
+  uid: 0,
+  euid: 0,
+  suid: 0,
+  gid: 0,
+  egid: 0,
+  sgid: 0,
+  caps: CAP_ALL & ~CAP_SYS_PTRACE,
+};
 
 function task(k: Kernel, ids: Ids): Task {
   return Object.assign(k.spawn(null, 0), USER, ids);
@@ -52,6 +63,9 @@ describe('ptrace-like access (OV-61)', () => {
     ['saved group id', {}, { sgid: 0 }, false],
     ['root without capabilities', { uid: 0 }, {}, false],
     ['CAP_SYS_PTRACE', { uid: 1, caps: CAP_SYS_PTRACE }, {}, true],
+    ['a capability that the caller lacks', {}, { caps: CAP_SYS_NICE }, false],
+    ['capabilities that the caller has too', { caps: CAP_ALL }, { caps: CAP_SYS_NICE }, true],
+    ['root that dropped CAP_SYS_PTRACE', ROOT_LESS, { ...ROOT_LESS, caps: CAP_ALL }, false],
     ['CAP_SYS_NICE is not enough', { uid: 1, caps: CAP_SYS_NICE }, {}, false],
   ])('%s', (_what, caller, target, may) => {
     const k = machine();

@@ -45,6 +45,9 @@ function doSetuid(_world: World, process: Process, inputs: Inputs): Fields {
   task.uid = uid;
   task.euid = uid;
   task.suid = uid;
+  task.gid = uid;
+  task.egid = uid;
+  task.sgid = uid;
   if (uid !== 0) {
     task.caps &= inputs.has('keep_caps') ? inputs.flags('keep_caps', CAPS) : 0;
     task.mm!.dumpable = false;

@@ -41,7 +41,8 @@ export { isolateFolio, putbackMovablePages } from '../../../src/mm/isolateFolio.
 export { kcompactdStep, proactiveStep } from '../../../src/mm/kcompactd.ts';
 export { Kernel } from '../../../src/mm/kernel.ts';
 export type { KernelReclaim } from '../../../src/mm/kernelReclaim.ts';
-export { ksmScan, setMergeAcrossNodes } from '../../../src/mm/ksm.ts';
+export { setMergeAcrossNodes } from '../../../src/mm/ksm.ts';
+export { ksmScan } from '../../../src/mm/ksmScan.ts';
 export { madviseRange } from '../../../src/mm/madvise.ts';
 export type { FileKind, MappedFile } from '../../../src/mm/mappedFile.ts';
 export { MEM_OFFLINE } from '../../../src/mm/memoryBlocks.ts';
