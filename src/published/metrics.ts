@@ -1,11 +1,11 @@
 /**
  * Figures that a cell can be about, by measure: what of a run's result is read and in which unit.
- * `later_…` looks at the second half of the run's time only: programs fill their memory first and
- * policies need time to find what is hot, and published figures are those of the time after.
+ * `later_…` looks only at the time after half of the run's accesses: programs fill their memory
+ * first and policies need time to find what is hot, and published figures are those of afterwards.
  */
 import { assert } from '../base/assert.ts';
 import { MIB, PAGE_SIZE } from '../base/units.ts';
-import type { RunResult } from '../sim/index.ts';
+import type { RunResult, SeriesResult } from '../sim/index.ts';
 import type { Measure } from './publishedTable.ts';
 
 const PROGRAM_METRICS: Readonly<Record<string, (result: RunResult) => number>> = {
@@ -57,20 +57,29 @@ function residentMib(nodes: RunResult['nodes']): number {
   return (nodes.reduce((sum, node) => sum + node.residentPages, 0) * PAGE_SIZE) / MIB;
 }
 
-/** The last interval is cut off where the run ends, so it is left out. */
+/**
+ * Intervals after the one in which the run made half of its accesses; the last one is cut off where
+ * the run ends, so it is left out.
+ */
+function laterIntervals({ accesses }: SeriesResult): { from: number; to: number } {
+  const to = accesses.length - 1;
+  const half = sum(accesses, 0, accesses.length) / 2;
+  let seen = 0;
+  let from = 0;
+  while (from < to - 1 && seen < half) seen += accesses[from++]!;
+  return { from, to };
+}
+
 function laterNsPerAccess({ series }: RunResult): number {
   assert(series !== null, 'a run with a series');
-  const last = series.accesses.length - 1;
-  const first = Math.floor(last / 2);
-  const accesses = sum(series.accesses, first, last);
-  return ((last - first) * series.intervalNs) / accesses;
+  const { from, to } = laterIntervals(series);
+  return ((to - from) * series.intervalNs) / sum(series.accesses, from, to);
 }
 
 function laterSlowShare({ series, nodes }: RunResult): number {
   assert(series !== null, 'a run with a series');
-  const last = series.accesses.length - 1;
-  const first = Math.floor(last / 2);
-  const bytes = series.trafficBytes.map((column) => sum(column, first, last));
+  const { from, to } = laterIntervals(series);
+  const bytes = series.trafficBytes.map((column) => sum(column, from, to));
   const slow = nodes.filter(({ isToptier }) => !isToptier).map(({ nid }) => bytes[nid]!);
   return slow.reduce((a, b) => a + b, 0) / bytes.reduce((a, b) => a + b, 0);
 }
