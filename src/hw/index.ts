@@ -17,6 +17,7 @@ export * from './machineSpec.ts';
 export * from './machineValidation.ts';
 export * from './memoryTiers.ts';
 export * from './migrationCost.ts';
+export * from './nodeCapability.ts';
 export * from './nodeOrder.ts';
 export * from './observedMachine.ts';
 export * from './publishedMeasurements.ts';

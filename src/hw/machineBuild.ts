@@ -31,6 +31,7 @@ import type {
   NodeSpec,
   ZoneSpec,
 } from './machineSpec.ts';
+import { presetCapabilities } from './nodeCapability.ts';
 import { BANDWIDTH, DURATION, parseQuantity, SIZE } from './quantity.ts';
 import { accessCoordinates, cpuNids } from './topology.ts';
 
@@ -188,6 +189,7 @@ function buildNode(node: NodeInput, nid: number, cpus: number[], zones: ZoneSpec
     zones,
     perf: buildPerf(node),
     hotplugged: node.hotplugged ?? false,
+    ...capabilitiesOf(node),
     ...(node.abstract_distance === undefined ? {} : { abstractDistance: node.abstract_distance }),
     costPerGib: node.cost_per_gib ?? 0,
   };
@@ -322,4 +324,10 @@ function localLatencyNs(spec: MachineSpec): number {
   const local = withMemory.filter((node) => node.cpus.length > 0);
   const latencies = (local.length > 0 ? local : withMemory).map((node) => node.perf.readLatencyNs);
   return latencies.length > 0 ? Math.min(...latencies) : 1;
+}
+
+function capabilitiesOf({ capabilities }: NodeInput): Pick<NodeSpec, 'capabilities'> {
+  if (capabilities === undefined) return {};
+  if (typeof capabilities !== 'string') return { capabilities };
+  return { capabilities: presetCapabilities(capabilities)! };
 }

@@ -6,6 +6,7 @@
  */
 import { z } from 'zod';
 import { DEFAULT_KERNEL, KERNEL_VERSIONS } from './kernelProfile.ts';
+import { NODE_CAPABILITIES, NODE_PRESETS } from './nodeCapability.ts';
 import { BANDWIDTH, DURATION, SIZE } from './quantity.ts';
 import { closedObject, withRemedy } from './yamlReader.ts';
 
@@ -120,6 +121,13 @@ const node = closedObject({
     .describe('Share of the peak lost when far more is in flight than saturates. Default: 0.'),
   hotplugged: z.boolean().optional().describe('Came after boot: automatic weight 1.'),
   abstract_distance: z.int().min(1).optional().describe('Fixed by a driver (dax/kmem: 2880).'),
+  capabilities: z
+    .union([word(NODE_PRESETS.map((preset) => preset.name)), z.array(word(NODE_CAPABILITIES))], {
+      error: () =>
+        withRemedy('expected a preset or a list of capabilities', NODE_CAPABILITIES.join(', ')),
+    })
+    .optional()
+    .describe('What the kernel may do with a device memory node. Default: everything.'),
   cost_per_gib: z.number().min(0).optional().describe('Price of a GiB, in any currency.'),
 });
 

@@ -8,6 +8,7 @@
 import type { Nanoseconds, Nid, Pfn } from '../base/units.ts';
 import type { ZoneType } from '../uapi/zone.ts';
 import type { KernelVersion } from './kernelProfile.ts';
+import type { NodeCapability } from './nodeCapability.ts';
 
 export interface MachineSpec {
   readonly name: string;
@@ -48,6 +49,8 @@ export interface NodeSpec {
    * memory whose firmware tells nothing: dax/kmem uses 2880. Omitted = computed.
    */
   readonly abstractDistance?: number;
+  /** What the kernel may do with its memory; omitted = everything (nodeCapability.ts). */
+  readonly capabilities?: readonly NodeCapability[];
   /** Price, for planning; 0 = not given. */
   readonly costPerGib: number;
 }

@@ -18,6 +18,7 @@ export type {
 } from './lab.ts';
 export { expanderMachine } from './latencyOrBandwidth.ts';
 export { LABS } from './list.ts';
+export { NODES_DOCUMENT, nodesDocument } from './nodesDocument.ts';
 export {
   planZones,
   scaleOf,

@@ -2,6 +2,7 @@
 import { granularity } from './granularity.ts';
 import type { Lab } from './lab.ts';
 import { latencyOrBandwidth } from './latencyOrBandwidth.ts';
+import { nodePresets } from './nodePresets.ts';
 import { physicalToVirtual } from './physicalToVirtual.ts';
 import { pinFailure } from './pinFailure.ts';
 import { pinShare } from './pinShare.ts';
@@ -26,4 +27,5 @@ export const LABS: readonly Lab[] = [
   granularity,
   latencyOrBandwidth,
   unmappedCache,
+  nodePresets,
 ];

@@ -59,6 +59,10 @@ export interface CompactionWork {
 /** compact_zone. */
 export function compactZone(k: Kernel, c: CompactionOrder): CompactionWork {
   const work: CompactionWork = { result: COMPACT_CONTINUE, migrateScanned: 0, freeScanned: 0 };
+  if ((k.pm.capable.compaction & (1 << c.zone.nid)) === 0) {
+    work.result = COMPACT_SKIPPED;
+    return work;
+  }
   if (c.order !== WHOLE_ZONE) {
     work.result = compactionSuitAllocationOrder(k, c);
     if (work.result !== COMPACT_CONTINUE) return work;

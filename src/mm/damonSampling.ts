@@ -80,6 +80,7 @@ export function spaceOf(k: Kernel, target: DamonTarget): AddressSpace | null {
 export function damonFolio(k: Kernel, addr: number): FrameId {
   const page = k.frames.frameOfPfn(Math.floor(addr / PAGE_SIZE));
   if (page < 0 || !k.pm.isPresent(page)) return -1;
+  if (!k.pm.isCapable('damon', page)) return -1;
   const head = k.frames.headOf(page);
   return (k.frames.flags[head] & PG_LRU) !== 0 && k.frames.refcount[head] > 0 ? head : -1;
 }

@@ -31,7 +31,8 @@ export function canDemote(k: Kernel, nid: Nid, sc: ScanControl | null): boolean 
 
 /** Nodes that the cgroup under reclaim may demote to. */
 function demotionMask(k: Kernel, sc: ScanControl | null): number {
-  return sc === null || !k.profile.demotionHeedsCpuset ? -1 : sc.demotionMask;
+  const targets = k.pm.capable.demotion_target;
+  return sc === null || !k.profile.demotionHeedsCpuset ? targets : sc.demotionMask & targets;
 }
 
 /** Migrates `list` to slower tiers; what could not move stays in it. Returns pages demoted. */

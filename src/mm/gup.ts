@@ -144,6 +144,7 @@ export function isLongtermPinnable(k: Kernel, page: FrameId): boolean {
     return false;
   }
   if (page === k.zeroFrame || k.pinsStayInMovable) return true;
+  if (!k.pm.isCapable('longterm_pin', page)) return false;
   return k.pm.zoneOf(page).type !== ZONE_MOVABLE;
 }
 
@@ -226,7 +227,8 @@ function migrateUnpinnable(k: Kernel, task: Task, pinned: readonly FrameId[]): n
   const movable = k.pinsStayInMovable ? __GFP_MOVABLE : 0;
   const gfp = GFP_USER | __GFP_NOWARN | movable;
   const reason = k.pinsStayInMovable ? MR_CONTIG_RANGE : MR_LONGTERM_PIN;
-  const destination = { nid: -1, mask: task.memsAllowed, gfp };
+  const mask = task.memsAllowed & k.pm.capable.longterm_pin;
+  const destination = { nid: -1, mask, gfp };
   const left = migratePages(k, list, destination, MIGRATE_SYNC, reason);
   putbackMovablePages(k, list);
   return left === 0 ? -EAGAIN : -ENOMEM;

@@ -56,6 +56,7 @@ export class KernelReclaim implements ReclaimHooks {
 
   wakeKswapd(nid: Nid, order: number, highestZoneType: ZoneType, gfp = 0): void {
     if (this.#failures[nid] >= KSWAPD_FAILURES_MAX) return;
+    if ((this.#k.pm.capable.reclaim & (1 << nid)) === 0) return;
     const bit = 1 << nid;
     const isAwake = (this.#k.kswapdWoken & bit) !== 0;
     if (!isAwake && this.isBalanced(nid, highestZoneType)) {
@@ -171,7 +172,7 @@ export class KernelReclaim implements ReclaimHooks {
     const order = k.pm.nodes[preferredNid].fallbackOrder;
     for (sc.priority = DEF_PRIORITY; sc.priority >= 0; sc.priority--) {
       for (let i = 0; i < order.length; i++) {
-        if ((nodemask & (1 << order[i])) === 0) continue;
+        if ((nodemask & k.pm.capable.reclaim & (1 << order[i])) === 0) continue;
         if ((gfp & __GFP_THISNODE) !== 0 && order[i] !== preferredNid) continue;
         if (k.pm.nodes[order[i]].zones[0].type > sc.highestZoneType) continue;
         shrinkNode(k, order[i], sc);

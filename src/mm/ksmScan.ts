@@ -280,6 +280,7 @@ function mergeablePage(k: Kernel, { vma, vpn }: Place): FrameId {
   }
   const page = pageAt(k, mm, vpn);
   if (page < 0 || k.pm.isZoneDevice(page)) return -1;
+  if (!k.pm.isCapable('ksm', page)) return -1;
   return k.folios.isAnon(k.frames.headOf(page)) ? page : -1;
 }
 

@@ -158,6 +158,7 @@ function worthMarking(k: Kernel, task: Task, vma: Vma, page: number): boolean {
   const folios = k.folios;
   const head = k.frames.headOf(page);
   if (folios.isKsm(head) || k.pm.isZoneDevice(head)) return false;
+  if (!k.pm.isCapable('numa_balancing', head)) return false;
   const isPrivate = !vma.has(VM_SHARED);
   if (isPrivate && (folios.maybeDmaPinned(head) || folios.maybeMappedShared(head))) return false;
   if (folios.isFileLru(head) && (k.frames.flags[head] & PG_DIRTY) !== 0) return false;

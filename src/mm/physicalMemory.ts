@@ -30,8 +30,11 @@ import {
 import {
   type MachineSpec,
   NODES_MAX,
+  type NodeCapability,
   type NodeGraph,
   type NodeSpec,
+  type NodesCapable,
+  nodesCapable,
   SYSCTL_DEFAULTS,
   type ZoneSpec,
 } from '../hw/index.ts';
@@ -187,6 +190,8 @@ export class PhysicalMemory {
   readonly memoryBlocks: MemoryBlocks;
   readonly graph: NodeGraph;
   readonly zonelists: Zonelists;
+  /** What may be done with the memory of which nodes (D6). */
+  readonly capable: NodesCapable;
   /** By zone id: 1 if allocations that prefer this zone first try not to fragment others. */
   nofragmentZone: Uint8Array;
 
@@ -236,7 +241,13 @@ export class PhysicalMemory {
       nodesWithCpu: this.nodesWithCpu,
       nodeLoad: new Int32Array(this.highestNid + 1),
     };
-    this.zonelists = new Zonelists(this.graph, this.highestNid + 1, this.zones);
+    this.capable = nodesCapable(spec.nodes);
+    this.zonelists = new Zonelists(
+      this.graph,
+      this.highestNid + 1,
+      this.zones,
+      this.capable.fallback,
+    );
     this.nodes = makeNodes(spec, this.highestNid, this.zones, this.zonelists);
     this.nofragmentZone = nofragmentZones(this.zones, this.nrOnlineNodes);
     this.currentNid = spec.nodes.find((node) => node.cpus.length > 0)?.nid ?? 0;
@@ -250,6 +261,11 @@ export class PhysicalMemory {
 
   nidOf(frame: FrameId): Nid {
     return this.blocks.nidOfBlock[frame >>> PAGEBLOCK_ORDER];
+  }
+
+  /** Whether something may be done with a frame, as far as its node goes (D6). */
+  isCapable(capability: NodeCapability, frame: FrameId): boolean {
+    return (this.capable[capability] & (1 << this.nidOf(frame))) !== 0;
   }
 
   /** is_zone_device_page: memory of a device, not the allocator's. */

@@ -8,6 +8,7 @@ import {
   DEFAULT_CURVE,
   DEFAULT_KERNEL,
   type MachineSpec,
+  type NodeCapability,
   type SysctlSpec,
 } from '../hw/index.ts';
 import type { ZoneType } from '../uapi/zone.ts';
@@ -25,6 +26,8 @@ export interface PlainZone {
 export interface PlainNode {
   readonly cpus: readonly number[];
   readonly zones: readonly PlainZone[];
+  readonly capabilities?: readonly NodeCapability[];
+  readonly abstractDistance?: number;
 }
 
 /** `distance` by default 10 and 20. */
@@ -64,6 +67,8 @@ export function plainMachine(
         mixBandwidth: [1, 1, 1, 1, 1],
         curve: DEFAULT_CURVE,
       },
+      ...(node.capabilities === undefined ? {} : { capabilities: node.capabilities }),
+      ...(node.abstractDistance === undefined ? {} : { abstractDistance: node.abstractDistance }),
       hotplugged: false,
       costPerGib: 0,
     })),

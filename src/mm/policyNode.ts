@@ -76,6 +76,7 @@ export function policyNode(
     case MPOL_BIND:
       if (bindApplies(k, policy, gfp)) choice.mask = policy.nodes;
       if (policy.homeNode >= 0) choice.nid = policy.homeNode;
+      else startInside(k);
       break;
     case MPOL_INTERLEAVE:
       choice.nid =
@@ -89,6 +90,16 @@ export function policyNode(
       break;
   }
   return choice;
+}
+
+/**
+ * DM-101: nodes outside the others' fallback lists are reached by starting from one of them, when
+ * nothing else is allowed.
+ */
+function startInside(k: Kernel): void {
+  const { mask } = choice;
+  if (mask === -1 || (mask & k.pm.capable.fallback) !== 0) return;
+  if ((mask & (1 << choice.nid)) === 0) choice.nid = firstNode(mask);
 }
 
 /** OV-31e: a mask of movable-only nodes binds only what may use ZONE_MOVABLE. */

@@ -160,6 +160,7 @@ class QueuePages implements PageWalker {
 
   /** queue_folio_required: on a node that makes it one of those to move. */
   #isWanted(head: FrameId): boolean {
+    if (!this.#k.pm.isCapable('migrate_out', head)) return false;
     const inside = (this.#nodes & (1 << this.#k.pm.nidOf(head))) !== 0;
     return inside === ((this.#flags & MPOL_MF_INVERT) === 0);
   }

@@ -17,12 +17,20 @@ export class Zonelists {
   readonly thisNode: Uint8Array[] = [];
   /** By nid: nodes with memory, in order. */
   readonly nodeOrder: Int32Array[] = [];
+  /** Nodes that allocations preferring another one may end at, bit mask (DM-101). */
+  readonly nodesInFallback: number;
 
   /**
    * __build_all_zonelists for nodes 0 to `nrNodes` - 1. Resets and fills graph.nodeLoad.
    * `zones` by id.
    */
-  constructor(graph: NodeGraph, nrNodes: number, zones: readonly Zone[]) {
+  constructor(
+    graph: NodeGraph,
+    nrNodes: number,
+    zones: readonly Zone[],
+    nodesInFallback: number = -1,
+  ) {
+    this.nodesInFallback = nodesInFallback;
     this.rebuild(graph, nrNodes, zones);
   }
 
@@ -36,7 +44,8 @@ export class Zonelists {
       const order = orders[nid];
       this.nodeOrder.push(order);
       for (let highest = 0; highest < MAX_NR_ZONES; highest++) {
-        this.fallback.push(zoneIds(order, highest, zones));
+        const open = order.filter((n) => n === nid || (this.nodesInFallback & (1 << n)) !== 0);
+        this.fallback.push(zoneIds(open, highest, zones));
         this.thisNode.push(zoneIds(Int32Array.of(nid), highest, zones));
       }
     }

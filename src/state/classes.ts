@@ -138,7 +138,7 @@ const PHYSICAL = [
   savedClass(
     PhysicalMemory,
     `spec frames vmstat blocks buddy zones nodes nodesWithMemory nodesWithCpu highestNid
-     nrOnlineNodes memoryBlocks graph zonelists nofragmentZone hooks currentNid userMinFreeKbytes
+     nrOnlineNodes memoryBlocks graph zonelists capable nofragmentZone hooks currentNid userMinFreeKbytes
      followsThpRecommendedMin minFreeKbytes watermarkScaleFactor watermarkBoostFactor`,
   ),
   savedClass(
@@ -175,7 +175,7 @@ const PHYSICAL = [
     'nrBlocks zoneOfBlock nidOfBlock migratetypeOfBlock isolatedBlock pristineBlock',
   ),
   savedClass(Buddy, 'frames blocks zoneStat flags order next prev zoneOfBlock'),
-  savedClass(Zonelists, 'fallback thisNode nodeOrder'),
+  savedClass(Zonelists, 'nodesInFallback fallback thisNode nodeOrder'),
   savedClass(VmStat, 'zone node numa event nrZones nrNodes'),
   savedClass(MemoryTiers, '#pm #abstractDistances #tiers #topTierAdistance #tierIndex #preferred'),
   savedClass(HugetlbPool, '#k #free nrHuge surplus reserved overcommit'),

@@ -37,7 +37,7 @@ export function migratePagesCall(
   if (!ptraceMayRead(caller, target)) return -EPERM;
   const nice = caller.capable(CAP_SYS_NICE);
   if ((to.nodes & ~memsAllowedOf(k, target)) !== 0 && !nice) return -EPERM;
-  const dest = to.nodes & memsAllowedOf(k, caller);
+  const dest = to.nodes & memsAllowedOf(k, caller) & k.pm.capable.migrate_in;
   if (dest === 0) return -EINVAL;
   if (target.mm === null) return -EINVAL;
   const flags = nice ? MPOL_MF_MOVE_ALL : MPOL_MF_MOVE;

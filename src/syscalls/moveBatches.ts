@@ -78,7 +78,8 @@ export abstract class MoveBatches {
   /** MP-13, MP-14, PP-7. */
   #refusal(node: number): number {
     if (node < 0 || node >= MAX_NUMNODES) return -ENODEV;
-    if ((this.k.pm.nodesWithMemory & (1 << node)) === 0) return -ENODEV;
+    const { nodesWithMemory, capable } = this.k.pm;
+    if ((nodesWithMemory & capable.migrate_in & (1 << node)) === 0) return -ENODEV;
     return this.checkNode(node);
   }
 

@@ -110,6 +110,7 @@ class PagesMove extends MoveBatches {
       k.failures.record(head, CAUSE_SHARED, MR_SYSCALL, k.folios.nrPages(head));
       return -EACCES;
     }
+    if (!k.pm.isCapable('migrate_out', head)) return -EBUSY;
     if (isolateFolio(k, head, this.list)) return QUEUED;
     k.failures.record(head, CAUSE_NOT_ON_LRU, MR_SYSCALL, k.folios.nrPages(head));
     return -EBUSY;

@@ -106,7 +106,8 @@ class PhysicalMove extends MoveBatches {
       k.failures.record(page, CAUSE_SHARED, MR_SYSCALL, k.folios.nrPages(page));
       return -EACCES;
     }
-    return isolateFolio(k, page, this.list) ? QUEUED : -EBUSY;
+    const mayLeave = k.pm.isCapable('migrate_out', page);
+    return mayLeave && isolateFolio(k, page, this.list) ? QUEUED : -EBUSY;
   }
 }
 

@@ -29,5 +29,6 @@ export function policyOf(
   nodes: number,
 ): Mempolicy | null | number {
   const mode = modeArgument & ~MPOL_MODE_FLAGS;
-  return makePolicy(mode, modeArgument & MPOL_MODE_FLAGS, nodes, memsAllowedOf(k, caller));
+  const mems = memsAllowedOf(k, caller) & k.pm.capable.mempolicy; // D6
+  return makePolicy(mode, modeArgument & MPOL_MODE_FLAGS, nodes, mems);
 }
