@@ -138,7 +138,8 @@ const PHYSICAL = [
   savedClass(
     PhysicalMemory,
     `spec frames vmstat blocks buddy zones nodes nodesWithMemory nodesWithCpu highestNid
-     nrOnlineNodes memoryBlocks graph zonelists capable nofragmentZone hooks currentNid userMinFreeKbytes
+     nrOnlineNodes memoryBlocks graph zonelists capable nofragmentZone hooks currentNid
+     userMinFreeKbytes
      followsThpRecommendedMin minFreeKbytes watermarkScaleFactor watermarkBoostFactor`,
   ),
   savedClass(
