@@ -17,7 +17,9 @@ export type HeatSourceName =
   | 'idle-bits'
   | 'page-idle'
   | 'kpageflags'
-  | 'cxl';
+  | 'cxl'
+  | 'damon-vaddr'
+  | 'damon-paddr';
 
 export interface HeatSourceDescription {
   readonly name: HeatSourceName;
@@ -33,6 +35,16 @@ export interface HeatNeeds {
   readonly heat: HeatSourceName;
   readonly heatKnobs: Readonly<Record<string, number>>;
 }
+
+/** HS-70. */
+const DAMON_KNOBS: readonly NumberKnob[] = [
+  numberKnob('sample', 5, 0.001, 60_000, 'ms', 'between two looks at a page of each region'),
+  numberKnob('aggregation', 100, 0.001, 600_000, 'ms', 'after which regions are judged'),
+  numberKnob('update', 60_000, 0.001, 6e6, 'ms', 'between two looks at what is mapped'),
+  numberKnob('minRegions', 10, 3, 1e5, 'regions', 'at least, in a context'),
+  numberKnob('maxRegions', 1000, 3, 1e6, 'regions', 'at most, in a context'),
+  numberKnob('checkNs', -1, -1, 1e6, 'ns', 'a place looked at; -1 = scanFolioNs of the machine'),
+];
 
 const PREFETCH_AFTER = numberKnob(
   'prefetchAfter',
@@ -129,6 +141,18 @@ export const HEAT_SOURCES: readonly HeatSourceDescription[] = [
       numberKnob('xor', 0, 0, 1, '', '1 = XOR arithmetic instead of modulo'),
       numberKnob('entryNs', 500, 0, 1e6, 'ns', 'an entry read (assumption: uncached reads)'),
     ],
+  },
+  {
+    name: 'damon-vaddr',
+    summary: "DAMON on each process's address space: regions with accesses",
+    addresses: 'virtual',
+    knobs: DAMON_KNOBS,
+  },
+  {
+    name: 'damon-paddr',
+    summary: 'DAMON on physical memory: regions with accesses',
+    addresses: 'physical',
+    knobs: DAMON_KNOBS,
   },
 ];
 

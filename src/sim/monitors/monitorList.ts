@@ -3,11 +3,11 @@
  * machine's costs say. Their knobs are declared in policy/heatSources.ts.
  */
 
-import { assert } from '../../base/assert.ts';
+import { assert, UserError } from '../../base/assert.ts';
 import type { RandomStream } from '../../base/prng.ts';
 import type { EventQueue } from '../../engine/index.ts';
 import { CHMU_ALWAYS_ON, CHMU_EPOCH, epochNs, epochRegister } from '../../hw/index.ts';
-import type { Kernel } from '../../mm/index.ts';
+import { checkDamonAttrs, type Kernel } from '../../mm/index.ts';
 import {
   heatSource,
   type KnobValues,
@@ -16,6 +16,7 @@ import {
   resolveKnobs,
 } from '../../policy/index.ts';
 import { CxlHeatMonitor } from './cxlHeat.ts';
+import { DamonHeatMonitor } from './damonHeat.ts';
 import { HintFaultMonitor } from './hintFaults.ts';
 import { IbsMonitor } from './ibs.ts';
 import { IdleBitmapMonitor } from './idleBitmap.ts';
@@ -52,6 +53,10 @@ export function makeMonitor(needs: PolicyNeeds, context: MonitorContext): Monito
       return makePageIdle(values, context);
     case 'cxl':
       return makeCxlHeat(values, context);
+    case 'damon-vaddr':
+      return makeDamonHeat('vaddr', values, context);
+    case 'damon-paddr':
+      return makeDamonHeat('paddr', values, context);
     case 'kpageflags':
       return makePageFlags(values, context);
   }
@@ -141,6 +146,31 @@ function makeCxlHeat(values: KnobValues, { kernel, queue }: MonitorContext): Mon
       epochMultiplier: epoch.multiplier,
     },
   });
+}
+
+function makeDamonHeat(
+  operations: 'vaddr' | 'paddr',
+  values: KnobValues,
+  { kernel, queue }: MonitorContext,
+): Monitor {
+  const us = (name: string) => Math.max(1, Math.round(numberOf(values, name) * 1000));
+  const attrs = {
+    sampleUs: us('sample'),
+    aggrUs: us('aggregation'),
+    updateUs: us('update'),
+    minNrRegions: Math.round(numberOf(values, 'minRegions')),
+    maxNrRegions: Math.round(numberOf(values, 'maxRegions')),
+  };
+  if (checkDamonAttrs(attrs) !== 0) {
+    const { minNrRegions, maxNrRegions } = attrs;
+    throw new UserError(
+      `sample ${attrs.sampleUs} us, aggregation ${attrs.aggrUs} us, regions ${minNrRegions} to ${maxNrRegions}`,
+      'DAMON refuses it (-EINVAL)',
+      'sample at most the aggregation, least regions at most the most',
+    );
+  }
+  const checkNs = costOf(values, 'checkNs', kernel.spec.costs.scanFolioNs);
+  return new DamonHeatMonitor(kernel, queue, { operations, attrs, checkNs });
 }
 
 function costOf(values: KnobValues, name: string, ofMachine: number): number {
