@@ -162,9 +162,9 @@ function makeDamonHeat(
     maxNrRegions: Math.round(numberOf(values, 'maxRegions')),
   };
   if (checkDamonAttrs(attrs) !== 0) {
-    const { minNrRegions, maxNrRegions } = attrs;
+    const { sampleUs, aggrUs, minNrRegions: least, maxNrRegions: most } = attrs;
     throw new UserError(
-      `sample ${attrs.sampleUs} us, aggregation ${attrs.aggrUs} us, regions ${minNrRegions} to ${maxNrRegions}`,
+      `sample ${sampleUs} us, aggregation ${aggrUs} us, regions ${least} to ${most}`,
       'DAMON refuses it (-EINVAL)',
       'sample at most the aggregation, least regions at most the most',
     );
