@@ -61,6 +61,7 @@ export function doWpPage(k: Kernel, task: Task, vma: Vma, vpn: Vpn, i: number): 
 function reuse(k: Kernel, i: number, page: FrameId): number {
   k.ptes.set(i, pteFast(page, PTE_A | PTE_D | PTE_W), k.ptes.bytes[i] | PTEB_SOFT_DIRTY);
   k.vmstat.count(PGREUSE, 1);
+  if (k.shadows.size > 0) k.shadows.dropByWrite(page); // TI-72
   return FAULT_DONE;
 }
 

@@ -116,6 +116,7 @@ export * from './queuePages.ts';
 export * from './reclaimFolios.ts';
 export * from './rmap.ts';
 export * from './scanControl.ts';
+export * from './shadowPages.ts';
 export * from './shrinkNode.ts';
 export * from './splitFolio.ts';
 export * from './swap.ts';

@@ -58,6 +58,7 @@ import type { PageHolder } from './pageHolders.ts';
 import { PteTables } from './pageTable.ts';
 import { PhysicalMemory } from './physicalMemory.ts';
 import { RmapScratch } from './rmap.ts';
+import { ShadowPages } from './shadowPages.ts';
 import { SwapArea } from './swap.ts';
 import { Task } from './task.ts';
 import { bootThpSettings, type ThpEnabled, type ThpSetting } from './thpSettings.ts';
@@ -103,6 +104,8 @@ export class Kernel {
   /** Drivers whose pages can be migrated (MC-70). */
   readonly movableOps: MovableOps = new MovableOps();
   readonly khugepaged: Khugepaged = new Khugepaged();
+  /** Nomad's; empty unless a policy migrates by transactions. */
+  readonly shadows: ShadowPages = new ShadowPages(this);
   readonly buffers: BufferHeads = new BufferHeads();
   readonly rmap: RmapScratch = new RmapScratch();
   readonly failures: FailureLog = new FailureLog();

@@ -25,6 +25,8 @@ const PAGEOUTRUN = vmEvent('pageoutrun');
 
 /** Passes without progress after which kswapd gives a node up (MAX_RECLAIM_RETRIES). */
 const KSWAPD_FAILURES_MAX = 16;
+/** TI-74: shadow pages that go for each page asked for. */
+const SHADOWS_PER_PAGE = 10;
 const HIGHEST_ZONE = (MAX_NR_ZONES - 1) as ZoneType;
 
 export class KernelReclaim implements ReclaimHooks {
@@ -103,6 +105,7 @@ export class KernelReclaim implements ReclaimHooks {
     this.#traceWake(nid, highest);
     if (this.isBalanced(nid, highest)) return this.#sleep(nid);
     const goal = this.#kswapdGoal(nid, highest);
+    if (k.shadows.reclaim(nid, SHADOWS_PER_PAGE * goal) > 0) return true; // TI-74
     const sc = new ScanControl(RECLAIM_KSWAPD, goal, k.sysctl.swappiness);
     sc.priority = this.#priority[nid];
     sc.highestZoneType = highest;
@@ -169,6 +172,7 @@ export class KernelReclaim implements ReclaimHooks {
     if (directReclaimBegin.isEnabled) directReclaimBegin.emit(allocOrder, gfp);
     const sc = new ScanControl(RECLAIM_DIRECT, SWAP_CLUSTER_MAX, k.sysctl.swappiness);
     sc.highestZoneType = gfpZone(gfp);
+    sc.nrReclaimed += k.shadows.reclaim(-1, SHADOWS_PER_PAGE * SWAP_CLUSTER_MAX);
     const order = k.pm.nodes[preferredNid].fallbackOrder;
     for (sc.priority = DEF_PRIORITY; sc.priority >= 0; sc.priority--) {
       for (let i = 0; i < order.length; i++) {

@@ -118,6 +118,7 @@ export function moveToNewFolio(
   f.flags[src] &= ~PG_LOCKED;
   k.putFolio(dst);
   if (reason !== MR_DEMOTION) k.lru.countIsolated(src, -1);
+  k.shadows.migrated(src, dst);
   k.onMigrated(src, dst, nr, reason);
   releaseSource(k, src, reason);
   return 0;

@@ -42,6 +42,8 @@ export function tppShouldPromote(k: Kernel, head: FrameId, dst: Nid): boolean {
     if ((flags & PG_UNEVICTABLE) === 0) k.lru.activate(head);
     return false;
   }
+  // Somebody else promotes what the faults show (Nomad's kpromote).
+  if (k.sysctl.numa_balancing_promote_rate_limit_MBps === 0) return false;
   k.vmstat.modNode(dst, PGPROMOTE_CANDIDATE, k.folios.nrPages(head));
   return true;
 }

@@ -9,6 +9,7 @@ import { interleave, weightedInterleave } from './interleave.ts';
 import { memtierdAge } from './memtierdAge.ts';
 import { memtierdHeat } from './memtierdHeat.ts';
 import { memtis } from './memtis.ts';
+import { nomad } from './nomad.ts';
 import { numaBalancing } from './numaBalancing.ts';
 import { observe } from './observe.ts';
 import { oracle } from './oracle.ts';
@@ -32,6 +33,7 @@ export const POLICIES: readonly PolicyDescription[] = [
   demotionOnly,
   numaBalancing,
   tpp,
+  nomad,
   damonTiering,
   hemem,
   memtis,

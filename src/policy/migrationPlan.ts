@@ -39,6 +39,11 @@ export class MigrationPlan {
   readonly targetNid: Int8Array;
   /** REASON_*. */
   readonly reason: Uint8Array;
+  /**
+   * 1 = by a transaction (Nomad, TI-71): pages stay mapped while they are copied, written ones
+   * answer -EAGAIN. Linux cannot; other hosts than the simulator refuse.
+   */
+  readonly isTransactional: Uint8Array;
 
   constructor(capacity: number) {
     assert(capacity > 0, `a plan of ${capacity} rows`);
@@ -50,6 +55,7 @@ export class MigrationPlan {
     this.generation = new Uint32Array(capacity);
     this.targetNid = new Int8Array(capacity);
     this.reason = new Uint8Array(capacity);
+    this.isTransactional = new Uint8Array(capacity);
   }
 
   get isFull(): boolean {
@@ -70,6 +76,13 @@ export class MigrationPlan {
     reason: number,
   ): boolean {
     return this.#add(KEY_PHYSICAL, -1, pfn, nrPages, generation, nid, reason);
+  }
+
+  /** As migrateVirtual, by a transaction. */
+  migrateTransactional(pid: number, vpn: Vpn, nrPages: number, nid: Nid, reason: number): boolean {
+    if (!this.migrateVirtual(pid, vpn, nrPages, nid, reason)) return false;
+    this.isTransactional[this.nrRows - 1] = 1;
+    return true;
   }
 
   clear(): void {
@@ -96,6 +109,7 @@ export class MigrationPlan {
     this.generation[row] = generation;
     this.targetNid[row] = nid;
     this.reason[row] = reason;
+    this.isTransactional[row] = 0;
     this.nrPagesTotal += nrPages;
     return true;
   }

@@ -55,8 +55,20 @@ export class PolicyDriver implements EventHandler {
 
   /** What limits the policy's knowledge and a reader must know. */
   notes(): string[] {
-    if (this.#future?.isTruncated !== true) return [];
-    return ['the future that the policy was given holds only the hottest pages of each window'];
+    const notes: string[] = [];
+    if (this.#future?.isTruncated === true) {
+      const only = 'holds only the hottest pages of each window';
+      notes.push(`the future that the policy was given ${only}`);
+    }
+    const { shadows } = this.#parts.kernel;
+    if (shadows.committed + shadows.aborted > 0) {
+      notes.push(
+        `transactions: ${shadows.committed} pages committed, ${shadows.aborted} aborted; shadows: ` +
+          `${shadows.kept} kept, ${shadows.droppedByWrite} dropped by a write, ` +
+          `${shadows.remapped} demoted to without a copy, ${shadows.reclaimed} reclaimed`,
+      );
+    }
+    return notes;
   }
 
   get sampler(): AccessSampler | null {

@@ -47,7 +47,7 @@ export class TierMoves {
     this.movedPages += nr;
     this.readBytes[from] += bytes;
     this.writeBytes[to] += bytes;
-    if (!this.isFree) {
+    if (!this.isFree && !k.shadows.isRemap) {
       this.#cost.addCopyTraffic(from, to, bytes);
       const entries = Math.max(1, k.folios.mapcount(dst));
       this.cpuNs += migrateOverheadNs(this.#costs, 1, entries, 0, 0);

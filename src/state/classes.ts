@@ -52,6 +52,7 @@ import {
   PhysicalMemory,
   PromotionState,
   PteTables,
+  ShadowPages,
   SwapArea,
   Task,
   Vma,
@@ -76,6 +77,7 @@ const KERNEL = savedClass(
    sysctl
    ksm
    hugetlb
+   shadows
    buffers
    movableOps
    khugepaged
@@ -193,6 +195,11 @@ const PHYSICAL = [
   savedClass(
     Khugepaged,
     `pagesToScan maxPtesNone maxPtesSwap maxPtesShared pagesCollapsed fullScans nextPid nextVpn`,
+  ),
+  savedClass(
+    ShadowPages,
+    `#k #shadow #generation #committing isRemap committed aborted kept droppedByWrite remapped
+     reclaimed`,
   ),
   savedClass(BufferHeads, 'locked references'),
   savedClass(SwapArea, 'nrSlots #counts #cached #content #next used'),

@@ -9,7 +9,7 @@
 import { type FrameId, type Nanoseconds, type Nid, PAGE_SIZE } from '../../base/units.ts';
 import { type AccessCost, type CostSpec, migrateOverheadNs } from '../../hw/index.ts';
 import { CAUSE_NO_MEMORY, type Kernel, MigrationOp, putbackMovablePages } from '../../mm/index.ts';
-import { EBUSY, ENOMEM } from '../../uapi/errno.ts';
+import { EAGAIN, EBUSY, ENOMEM } from '../../uapi/errno.ts';
 import { __GFP_THISNODE, GFP_HIGHUSER_MOVABLE } from '../../uapi/gfp.ts';
 import { MIGRATE_ASYNC, MR_SYSCALL } from '../../uapi/migrate.ts';
 import type { PlanQueue } from './planQueue.ts';
@@ -33,9 +33,15 @@ export class MigrationBatch {
   startNs: Nanoseconds = 0;
   durationNs: Nanoseconds = 0;
 
-  constructor(k: Kernel, target: Nid) {
+  /** nid -> pages that were copied in vain: written meanwhile (TI-71). */
+  readonly abortedPages: Float64Array;
+  readonly #isTransactional: boolean;
+
+  constructor(k: Kernel, target: Nid, isTransactional = false) {
     this.#k = k;
     this.target = target;
+    this.#isTransactional = isTransactional;
+    this.abortedPages = new Float64Array(k.pm.nodes.length);
   }
 
   get nrFolios(): number {
@@ -75,13 +81,24 @@ export class MigrationBatch {
     return ns;
   }
 
-  /** Unmaps all folios. The batch ends `durationNs` later. */
+  /**
+   * Unmaps all folios, or makes their entries clean and leaves them mapped. The batch ends
+   * `durationNs` later.
+   */
   start(nowNs: Nanoseconds, durationNs: Nanoseconds): void {
     this.startNs = nowNs;
     this.durationNs = durationNs;
-    const to = { nid: this.target, mask: -1, gfp: GFP_HIGHUSER_MOVABLE | __GFP_THISNODE };
-    this.#op = new MigrationOp(this.#k, this.list, to, MIGRATE_ASYNC, MR_SYSCALL);
+    if (this.#isTransactional) {
+      for (const head of this.#head) this.#k.shadows.begin(head);
+      return;
+    }
+    this.#op = this.#newOp();
     this.#op.step();
+  }
+
+  #newOp(): MigrationOp {
+    const to = { nid: this.target, mask: -1, gfp: GFP_HIGHUSER_MOVABLE | __GFP_THISNODE };
+    return new MigrationOp(this.#k, this.list, to, MIGRATE_ASYNC, MR_SYSCALL);
   }
 
   /** When the folio with this head is over; the end of the batch for others. */
@@ -94,12 +111,15 @@ export class MigrationBatch {
     return this.startNs + Math.ceil((this.durationNs * pages) / Math.max(1, this.nrPages));
   }
 
-  /** Migrates what is unmapped, puts back what is left, settles the plan rows. */
+  /** Migrates what is unmapped or clean, puts back what is left, settles the plan rows. */
   end(queue: PlanQueue): void {
-    const op = this.#op;
+    const aborted = this.#isTransactional ? this.#abortWritten() : [];
+    if (this.#isTransactional) this.#k.shadows.beginCommit(this.list);
+    const op = this.#op ?? (this.#isTransactional ? this.#newOp() : null);
     if (op === null) return;
     op.finish();
     this.#op = null;
+    if (this.#isTransactional) this.#k.shadows.endCommit();
     const left = new Int32Array(this.nrFolios);
     const errno = new Int16Array(this.nrFolios);
     for (const frame of this.list) {
@@ -109,11 +129,29 @@ export class MigrationBatch {
         op.result === -ENOMEM || this.#k.failures.lastCauseOf(frame) === CAUSE_NO_MEMORY;
       errno[i] = isNoMemory ? -ENOMEM : -EBUSY;
     }
+    for (const frame of aborted) {
+      const i = this.#folioOf(frame);
+      left[i] = this.#nrPages[i];
+      errno[i] = -EAGAIN;
+      this.list.push(frame);
+    }
     putbackMovablePages(this.#k, this.list);
     for (let i = 0; i < this.nrFolios; i++) {
       if (errno[i] < 0) queue.fail(this.#row[i], errno[i]);
       queue.settle(this.#row[i], this.#covered[i], this.#nrPages[i] - left[i]);
     }
+  }
+
+  /** Takes folios off the list that were written while they were copied. TI-71. */
+  #abortWritten(): FrameId[] {
+    const { shadows, pm } = this.#k;
+    const written = this.list.filter((head) => shadows.isDirty(head));
+    const clean = this.list.filter((head) => !written.includes(head));
+    this.list.length = 0;
+    this.list.push(...clean);
+    shadows.aborted += written.length;
+    for (const head of written) this.abortedPages[pm.nidOf(head)]++;
+    return written;
   }
 
   /** The folio that a frame left over belongs to, or belonged to before it was split. */

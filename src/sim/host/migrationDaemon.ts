@@ -130,12 +130,16 @@ export class MigrationDaemon implements EventHandler {
   /** Folios from the next rows with one target, isolated. May come out empty. */
   #gather(): MigrationBatch {
     const queue = this.#queue;
-    const target = queue.targetNid[queue.at(queue.next)];
-    const batch = new MigrationBatch(this.#k, target);
+    const first = queue.at(queue.next);
+    const target = queue.targetNid[first];
+    const isTransactional = queue.isTransactional[first];
+    const batch = new MigrationBatch(this.#k, target, isTransactional === 1);
     // Drains the per-cpu batches: nothing is isolated otherwise.
     if (this.#nrBusy === 0) this.#k.lru.drainAll();
     while (queue.hasWork && batch.nrPages < BATCH_PAGES_MAX) {
-      if (queue.targetNid[queue.at(queue.next)] !== target) break;
+      const at = queue.at(queue.next);
+      if (queue.targetNid[at] !== target) break;
+      if (queue.isTransactional[at] !== isTransactional) break;
       const row = queue.next;
       const verdict = this.#resolver.resolve(queue, batch.list);
       const { head, pages } = this.#resolver;
@@ -150,6 +154,10 @@ export class MigrationDaemon implements EventHandler {
     const batch = this.#batches[worker];
     if (batch === null) return;
     batch.end(this.#queue);
+    for (let nid = 0; nid < batch.abortedPages.length; nid++) {
+      const bytes = batch.abortedPages[nid] * PAGE_SIZE;
+      if (bytes > 0) this.#cost.addCopyTraffic(nid, batch.target, bytes);
+    }
     this.#batches[worker] = null;
     this.#setBusy(-1);
   }

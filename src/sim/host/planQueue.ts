@@ -21,6 +21,7 @@ export class PlanQueue {
   generation = new Uint32Array(CAPACITY_INITIAL);
   targetNid = new Int8Array(CAPACITY_INITIAL);
   reason = new Uint8Array(CAPACITY_INITIAL);
+  isTransactional = new Uint8Array(CAPACITY_INITIAL);
   /** Pages looked at, from the front. */
   cursor = new Int32Array(CAPACITY_INITIAL);
   /** Folios in migrations that run. */
@@ -64,6 +65,7 @@ export class PlanQueue {
       this.generation[i] = plan.generation[row];
       this.targetNid[i] = plan.targetNid[row];
       this.reason[i] = plan.reason[row];
+      this.isTransactional[i] = plan.isTransactional[row];
       this.cursor[i] = 0;
       this.running[i] = 0;
       this.status[i] = plan.targetNid[row];
@@ -125,6 +127,7 @@ export class PlanQueue {
     this.generation = this.#laid(this.generation, new Uint32Array(capacity), before);
     this.targetNid = this.#laid(this.targetNid, new Int8Array(capacity), before);
     this.reason = this.#laid(this.reason, new Uint8Array(capacity), before);
+    this.isTransactional = this.#laid(this.isTransactional, new Uint8Array(capacity), before);
     this.cursor = this.#laid(this.cursor, new Int32Array(capacity), before);
     this.running = this.#laid(this.running, new Int32Array(capacity), before);
     this.status = this.#laid(this.status, new Int16Array(capacity), before);

@@ -17,6 +17,7 @@ const QUICK: Readonly<Record<string, Record<string, number | string | boolean>>>
   'bandwidth-spread': { samplePeriod: 50, busyShare: 0, period: 2, walkPeriod: 5 },
   damon: { sample: 0.1, aggregation: 1, applyInterval: 1, resetInterval: 1, tuned: false },
   'physical-only': { 'page-idle.interval': 2, period: 2, coolingPeriod: 20 },
+  nomad: { scanDelay: 1, scanPeriod: 3, period: 1 },
   tpp: { scanDelay: 1, scanPeriodMin: 5 },
   // Short against a window, a 64th of the run: a decision that comes late is no bound.
   oracle: { period: 0.1 },
