@@ -128,7 +128,7 @@ export class ShadowPages {
     this.#free(page);
   }
 
-  /** TI-74: frees up to `nrPages` shadows on a node, oldest first; -1 = on any. Returns how many. */
+  /** TI-74: frees up to `nrPages` shadows on a node, oldest first (-1 = any); how many. */
   reclaim(nid: Nid, nrPages: number): number {
     let freed = 0;
     for (const [page, shadow] of this.#shadow) {

@@ -33,14 +33,7 @@ export const nomad: PolicyDescription = {
     numberKnob('scanDelay', 1000, 0, 60_000, 'ms', 'age of a program at its first scan'),
     numberKnob('scanPeriod', 1000, 1, 60_000, 'ms', 'time between two scans'),
     numberKnob('scanSize', 256, 1, 1 << 20, 'MiB', 'memory marked in one scan'),
-    integerKnob(
-      'demoteScale',
-      200,
-      1,
-      10_000,
-      '',
-      '1/10000 of fast zones that demotion keeps free',
-    ),
+    integerKnob('demoteScale', 200, 1, 10_000, '', '1/10000 of a fast zone: kept free by demotion'),
     numberKnob('period', 10, 0.001, 10_000, 'ms', 'between two rounds of kpromote'),
     numberKnob('migrateRate', 10, 0.001, 1000, 'GB/s', 'most that a round migrates'),
     integerKnob('candidates', 65536, 1, 1 << 24, 'pages', 'that wait to be seen again, at most'),
@@ -66,7 +59,7 @@ class Nomad implements Policy {
   readonly #pages = new PageIndex();
   #state = new Uint8Array(ROWS_INITIAL);
   #tries = new Int32Array(ROWS_INITIAL);
-  /** Rows of candidates and of pending pages, oldest first; rows whose state went on are skipped. */
+  /** Rows of candidates and of pending pages, oldest first; some have gone on since. */
   #candidates: number[] = [];
   #pending: number[] = [];
 

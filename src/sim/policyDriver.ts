@@ -63,8 +63,8 @@ export class PolicyDriver implements EventHandler {
     const { shadows } = this.#parts.kernel;
     if (shadows.committed + shadows.aborted > 0) {
       notes.push(
-        `transactions: ${shadows.committed} pages committed, ${shadows.aborted} aborted; shadows: ` +
-          `${shadows.kept} kept, ${shadows.droppedByWrite} dropped by a write, ` +
+        `transactions: ${shadows.committed} pages committed, ${shadows.aborted} aborted; ` +
+          `shadows: ${shadows.kept} kept, ${shadows.droppedByWrite} dropped by a write, ` +
           `${shadows.remapped} demoted to without a copy, ${shadows.reclaimed} reclaimed`,
       );
     }
