@@ -16,7 +16,13 @@ import {
   PAGEBLOCK_ORDER,
   type Vpn,
 } from '../base/units.ts';
-import { COST_DEFAULTS, migrateOverheadNs, type NodePerf, type SysctlSpec } from '../hw/index.ts';
+import {
+  COST_DEFAULTS,
+  type KernelVersion,
+  migrateOverheadNs,
+  type NodePerf,
+  type SysctlSpec,
+} from '../hw/index.ts';
 import {
   accessPage,
   allocPages,
@@ -66,6 +72,7 @@ export interface LabMachineOptions {
   readonly trackContent?: boolean;
   /** Sections (128 MiB) for the memory of devices; 0 unless given. */
   readonly deviceSections?: number;
+  readonly kernel?: KernelVersion;
   /** As before Linux 5.13 (Kernel.pinsStayInMovable). */
   readonly pinsStayInMovable?: boolean;
 }
@@ -106,7 +113,11 @@ export class LabMachine {
     const { memoryBlockPages } = options;
     const blocks = memoryBlockPages === undefined ? {} : { memoryBlockPages };
     const { deviceSections = 0 } = options;
-    this.k = new Kernel({ ...spec, swap, ...blocks }, { seed, trackContent, deviceSections });
+    const kernel = options.kernel ?? plain.kernel;
+    this.k = new Kernel(
+      { ...spec, kernel, swap, ...blocks },
+      { seed, trackContent, deviceSections },
+    );
     this.k.pinsStayInMovable = options.pinsStayInMovable === true;
     this.random = new RandomStream(seed, 'lab');
   }
@@ -244,6 +255,13 @@ export class LabProgram {
       setThpOfOrder(k, each, each === order ? 'madvise' : 'never');
     }
     madviseRange(k, this.task, start, start + pages, MADV_HUGEPAGE);
+    return start;
+  }
+
+  /** Memory in huge pages, not yet touched; it starts at a multiple of 2 MiB. */
+  mapHuge(pages: number): Vpn {
+    const start = Math.ceil(this.map(pages + HPAGE_PMD_NR) / HPAGE_PMD_NR) * HPAGE_PMD_NR;
+    madviseRange(this.machine.k, this.task, start, start + pages, MADV_HUGEPAGE);
     return start;
   }
 

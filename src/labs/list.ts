@@ -12,6 +12,7 @@ import { pinsVsUnplug } from './pinsVsUnplug.ts';
 import { reviewersMachine } from './reviewersMachine.ts';
 import { staleHeat } from './staleHeat.ts';
 import { unmappedCache } from './unmappedCache.ts';
+import { wholeOrSplit } from './wholeOrSplit.ts';
 import { whoMayMove } from './whoMayMove.ts';
 
 export const LABS: readonly Lab[] = [
@@ -28,4 +29,5 @@ export const LABS: readonly Lab[] = [
   latencyOrBandwidth,
   unmappedCache,
   nodePresets,
+  wholeOrSplit,
 ];
