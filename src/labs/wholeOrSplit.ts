@@ -8,18 +8,28 @@
  * throughputs are free.
  */
 import { HPAGE_PMD_NR, MIB } from '../base/units.ts';
-import { DEVICE_COST_DEFAULTS, type KernelVersion, PUBLISHED_DEVICE_FAULTS } from '../hw/index.ts';
+import {
+  DEVICE_COST_DEFAULTS,
+  KERNEL_VERSIONS,
+  type KernelVersion,
+  kernelProfile,
+  PUBLISHED_DEVICE_FAULTS,
+} from '../hw/index.ts';
 import { decimal, type FigureReader, rounded } from './figureReader.ts';
 import type { Cell, Figure, Finding, Lab, LabRun, Measurement, PublishedFigure } from './lab.ts';
 import { LabDevice } from './labDevice.ts';
 import { PAGES_PER_MIB } from './labMachine.ts';
 
-const SPLIT = 'split (6.12)';
-const WHOLE = 'whole (7.3)';
-const KERNELS: readonly { readonly name: string; readonly kernel: KernelVersion }[] = [
-  { name: SPLIT, kernel: '6.12' },
-  { name: WHOLE, kernel: '7.3' },
-];
+/** The newest kernels that split, and that do not. */
+const [SPLIT_KERNEL, WHOLE_KERNEL] = [false, true].map((isWhole) => {
+  return KERNEL_VERSIONS.find((one) => kernelProfile(one).largeDeviceFolios === isWhole)!;
+});
+const SPLIT = `split (${SPLIT_KERNEL})`;
+const WHOLE = `whole (${WHOLE_KERNEL})`;
+const KERNELS = [
+  { name: SPLIT, kernel: SPLIT_KERNEL },
+  { name: WHOLE, kernel: WHOLE_KERNEL },
+] as const;
 const SIZES_MIB = [2, 8, 32] as const;
 const LARGEST = SIZES_MIB.at(-1)!;
 const XE = 'Intel Xe SVM, dri-devel msg582687; costs of the model come from it';
@@ -35,7 +45,7 @@ export const wholeOrSplit: Lab = {
   setup: () => [
     'A program writes 2, 8 or 32 MiB in huge pages; an accelerator with private memory reads it.',
     'Each first access to 2 MiB is a device fault that brings them; then the CPU reads every page.',
-    `Linux 6.12 splits huge pages to migrate them; 7.3 takes them whole and maps them by a PMD.`,
+    `Linux ${SPLIT_KERNEL} splits huge pages to migrate them; ${WHOLE_KERNEL} takes them whole.`,
     `Link ${decimal(DEVICE_COST_DEFAULTS.linkBandwidth)} GB/s a direction.`,
   ],
   measure,
