@@ -19,7 +19,8 @@ export type HeatSourceName =
   | 'kpageflags'
   | 'cxl'
   | 'damon-vaddr'
-  | 'damon-paddr';
+  | 'damon-paddr'
+  | 'mglru';
 
 export interface HeatSourceDescription {
   readonly name: HeatSourceName;
@@ -153,6 +154,16 @@ export const HEAT_SOURCES: readonly HeatSourceDescription[] = [
     summary: 'DAMON on physical memory: regions with accesses',
     addresses: 'physical',
     knobs: DAMON_KNOBS,
+  },
+  {
+    name: 'mglru',
+    summary: 'ages of the multi-generational LRU: folios of the two youngest generations',
+    addresses: 'physical',
+    knobs: [
+      numberKnob('interval', 100, 0.001, 1e6, 'ms', 'time between two new generations'),
+      numberKnob('pteNs', -1, -1, 1e6, 'ns', 'an entry walked; -1 = scanPteNs of the machine'),
+      numberKnob('frameNs', 10, 0, 1e6, 'ns', "a folio's age (assumption)"),
+    ],
   },
 ];
 

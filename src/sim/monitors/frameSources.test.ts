@@ -8,6 +8,7 @@ import { MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '..
 import { ZONE_NORMAL } from '../../uapi/zone.ts';
 import { FrameHeat } from '../host/frameHeat.ts';
 import { IdleBitmapMonitor } from './idleBitmap.ts';
+import { LruAgesMonitor } from './lruAges.ts';
 import type { Monitor } from './monitor.ts';
 import { PageFlagsMonitor } from './pageFlags.ts';
 
@@ -98,6 +99,55 @@ describe('kpageflags', () => {
     expect(seen).toContainEqual([pfnOf(1), 1]);
     expect(seen).toHaveLength(before + 1);
     expect(monitor.stats.backgroundNs).toBe(2 * k.frames.nrFrames * 10);
+  });
+});
+
+describe('mglru', () => {
+  it('ages folios by generations since their last access, four at most (HS-60, HS-63)', () => {
+    const { k, task, queue } = machine();
+    const monitor = new LruAgesMonitor(k, queue, { intervalNs: 1000, pteNs: 15, frameNs: 10 });
+    for (let page = 0; page < 3; page++) accessPage(k, task, BASE + page, true);
+    k.lru.drainAll();
+    const frame = (page: number) => pageAt(k, task.mm!, BASE + page);
+    const ages: number[][] = [];
+    for (let round = 0; round < 6; round++) {
+      accessPage(k, task, BASE + 1, false);
+      if (round % 2 === 0) accessPage(k, task, BASE + 2, false);
+      monitor.age(round);
+      ages.push([0, 1, 2].map((page) => monitor.ageOf(frame(page))));
+    }
+    expect(ages).toEqual([
+      [0, 0, 0],
+      [1, 0, 1],
+      [2, 0, 0],
+      [3, 0, 1],
+      [3, 0, 0],
+      [3, 0, 1],
+    ]);
+    // Three entries walked and all frames read, six times.
+    expect(monitor.stats.backgroundNs).toBe(6 * (3 * 15 + k.frames.nrFrames * 10));
+    checkInvariants(k);
+  });
+
+  it('reports the two youngest generations, the youngest twice as hot', () => {
+    const { k, task, queue, pfnOf } = machine();
+    const monitor = new LruAgesMonitor(k, queue, { intervalNs: 1000, pteNs: 15, frameNs: 10 });
+    for (let page = 0; page < 2; page++) accessPage(k, task, BASE + page, true);
+    k.lru.drainAll();
+    monitor.start(0);
+    queue.runUntil(1000);
+    collected(monitor);
+    accessPage(k, task, BASE + 1, false);
+    queue.runUntil(2000);
+    const heat = collected(monitor);
+    const weight = (page: number) => {
+      const pfn: number = pfnOf(page);
+      return heat.reads[heat.find(PHYSICAL_PID, pfn)];
+    };
+    expect([weight(0), weight(1)]).toEqual([1, 2]);
+    queue.runUntil(3000);
+    const later = collected(monitor);
+    expect(pages(later)).toEqual([[pfnOf(1), 1]]);
   });
 });
 

@@ -12,21 +12,11 @@
  * Not modelled: the write that sets the idle flags and the read that reports them as two steps; a
  * mark that a TLB entry hides from the walk (HS-9).
  */
-import type { Nanoseconds } from '../../base/units.ts';
-import { HPAGE_PMD_NR } from '../../base/units.ts';
+import type { FrameId, Nanoseconds, Vpn } from '../../base/units.ts';
 import type { EventHandler, EventQueue } from '../../engine/index.ts';
 import { HeatTable } from '../../heat/index.ts';
-import {
-  type AddressSpace,
-  type Kernel,
-  PG_HEAD,
-  PG_TAIL,
-  PG_YOUNG,
-  PTE_A,
-  PTE_FAST,
-  PTEB_SPECIAL,
-  ptePayload,
-} from '../../mm/index.ts';
+import { type Kernel, PG_HEAD, PG_TAIL } from '../../mm/index.ts';
+import { AccessedWalk } from './accessedWalk.ts';
 import type { Monitor, MonitorStats } from './monitor.ts';
 
 export interface IdleBitsOptions {
@@ -34,8 +24,6 @@ export interface IdleBitsOptions {
   /** Background time for each mapped page looked at. */
   readonly pageNs: Nanoseconds;
 }
-
-const ACCESSED = PTE_FAST | PTE_A;
 
 export class IdleBitsMonitor implements Monitor, EventHandler {
   readonly source = 'idle-bits';
@@ -47,16 +35,19 @@ export class IdleBitsMonitor implements Monitor, EventHandler {
   readonly #options: IdleBitsOptions;
   readonly #seen = new HeatTable();
   #samples = 0;
-  #scanned = 0;
+  readonly #walk: AccessedWalk;
+  /** Of the walk at hand. */
+  #nowNs: Nanoseconds = 0;
 
   constructor(k: Kernel, queue: EventQueue, options: IdleBitsOptions) {
     this.#k = k;
     this.#queue = queue;
     this.#options = options;
+    this.#walk = new AccessedWalk(k, this);
   }
 
   get stats(): MonitorStats {
-    const backgroundNs = this.#scanned * this.#options.pageNs;
+    const backgroundNs = this.#walk.nrScanned * this.#options.pageNs;
     return { samples: this.#samples, lost: 0, programNs: 0, backgroundNs };
   }
 
@@ -82,64 +73,27 @@ export class IdleBitsMonitor implements Monitor, EventHandler {
 
   /** One walk over all address spaces. */
   scan(nowNs: Nanoseconds): void {
-    for (const task of this.#k.tasks.values()) {
-      if (task.pid === task.tgid && task.mm !== null) this.#scanSpace(task.tgid, task.mm, nowNs);
-    }
-  }
-
-  #scanSpace(pid: number, mm: AddressSpace, nowNs: Nanoseconds): void {
-    for (let slot = 0; slot < mm.nrSlots; slot++) {
-      if (mm.pmd[slot] !== 0) this.#scanPmd(pid, mm, slot, nowNs);
-      else if (mm.leaf[slot] >= 0) this.#scanTable(pid, mm, slot, nowNs);
-    }
-  }
-
-  #scanPmd(pid: number, mm: AddressSpace, slot: number, nowNs: Nanoseconds): void {
-    const word = mm.pmd[slot];
-    if ((word & PTE_FAST) === 0 || (mm.pmdByte[slot] & PTEB_SPECIAL) !== 0) return;
-    this.#scanned++;
-    if ((word & PTE_A) === 0) return;
-    // The hardware owns this bit as much as mm does: what software may do to it is clear it.
-    const { pmd } = mm;
-    pmd[slot] = (word & ~PTE_A) >>> 0;
-    const head = ptePayload(word);
-    this.#k.frames.set(head, PG_YOUNG);
-    this.#see(pid, mm.slotVpn[slot], HPAGE_PMD_NR, head, nowNs);
-  }
-
-  #scanTable(pid: number, mm: AddressSpace, slot: number, nowNs: Nanoseconds): void {
-    const { words, bytes } = this.#k.ptes;
-    const first = mm.leaf[slot] * HPAGE_PMD_NR;
-    const vpn = mm.slotVpn[slot] - first;
-    let mapped = 0;
-    for (let i = first; i < first + HPAGE_PMD_NR; i++) {
-      const word = words[i];
-      mapped += word & PTE_FAST;
-      if ((word & ACCESSED) !== ACCESSED || (bytes[i] & PTEB_SPECIAL) !== 0) continue;
-      words[i] = word & ~PTE_A;
-      this.#seePage(pid, vpn + i, ptePayload(word), nowNs);
-    }
-    this.#scanned += mapped;
+    this.#nowNs = nowNs;
+    this.#walk.walk();
   }
 
   /** HS-7: one page of a large folio makes the whole folio accessed, once a walk. */
-  #seePage(pid: number, vpn: number, frame: number, nowNs: Nanoseconds): void {
+  onAccessed(pid: number, vpn: Vpn, page: FrameId, nrPages: number): void {
     const { frames, folios } = this.#k;
-    if ((frames.flags[frame] & (PG_HEAD | PG_TAIL)) === 0) {
-      frames.set(frame, PG_YOUNG);
-      this.#see(pid, vpn, 1, frame, nowNs);
+    const isLarge = (frames.flags[page] & (PG_HEAD | PG_TAIL)) !== 0;
+    if (!isLarge || nrPages > 1) {
+      this.#see(pid, vpn, nrPages, page);
       return;
     }
-    const head = frames.headOf(frame);
-    const first = vpn - (frame - head);
+    const head = frames.headOf(page);
+    const first = vpn - (page - head);
     const row = this.#seen.find(pid, first);
-    if (row >= 0 && this.#seen.lastSeenNs[row] === nowNs) return;
-    frames.set(head, PG_YOUNG);
-    this.#see(pid, first, folios.nrPages(head), head, nowNs);
+    if (row >= 0 && this.#seen.lastSeenNs[row] === this.#nowNs) return;
+    this.#see(pid, first, folios.nrPages(head), head);
   }
 
-  #see(pid: number, vpn: number, nrPages: number, head: number, nowNs: Nanoseconds): void {
+  #see(pid: number, vpn: Vpn, nrPages: number, head: FrameId): void {
     this.#samples++;
-    this.#seen.see(pid, vpn, nrPages, 1, 0, this.#k.pm.nidOf(head), nowNs);
+    this.#seen.see(pid, vpn, nrPages, 1, 0, this.#k.pm.nidOf(head), this.#nowNs);
   }
 }

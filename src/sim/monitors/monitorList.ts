@@ -21,6 +21,7 @@ import { HintFaultMonitor } from './hintFaults.ts';
 import { IbsMonitor } from './ibs.ts';
 import { IdleBitmapMonitor } from './idleBitmap.ts';
 import { IdleBitsMonitor } from './idleBits.ts';
+import { LruAgesMonitor } from './lruAges.ts';
 import type { Monitor } from './monitor.ts';
 import { PageFlagsMonitor } from './pageFlags.ts';
 import { PebsMonitor } from './pebs.ts';
@@ -57,6 +58,8 @@ export function makeMonitor(needs: PolicyNeeds, context: MonitorContext): Monito
       return makeDamonHeat('vaddr', values, context);
     case 'damon-paddr':
       return makeDamonHeat('paddr', values, context);
+    case 'mglru':
+      return makeLruAges(values, context);
     case 'kpageflags':
       return makePageFlags(values, context);
   }
@@ -171,6 +174,14 @@ function makeDamonHeat(
   }
   const checkNs = costOf(values, 'checkNs', kernel.spec.costs.scanFolioNs);
   return new DamonHeatMonitor(kernel, queue, { operations, attrs, checkNs });
+}
+
+function makeLruAges(values: KnobValues, { kernel, queue }: MonitorContext): Monitor {
+  return new LruAgesMonitor(kernel, queue, {
+    intervalNs: Math.round(numberOf(values, 'interval') * MILLION),
+    pteNs: costOf(values, 'pteNs', kernel.spec.costs.scanPteNs),
+    frameNs: numberOf(values, 'frameNs'),
+  });
 }
 
 function costOf(values: KnobValues, name: string, ofMachine: number): number {
