@@ -202,7 +202,9 @@ const UNTOUCHED = -4096;
 function perform(k: Kernel, question: MoveQuestion, { call }: Ask): Done {
   const caller = k.tasks.get(question.caller.pid)!;
   const target = k.tasks.get(question.target.pid)!;
-  const before = nodeAt(k, target, question.vpn);
+  const mapped = target.mm === null ? -1 : pageAt(k, target.mm, question.vpn);
+  const isFile = mapped >= 0 && k.folios.hasFileMapping(k.frames.headOf(mapped));
+  const before = mapped < 0 ? -1 : k.pm.nidOf(mapped);
   let returns: number;
   const status = Int32Array.of(UNTOUCHED);
   if (call === 'mbind') {
@@ -218,16 +220,20 @@ function perform(k: Kernel, question: MoveQuestion, { call }: Ask): Done {
     const out = new UserInts(status);
     returns = movePages(k, caller, target.pid, 1, address, node, out, flags);
   }
-  const after = nodeAt(k, target, question.vpn);
-  const moves = before >= 0 && after !== before;
+  const after = nodeAt(k, target, question.vpn, isFile);
+  // A poisoned page loses its entry, and moves nowhere.
+  const moves = before >= 0 && after >= 0 && after !== before;
   return { returns, status: status[0] === UNTOUCHED ? null : status[0], moves };
 }
 
-/** The node of the page; of the cached one where cutting a VMA unmapped a huge page of a file. */
-function nodeAt(k: Kernel, { mm }: MoveQuestion['target'], vpn: number): number {
+/**
+ * The node of the page, -1 without one. Of a file's page the cached one, where cutting a VMA
+ * unmapped a huge page of a file.
+ */
+function nodeAt(k: Kernel, { mm }: MoveQuestion['target'], vpn: number, isFile: boolean): number {
   const page = mm === null ? -1 : pageAt(k, mm, vpn);
   if (page >= 0) return k.pm.nidOf(page);
-  const vma = mm?.findVma(vpn) ?? null;
+  const vma = isFile ? (mm?.findVma(vpn) ?? null) : null;
   const cached = vma?.file?.frameAt(vma.indexOf(vpn)) ?? -1;
   return cached < 0 ? -1 : k.pm.nidOf(cached);
 }
