@@ -134,13 +134,15 @@ function isolateChunk(k: Kernel, at: FrameId, end: FrameId, list: FrameId[]): Fr
       continue;
     }
     const head = k.frames.headOf(frame);
-    if (head !== frame || k.frames.refcount[head] === 0) {
+    // Of a folio that begins before the range only hugetlb ones are isolated.
+    const isWhole = head === frame || k.folios.isHugetlb(head);
+    if (!isWhole || k.frames.refcount[head] === 0) {
       frame++;
       continue;
     }
     const nr = k.folios.nrPages(head);
     if (mayIsolate(k, head) && isolateFolio(k, head, list)) isolated += nr;
-    frame += nr;
+    frame = head + nr;
   }
   return frame;
 }

@@ -11,6 +11,7 @@ export * from './collapseFile.ts';
 export * from './compactionState.ts';
 export * from './compactionTrace.ts';
 export * from './compactZone.ts';
+export * from './contigObstacles.ts';
 export * from './cpuset.ts';
 export * from './damonAdmin.ts';
 export * from './damonContext.ts';

@@ -47,7 +47,18 @@ export type ObstacleKind =
   | 'pinned' // PM-61, MC-27: may be DMA-pinned
   | 'extra-reference' // PM-61, MC-38: a reference that nothing explains
   | 'no-migrate-operation' // MC-41
-  | 'off-lru'; // PM-71: taken off its list by somebody else
+  | 'off-lru' // PM-71: taken off its list by somebody else
+  | 'batched' // PM-60: in a per-CPU batch, outside of CMA areas: contiguous ranges only
+  | 'poisoned' // PM-64, MC-39: a memory error: contiguous ranges only
+  | 'cut-folio'; // PM-80: the range begins inside a large folio
+
+/** Kinds of folios in use, whose references can be told. */
+const FOLIO_KINDS: ReadonlySet<ObstacleKind> = new Set<ObstacleKind>([
+  'pinned',
+  'extra-reference',
+  'no-migrate-operation',
+  'off-lru',
+]);
 
 export type ObstacleEffect = 'refuses' | 'fails' | 'repeats';
 
@@ -81,7 +92,7 @@ export function offlineObstacles(k: Kernel, start: FrameId, end: FrameId): Offli
   const found: OfflineObstacle[] = [];
   for (let frame = start; frame < end; ) {
     if (frame % PAGEBLOCK_NR === 0) {
-      const refusal = pageblockRefusal(k, frame);
+      const refusal = pageblockRefusal(k, frame, false);
       if (refusal !== null) found.push(refusal);
       if (refusal !== null || k.pm.isPristine(frame)) {
         frame += PAGEBLOCK_NR;
@@ -98,7 +109,7 @@ export function offlineObstacles(k: Kernel, start: FrameId, end: FrameId): Offli
 /** The first thing for which start_isolate_page_range answers -EBUSY. Precondition: it does. */
 export function firstIsolationObstacle(k: Kernel, start: FrameId, end: FrameId): OfflineObstacle {
   for (let frame = start; frame < end; frame += PAGEBLOCK_NR) {
-    const refusal = pageblockRefusal(k, frame);
+    const refusal = pageblockRefusal(k, frame, false);
     if (refusal !== null) return refusal;
     const zone = k.pm.zoneOf(frame);
     const to = frame + PAGEBLOCK_NR;
@@ -108,8 +119,12 @@ export function firstIsolationObstacle(k: Kernel, start: FrameId, end: FrameId):
   return noFrame('several-zones', k.frames.pfnOf(start));
 }
 
-/** What refuses a whole pageblock, or null. */
-function pageblockRefusal(k: Kernel, start: FrameId): OfflineObstacle | null {
+/** What refuses a whole pageblock, or null. `mayBeCma`: for whom CMA areas are there. */
+export function pageblockRefusal(
+  k: Kernel,
+  start: FrameId,
+  mayBeCma: boolean,
+): OfflineObstacle | null {
   const { blocks } = k.pm;
   const pfn = k.frames.pfnOf(start);
   if (blocks.zoneOfBlock[start >>> PAGEBLOCK_ORDER] === NO_ZONE) return noFrame('hole', pfn);
@@ -119,10 +134,10 @@ function pageblockRefusal(k: Kernel, start: FrameId): OfflineObstacle | null {
   const zone = k.pm.zoneOf(start);
   if (!pageblockInZone(k.pm, zone, start)) return noFrame('several-zones', pfn);
   const isCma = blocks.migratetypeBelowIsolation(start) === MIGRATE_CMA;
-  return isCma ? ofPageblock(k, 'cma', start, CAUSE_UNMOVABLE) : null;
+  return isCma && !mayBeCma ? ofPageblock(k, 'cma', start, CAUSE_UNMOVABLE) : null;
 }
 
-function nextFrame(k: Kernel, frame: FrameId): FrameId {
+export function nextFrame(k: Kernel, frame: FrameId): FrameId {
   const f = k.frames;
   if ((f.flags[frame] & PG_BUDDY) !== 0) return frame + (1 << f.orderOf(frame));
   const head = f.headOf(frame);
@@ -162,22 +177,31 @@ function folioObstacle(k: Kernel, head: FrameId): OfflineObstacle | null {
   if ((flags & (PG_LRU | PG_LRU_BATCH)) === 0 && !k.folios.isHugetlb(head)) {
     return obstacle(k, 'off-lru', 'repeats', head, CAUSE_NOT_ON_LRU);
   }
+  return migrationObstacle(k, head, 'repeats');
+}
+
+/** What keeps a folio that can be isolated from being migrated: its file or a reference, or null. */
+export function migrationObstacle(
+  k: Kernel,
+  head: FrameId,
+  effect: ObstacleEffect,
+): OfflineObstacle | null {
   const file = k.folios.hasFileMapping(head) ? k.files[k.folios.mappingId(head)] : null;
   if (file !== null) {
     const { migrateFolio, inaccessible } = file.traits;
     const refuses = migrateFolio === 'refuses' || inaccessible === true;
     const isStuck = refuses || (migrateFolio === 'none' && isDirtyAnywhere(k, head));
-    if (isStuck) return obstacle(k, 'no-migrate-operation', 'repeats', head, CAUSE_NO_MIGRATE_OP);
+    if (isStuck) return obstacle(k, 'no-migrate-operation', effect, head, CAUSE_NO_MIGRATE_OP);
   }
   if (extraRefs(k, head) <= 0) return null;
   const isPinned = k.folios.maybeDmaPinned(head);
   return isPinned
-    ? obstacle(k, 'pinned', 'repeats', head, CAUSE_PINNED)
-    : obstacle(k, 'extra-reference', 'repeats', head, CAUSE_EXTRA_REFERENCE);
+    ? obstacle(k, 'pinned', effect, head, CAUSE_PINNED)
+    : obstacle(k, 'extra-reference', effect, head, CAUSE_EXTRA_REFERENCE);
 }
 
-/** References beyond mappings, cache and batches, which offlining drains. */
-function extraRefs(k: Kernel, head: FrameId): number {
+/** References beyond mappings, cache and batches, which are drained first. */
+export function extraRefs(k: Kernel, head: FrameId): number {
   const flags = k.frames.flags[head];
   let known = k.folios.expectedRefs(head);
   if ((flags & PG_LRU_BATCH) !== 0) known++;
@@ -185,14 +209,14 @@ function extraRefs(k: Kernel, head: FrameId): number {
   return k.frames.refcount[head] - known;
 }
 
-function obstacle(
+export function obstacle(
   k: Kernel,
   kind: ObstacleKind,
   effect: ObstacleEffect,
   frame: FrameId,
   cause: FailureCause,
 ): OfflineObstacle {
-  const isFolio = effect === 'repeats';
+  const isFolio = FOLIO_KINDS.has(kind);
   return {
     kind,
     effect,

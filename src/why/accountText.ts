@@ -1,6 +1,8 @@
 /** Accounts as lines for people. */
 import { errnoName } from '../uapi/errno.ts';
 import type { BlockAccount } from './blockAccount.ts';
+import type { CmaAccount, RangeAccount } from './contigAccount.ts';
+import type { ObstacleGroup } from './obstacleGroups.ts';
 import type { FolioAccount, PageAccount } from './pageAccount.ts';
 import type { Answer } from './wouldMove.ts';
 
@@ -97,7 +99,33 @@ export function blockLines(account: BlockAccount): string[] {
     `${account.place}, pfn ${account.startPfn} to ${end}, node ${account.nid}, ${account.state}`,
     row('offline', account.verdict),
   ];
-  for (const group of account.obstacles) {
+  return [...lines, ...obstacleLines(account.obstacles)];
+}
+
+/** A range of frames: what alloc_contig_range would come to. */
+export function rangeLines(account: RangeAccount): string[] {
+  const end = account.startPfn + account.pages - 1;
+  return [
+    `${account.place}, pfn ${account.startPfn} to ${end}, node ${account.nid}`,
+    row('contig', account.verdict),
+    ...obstacleLines(account.obstacles),
+  ];
+}
+
+/** A CMA area: what cma_alloc would come to. */
+export function cmaLines(account: CmaAccount): string[] {
+  const { startPfn, count, available, longestFree, nid } = account;
+  return [
+    `${account.place}, area of pfn ${startPfn} to ${startPfn + count - 1}, node ${nid}`,
+    row('area', `${count} pages, ${available} free in its bitmap, ${longestFree} in one stretch`),
+    row('alloc', account.verdict),
+    ...obstacleLines(account.obstacles),
+  ];
+}
+
+function obstacleLines(obstacles: readonly ObstacleGroup[]): string[] {
+  const lines: string[] = [];
+  for (const group of obstacles) {
     const pages = `${group.pages} page${group.pages === 1 ? '' : 's'}`;
     const where = group.examples.map((pfn) => `pfn ${pfn}`).join(', ');
     const more = group.places > group.examples.length ? ', …' : '';

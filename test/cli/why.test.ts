@@ -48,6 +48,15 @@ describe('hetmem why', () => {
     expect(ofCase.out).toContain('refused at once: -EBUSY');
   });
 
+  it('tells of ranges and CMA areas what alloc_contig_range and cma_alloc come to (PM-80)', () => {
+    const { code, out } = run('why', state, 'cma:reserved+512', '--align', '9', 'range:1444868+4');
+    expect(code).toBe(0);
+    expect(out).toContain('32768 pages, 32768 free in its bitmap');
+    expect(out).toContain('gives pfn 1310720');
+    expect(out).toContain('refused at once: -EBUSY');
+    expect(out).toContain('holder   io_uring registered buffer "pin u1" of process 100 (main)');
+  });
+
   it('without a place tells holders and blocks; --json gives objects', () => {
     const { out } = run('why', state);
     expect(out).toContain('io_uring registered buffer "pin u1" of process 100: 4 pages');
@@ -70,6 +79,8 @@ describe('hetmem why', () => {
       [[PINNED, '--to', '9'], 'no such node'],
       [['block:9999'], 'no such memory block'],
       [['pfn:1'], 'no memory at this PFN'],
+      [['cma:movie'], 'no such CMA area'],
+      [['range:1444868+99999999'], 'no memory at PFN'],
     ] as const;
     for (const [args, problem] of wrong) {
       const source = args[0].startsWith('nonsense') ? [] : [state];

@@ -1,6 +1,7 @@
 /** What hetmem why says of random machines is what the calls then do. */
 import { describe, expect, it } from 'vitest';
 import { fuzzWhy, newTally } from './why/askAndDo.ts';
+import { fuzzRanges } from './why/contigRanges.ts';
 import { fuzzBlocks, type Verdicts } from './why/offlineBlocks.ts';
 
 describe('answers of src/why', () => {
@@ -24,5 +25,19 @@ describe('answers of src/why', () => {
       expect(verdicts.get(verdict)).toBeGreaterThan(5);
     }
     expect(verdicts.get('did go offline')).toBeGreaterThan(verdicts.get('goes offline')! / 2);
+  });
+
+  it('are what a range of frames and a CMA area come to (PM-60, PM-80..PM-83)', () => {
+    const verdicts: Verdicts = new Map();
+    expect(fuzzRanges(4, 30, verdicts)).toBeNull();
+    for (const verdict of [
+      'refused at once: -EBUSY',
+      'fails after everything else has moved: -EBUSY',
+      'can be had',
+      'gives',
+      'area fails',
+    ]) {
+      expect(verdicts.get(verdict), verdict).toBeGreaterThan(2);
+    }
   });
 });

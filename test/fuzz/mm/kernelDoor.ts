@@ -12,6 +12,7 @@ export {
 } from '../../../src/hw/index.ts';
 export type { AddressSpace } from '../../../src/mm/addressSpace.ts';
 export { allocContigRange, freeContigRange } from '../../../src/mm/allocContigRange.ts';
+export { type CmaArea, cmaAlloc, cmaRelease } from '../../../src/mm/cma.ts';
 export { compactNode } from '../../../src/mm/compactZone.ts';
 export {
   attachTask,

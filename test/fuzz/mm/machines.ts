@@ -28,6 +28,8 @@ export interface MachinePlan {
   /** thp_enabled and the orders of mthpAlways, to begin with. */
   readonly thp: 'never' | 'madvise' | 'always';
   readonly mthp: number;
+  /** Pageblocks of a CMA area at the end of node 0's NORMAL memory. */
+  readonly cma: number;
 }
 
 /** Files that every process may map. */
@@ -62,6 +64,7 @@ export const machineArbitrary: fc.Arbitrary<MachinePlan> = fc.record({
   kernel: fc.constantFrom(...KERNEL_VERSIONS, DEFAULT_KERNEL, DEFAULT_KERNEL),
   thp: fc.constantFrom('never', 'madvise', 'always', 'always'),
   mthp: fc.constantFrom(0, 0, 16, 260),
+  cma: fc.constantFrom(0, 0, 1, 2),
 });
 
 const PAGEBLOCK = 512;
@@ -74,7 +77,7 @@ function specOf(plan: MachinePlan): MachineSpec {
   const nodes: PlainNode[] = plan.nodes.map((node, nid) => ({
     cpus: node.cpus ? [nid * 2, nid * 2 + 1] : [],
     zones: [
-      { zone: ZONE_NORMAL as ZoneType, pages: node.normal * PAGEBLOCK },
+      { zone: ZONE_NORMAL as ZoneType, pages: node.normal * PAGEBLOCK, cma: cmaOf(plan, nid) },
       { zone: ZONE_MOVABLE as ZoneType, pages: node.movable * PAGEBLOCK },
     ].filter((zone) => zone.pages > 0),
   }));
@@ -101,6 +104,14 @@ function specOf(plan: MachinePlan): MachineSpec {
     memoryBlockPages: BLOCK_PAGES,
     swap: { pages: plan.swapPages, readNs: 1000, writeNs: 1000 },
   };
+}
+
+function cmaOf(
+  { nodes, cma }: MachinePlan,
+  nid: number,
+): NonNullable<PlainNode['zones'][0]['cma']> {
+  if (nid !== 0 || cma === 0) return [];
+  return [{ at: (nodes[0].normal - cma) * PAGEBLOCK, pages: cma * PAGEBLOCK }];
 }
 
 /** The kernel of a plan, keeping one word of content per page. */

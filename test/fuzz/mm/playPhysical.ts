@@ -2,6 +2,9 @@
 import {
   allocContigRange,
   blockOfflineObstacles,
+  type CmaArea,
+  cmaAlloc,
+  cmaRelease,
   compactNode,
   EHWPOISON,
   freeContigRange,
@@ -84,8 +87,12 @@ function playCompact(k: Kernel, o: Of<'compact'>): void {
   }
 }
 
-/** Takes a range somewhere in a zone and gives it back. */
+/** Takes a range somewhere in a zone, or of the CMA area, and gives it back. */
 function playContig(k: Kernel, o: Of<'contig'>): void {
+  if (k.cma.length > 0 && o.at % 2 === 1) {
+    playCma(k, k.cma[0], o.pages);
+    return;
+  }
   const zones = k.pm.populatedZones();
   const zone = zones[o.zone % zones.length];
   const range = zone.presentRanges[o.zone % zone.presentRanges.length];
@@ -96,4 +103,13 @@ function playContig(k: Kernel, o: Of<'contig'>): void {
     if (k.frames.refcount[frame] !== 1) throw new Mismatch(`PM-80: frame ${frame} is not taken`);
   }
   freeContigRange(k, start, end - start);
+}
+
+function playCma(k: Kernel, area: CmaArea, pages: number): void {
+  const frame = cmaAlloc(k, area, pages);
+  if (frame < 0) return;
+  for (let page = frame; page < frame + pages; page++) {
+    if (k.frames.refcount[page] !== 1) throw new Mismatch(`PM-82: frame ${page} is not taken`);
+  }
+  if (!cmaRelease(k, area, frame, pages)) throw new Mismatch('PM-82: the area refuses its pages');
 }
