@@ -180,7 +180,7 @@ function folioObstacle(k: Kernel, head: FrameId): OfflineObstacle | null {
   return migrationObstacle(k, head, 'repeats');
 }
 
-/** What keeps a folio that can be isolated from being migrated: its file or a reference, or null. */
+/** What keeps a folio that can be isolated where it is: its file or a reference; or null. */
 export function migrationObstacle(
   k: Kernel,
   head: FrameId,

@@ -2,7 +2,10 @@
 import { describe, expect, it } from 'vitest';
 import { fuzzSaved } from './state/savedHistory.ts';
 
-describe('a kernel saved in the middle of a history', () => {
+/** A few seconds on a machine that has nothing else to do. */
+const BUSY_MACHINE = { timeout: 180_000 };
+
+describe('a kernel saved in the middle of a history', BUSY_MACHINE, () => {
   it('goes on as the one it was saved from, to the byte', () => {
     expect(fuzzSaved(11, 20)).toBeNull();
   });
