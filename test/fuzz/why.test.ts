@@ -32,7 +32,7 @@ describe('answers of src/why', BUSY_MACHINE, () => {
 
   it('are what a range of frames and a CMA area come to (PM-60, PM-80..PM-83)', () => {
     const verdicts: Verdicts = new Map();
-    expect(fuzzRanges(4, 20, verdicts)).toBeNull();
+    expect(fuzzRanges(4, 50, verdicts)).toBeNull();
     for (const verdict of [
       'refused at once: -EBUSY',
       'fails after everything else has moved: -EBUSY',
