@@ -7,6 +7,7 @@ export * from './accessCost.ts';
 export * from './closedLoop.ts';
 export * from './costDefaults.ts';
 export * from './deviceCost.ts';
+export * from './experimental.ts';
 export * from './hdmDecoder.ts';
 export * from './hotPageUnit.ts';
 export * from './interleaveWeights.ts';

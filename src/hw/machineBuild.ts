@@ -19,6 +19,7 @@ import {
   type ZoneType,
 } from '../uapi/zone.ts';
 import { COST_DEFAULTS, SWAP_DEFAULTS } from './costDefaults.ts';
+import { experimentalNote } from './experimental.ts';
 import { DEFAULT_KERNEL, type KernelVersion } from './kernelProfile.ts';
 import { DEFAULT_CURVE, FLAT_CURVE } from './loadedLatency.ts';
 import type { LinkInput, MachineInput, NodeInput } from './machineSchema.ts';
@@ -70,7 +71,7 @@ export function buildMachine(input: MachineInput): MachineSpec {
   const spec: MachineSpec = {
     name: input.name,
     ...(input.description === undefined ? {} : { description: input.description }),
-    sources: input.sources ?? [],
+    sources: [...(input.sources ?? []), ...notesOf(input)],
     kernel: String(input.kernel ?? DEFAULT_KERNEL) as KernelVersion,
     nodes,
     distance: input.distances ?? [],
@@ -80,6 +81,7 @@ export function buildMachine(input: MachineInput): MachineSpec {
     sysctl: input.sysctl ?? {},
     ...(weights === undefined ? {} : { interleaveWeights: weights }),
     vdso: input.vdso ?? true,
+    ...experimentalOf(input),
   };
   return input.distances === undefined ? { ...spec, distance: distancesOf(spec) } : spec;
 }
@@ -330,4 +332,19 @@ function capabilitiesOf({ capabilities }: NodeInput): Pick<NodeSpec, 'capabiliti
   if (capabilities === undefined) return {};
   if (typeof capabilities !== 'string') return { capabilities };
   return { capabilities: presetCapabilities(capabilities)! };
+}
+
+function experimentalOf(
+  input: MachineInput,
+): Pick<MachineSpec, 'experimental' | 'physicalAddressBits'> {
+  const { experimental, physical_address_bits: bits } = input;
+  return {
+    ...(experimental === undefined ? {} : { experimental }),
+    ...(bits === undefined ? {} : { physicalAddressBits: bits }),
+  };
+}
+
+/** What Linux does not have is marked wherever the machine's sources are shown. */
+function notesOf({ experimental = [] }: MachineInput): string[] {
+  return experimental.length === 0 ? [] : [experimentalNote(experimental)];
 }

@@ -5,6 +5,7 @@
  * The JSON Schema for editors is made from this: docs/machine.schema.json, kept current by a test.
  */
 import { z } from 'zod';
+import { EXPERIMENTAL_FEATURES } from './experimental.ts';
 import { DEFAULT_KERNEL, KERNEL_VERSIONS } from './kernelProfile.ts';
 import { NODE_CAPABILITIES, NODE_PRESETS } from './nodeCapability.ts';
 import { BANDWIDTH, DURATION, SIZE } from './quantity.ts';
@@ -217,6 +218,16 @@ export const MACHINE_SCHEMA = closedObject({
     .optional()
     .describe('Weighted interleave, node to weight; omitted = automatic.'),
   vdso: z.boolean().optional(),
+  experimental: z
+    .array(word(EXPERIMENTAL_FEATURES))
+    .optional()
+    .describe('Features that Linux does not have; marked in every report. Default: none.'),
+  physical_address_bits: z
+    .int()
+    .min(36)
+    .max(46)
+    .optional()
+    .describe('Where the physical map ends. Default: 46.'),
 }).describe('A machine for hetmem: nodes, links, costs and kernel settings.');
 
 export type MachineInput = z.output<typeof MACHINE_SCHEMA>;

@@ -7,6 +7,7 @@
  */
 import type { Nanoseconds, Nid, Pfn } from '../base/units.ts';
 import type { ZoneType } from '../uapi/zone.ts';
+import type { ExperimentalFeature } from './experimental.ts';
 import type { KernelVersion } from './kernelProfile.ts';
 import type { NodeCapability } from './nodeCapability.ts';
 
@@ -28,6 +29,10 @@ export interface MachineSpec {
   /** /sys/kernel/mm/mempolicy/weighted_interleave; omitted = automatic from bandwidth (TI-83). */
   readonly interleaveWeights?: Readonly<Record<number, number>>;
   readonly vdso: boolean;
+  /** Features that Linux does not have (experimental.ts); omitted = none. */
+  readonly experimental?: readonly ExperimentalFeature[];
+  /** Of the CPU: where the physical map ends; omitted = 46. */
+  readonly physicalAddressBits?: number;
   /** Pages of a memory block (block_size_bytes); omitted = as x86-64 chooses it. */
   readonly memoryBlockPages?: number;
 }

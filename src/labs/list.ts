@@ -3,6 +3,7 @@ import { granularity } from './granularity.ts';
 import type { Lab } from './lab.ts';
 import { latencyOrBandwidth } from './latencyOrBandwidth.ts';
 import { nodePresets } from './nodePresets.ts';
+import { noRoomInMap } from './noRoomInMap.ts';
 import { physicalToVirtual } from './physicalToVirtual.ts';
 import { pinFailure } from './pinFailure.ts';
 import { pinShare } from './pinShare.ts';
@@ -30,4 +31,5 @@ export const LABS: readonly Lab[] = [
   unmappedCache,
   nodePresets,
   wholeOrSplit,
+  noRoomInMap,
 ];

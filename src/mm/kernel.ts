@@ -12,6 +12,7 @@ import type { FrameId, Nanoseconds, Nid } from '../base/units.ts';
 import {
   abstractDistance,
   autoInterleaveWeights,
+  type ExperimentalFeature,
   interleaveWeights,
   type KernelProfile,
   kernelProfile,
@@ -231,11 +232,18 @@ export class Kernel {
     assert(this.zeroFrame >= 0, 'a machine has room for the zero page');
     this.frames.flags[this.zeroFrame] |= PG_RESERVED;
     this.pm.hooks = new KernelReclaim(this);
+    const { physicalAddressBits } = spec;
+    if (physicalAddressBits !== undefined) this.devices.limitPhysicalMap(physicalAddressBits);
   }
 
   /** What the modelled version of Linux does. */
   get profile(): KernelProfile {
     return kernelProfile(this.spec.kernel);
+  }
+
+  /** Whether a feature that Linux does not have is switched on. */
+  hasExperimental(feature: ExperimentalFeature): boolean {
+    return this.spec.experimental?.includes(feature) === true;
   }
 
   firstCpuNode(): number {

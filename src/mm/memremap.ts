@@ -17,6 +17,7 @@ import {
   type FrameId,
   type Nid,
   type Order,
+  PAGE_SHIFT,
   PAGEBLOCK_ORDER,
   PAGES_PER_SECTION,
   type Pfn,
@@ -94,6 +95,9 @@ export interface PagemapRequest {
 /** Pages that 46 bits of physical address can name. */
 const PHYSMEM_PAGES_MAX = 2 ** 34;
 
+/** First PFN of private memory that is in no physical map. */
+export const OFFSET_SPACE_PFN = PHYSMEM_PAGES_MAX;
+
 /** All device memory of a machine. */
 export class DeviceMemory {
   /** Frame section -> its pagemap. */
@@ -101,6 +105,8 @@ export class DeviceMemory {
   readonly pagemaps: Set<DevPagemap> = new Set();
   /** Folios with a reference, by pagemap: their pages (percpu_ref of the pagemap, DM-53). */
   #live: Map<DevPagemap, number> = new Map();
+  /** Start of what a driver may be given of it: below, everything is taken. */
+  physPagesMin = 0;
   /** End of the physical map, in pages; what lies behind has no page structs (DM-80). */
   physPagesMax = PHYSMEM_PAGES_MAX;
 
@@ -127,6 +133,13 @@ export class DeviceMemory {
     const pagemap = this.#bySection.get(Math.floor(frame / PAGES_PER_SECTION));
     assert(pagemap !== undefined, 'a frame of no device', frame);
     return pagemap;
+  }
+
+  /** The CPU has so many bits of physical address. */
+  limitPhysicalMap(addressBits: number): void {
+    let pages = 1;
+    for (let bit = PAGE_SHIFT; bit < addressBits; bit++) pages *= 2;
+    this.physPagesMax = pages;
   }
 
   livePages(pagemap: DevPagemap): number {
@@ -165,8 +178,9 @@ export function memremapPages(k: Kernel, request: PagemapRequest): DevPagemap | 
   if (isOwned && owner === null) return -EINVAL;
   if (nrPages <= 0 || nrPages % PAGES_PER_SECTION !== 0) return -EINVAL;
   if (nid < 0 || k.pm.nodes[nid]?.online !== true) return -EINVAL;
-  const startPfn = request.startPfn < 0 ? requestFreeMemRegion(k, nrPages) : request.startPfn;
-  if (startPfn < 0 || startPfn + nrPages > k.devices.physPagesMax) return -ENOMEM;
+  const isOutside = type === MEMORY_DEVICE_PRIVATE && k.hasExperimental('device_offset_space');
+  const startPfn = isOutside ? nextOffset(k) : placeInMap(k, request);
+  if (startPfn < 0) return startPfn;
   if (startPfn % PAGES_PER_SECTION !== 0) return -EINVAL;
   if (overlapsSystemMemory(k, startPfn, nrPages)) return -ENXIO;
   const start = k.frames.addSections(startPfn / PAGES_PER_SECTION, nrPages / PAGES_PER_SECTION);
@@ -181,13 +195,29 @@ export function memremapPages(k: Kernel, request: PagemapRequest): DevPagemap | 
   return pagemap;
 }
 
+/** Where the range lies in the physical map, or -ENOMEM: behind its end, or no room. */
+function placeInMap(k: Kernel, { startPfn, nrPages }: PagemapRequest): number {
+  const start = startPfn < 0 ? requestFreeMemRegion(k, nrPages) : startPfn;
+  return start < 0 || start + nrPages > k.devices.physPagesMax ? -ENOMEM : start;
+}
+
+/**
+ * Experimental (DM-80, DM-81): the next free offset of private memory's own space. It is numbered
+ * from behind the largest physical map, so no PFN of one is a PFN of the other.
+ */
+function nextOffset(k: Kernel): Pfn {
+  let next = OFFSET_SPACE_PFN;
+  for (const { startPfn, nrPages } of k.devices.pagemaps) next = Math.max(next, startPfn + nrPages);
+  return next;
+}
+
 /** The highest free aligned range of the physical map, or -1. */
 function requestFreeMemRegion(k: Kernel, nrPages: number): Pfn {
   const end = Math.floor(k.devices.physPagesMax / PAGES_PER_SECTION) * PAGES_PER_SECTION;
   const taken = [...k.devices.pagemaps].map(({ startPfn, nrPages: n }) => [startPfn, startPfn + n]);
   for (const zone of k.pm.zones) taken.push([zone.startPfn, zone.endPfn]);
   let start = end - nrPages;
-  while (start >= 0) {
+  while (start >= k.devices.physPagesMin) {
     const hit = taken.find(([from, to]) => from < start + nrPages && start < to);
     if (hit === undefined) return start;
     start = Math.floor((hit[0] - nrPages) / PAGES_PER_SECTION) * PAGES_PER_SECTION;

@@ -256,7 +256,7 @@ const TASKS = [
 ];
 
 const DEVICES = [
-  savedClass(DeviceMemory, '#bySection pagemaps #live physPagesMax'),
+  savedClass(DeviceMemory, '#bySection pagemaps #live physPagesMin physPagesMax'),
   savedClass(
     MmuInterval,
     'mm start end listener seq',

@@ -1,0 +1,17 @@
+/**
+ * What Linux does not have, or not yet: features of the model that a machine file switches on by
+ * name (`experimental:`). Off by default, and named among the sources of the machine, which every
+ * report prints.
+ */
+export const EXPERIMENTAL_FEATURES = ['device_offset_space'] as const;
+export type ExperimentalFeature = (typeof EXPERIMENTAL_FEATURES)[number];
+
+export const EXPERIMENTAL_TEXTS: Readonly<Record<ExperimentalFeature, string>> = {
+  device_offset_space:
+    'private device memory has PFNs of its own, outside the physical map (DM-80, DM-81)',
+};
+
+/** As it stands among the sources of a machine. */
+export function experimentalNote(features: readonly ExperimentalFeature[]): string {
+  return `experimental, not in Linux: ${features.join(', ')}`;
+}
