@@ -1,4 +1,5 @@
 /** The labs, in the order in which `hetmem lab --list` shows them. */
+import { folioBounce } from './folioBounce.ts';
 import { granularity } from './granularity.ts';
 import type { Lab } from './lab.ts';
 import { latencyOrBandwidth } from './latencyOrBandwidth.ts';
@@ -32,4 +33,5 @@ export const LABS: readonly Lab[] = [
   nodePresets,
   wholeOrSplit,
   noRoomInMap,
+  folioBounce,
 ];
