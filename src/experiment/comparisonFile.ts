@@ -63,6 +63,22 @@ const migration = z.object({
     .default([]),
   pingPongPages: count,
   wastedBytes: count,
+  // Not told in results of before.
+  roundTrips: numbers.default([]),
+  restless: z
+    .array(z.object({ pid: index, vpn: count, nrPages: count, roundTrips: count }))
+    .default([]),
+});
+
+const processResult = z.object({
+  process: index,
+  name: z.string(),
+  program: z.string(),
+  accesses: count,
+  toptierHitRatio: count,
+  residentPagesMean: count,
+  toptierPagesMean: count,
+  endNs: count,
 });
 
 const heat = z.object({
@@ -118,6 +134,7 @@ const runResult = z.object({
   instructions: count,
   faults: z.object({ minor: count, major: count, hint: count }),
   heat: heat.nullable(),
+  processes: z.array(processResult).default([]),
   vmstat: counts,
   series: series.nullable(),
   heatMap: heatMap.nullable(),

@@ -9,6 +9,7 @@ export type {
   MigrationResult,
   NodeResult,
   PolicyChoice,
+  ProcessResult,
   RunResult,
   RunSpec,
   SeriesResult,

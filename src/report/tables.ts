@@ -16,10 +16,11 @@ import {
   type RunResult,
 } from '../experiment/index.ts';
 import { type Content, element, html, type Markup } from './html.ts';
+import { processTable, roundTripTable } from './shareTables.ts';
 import { timeParts } from './timeParts.ts';
 import { whyTable } from './whyTable.ts';
 
-interface Row {
+export interface Row {
   readonly label: string;
   readonly slowdown: string;
   readonly isBest: boolean;
@@ -27,9 +28,9 @@ interface Row {
 }
 
 /** A number stands to the right; `head` says what the column holds. */
-interface Column {
+export interface Column<R extends Row = Row> {
   readonly head: string;
-  readonly cell: (row: Row) => Content;
+  readonly cell: (row: R) => Content;
 }
 
 export function groupTables(comparison: Comparison, group: GroupRecord): Markup {
@@ -39,6 +40,8 @@ export function groupTables(comparison: Comparison, group: GroupRecord): Markup 
   return html`
 ${timeTable(rows)}
 ${migrationTable(policies)}
+${roundTripTable(policies)}
+${processTable(rows)}
 ${whyTable(policies)}
 ${heatTable(policies)}
 ${nodeTable(rows)}
@@ -59,7 +62,11 @@ function rowsOf(comparison: Comparison, group: GroupRecord): Row[] {
   return [{ label: 'all-DRAM', slowdown: '1.00×', isBest: false, result: baseline }, ...outcomes];
 }
 
-function table(title: string, rows: readonly Row[], columns: readonly Column[]): Markup {
+export function table<R extends Row>(
+  title: string,
+  rows: readonly R[],
+  columns: readonly Column<R>[],
+): Markup {
   const heads = columns.map(({ head }) => html`<th scope="col">${head}</th>`);
   const lines = rows.map((row) => {
     const cells = columns.map(({ cell }) => html`<td>${cell(row)}</td>`);
@@ -162,7 +169,7 @@ function heatTable(rows: readonly Row[]): Markup {
   ]);
 }
 
-function orDash(value: number, format: (value: number) => string): string {
+export function orDash(value: number, format: (value: number) => string): string {
   return value === 0 ? '–' : format(value);
 }
 

@@ -49,6 +49,8 @@ export interface RunResult {
   readonly instructions: number;
   readonly faults: { readonly minor: number; readonly major: number; readonly hint: number };
   readonly heat: HeatAccuracy | null;
+  /** Processes that accessed memory, in the order of the trace. */
+  readonly processes: readonly ProcessResult[];
   /** /proc/vmstat just before the last program exits, by name. */
   readonly vmstat: Readonly<Record<string, number>>;
   readonly series: SeriesResult | null;
@@ -109,6 +111,35 @@ export interface MigrationResult {
   /** Pages demoted and promoted again within the window (TI-92), and the bytes copied for it. */
   readonly pingPongPages: number;
   readonly wastedBytes: Bytes;
+  /** Pages that made round trips, by how many: 1, 2 to 3, 4 to 7, ... */
+  readonly roundTrips: readonly number[];
+  /** Those with most, at most eight. */
+  readonly restless: readonly RestlessPage[];
+}
+
+/** A folio that was demoted and promoted again and again. */
+export interface RestlessPage {
+  /** Who maps it, and its page there; -1: nobody any more, then `vpn` is its index. */
+  readonly pid: number;
+  readonly vpn: number;
+  readonly nrPages: number;
+  readonly roundTrips: number;
+}
+
+/** What a process had of the machine. */
+export interface ProcessResult {
+  /** Index in the trace; programs that ran together have a name each. */
+  readonly process: number;
+  readonly name: string;
+  readonly program: string;
+  readonly accesses: number;
+  /** Share of its accesses served by top-tier nodes. */
+  readonly toptierHitRatio: number;
+  /** Means over the run of its mapped pages, and of those in the top tiers. */
+  readonly residentPagesMean: number;
+  readonly toptierPagesMean: number;
+  /** When its last thread was done. */
+  readonly endNs: Nanoseconds;
 }
 
 /** Why pages did not move, for a reader who has nothing but the result. */

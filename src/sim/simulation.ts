@@ -44,6 +44,7 @@ import { machineWithSettings, programMempolicy } from './host/hostSettings.ts';
 import { KernelThreads } from './kernelThreads.ts';
 import { LastLook } from './lastLook.ts';
 import { PolicyDriver } from './policyDriver.ts';
+import { ProcessShares } from './processShares.ts';
 import { ReplayBatch, replayRuns, STOP_FAULT } from './replayLoop.ts';
 import type { RunSpec } from './runResult.ts';
 import { Series } from './series.ts';
@@ -76,6 +77,7 @@ export class Simulation {
   readonly series: Series;
   readonly lastLook: LastLook;
   readonly heatMap: HeatMap | null;
+  readonly processShares: ProcessShares;
   readonly truth: Truth;
   readonly driver: PolicyDriver;
   readonly failureExamples: FailureExamples = new FailureExamples();
@@ -114,8 +116,12 @@ export class Simulation {
     this.threads = new ThreadClocks(nrNodes);
     this.series = new Series(this.k, this.moves, Math.max(spec.seriesPoints, 16));
     this.lastLook = new LastLook(this.k, this.series);
+    this.processShares = new ProcessShares(this.k);
     this.heatMap = spec.seriesPoints > 0 ? new HeatMap(this.k) : null;
-    this.series.onClose = () => this.heatMap?.close();
+    this.series.onClose = () => {
+      this.heatMap?.close();
+      this.processShares.look(this.programs.processes);
+    };
     this.series.onMerge = () => this.heatMap?.merge();
     this.#work = new KernelWork(this.k, costs);
     this.nodeReads = new Float64Array(nrNodes);
@@ -214,7 +220,7 @@ export class Simulation {
         until,
         batch,
       );
-      this.#chargeAccesses(thread, task, batch, computePerAccess);
+      this.#chargeAccesses(slice.pid, thread, task, batch, computePerAccess);
       this.#countAccesses(state, slice, nrRegions, from);
       if (sampler !== null) {
         until -= batch.accesses;
@@ -246,6 +252,7 @@ export class Simulation {
 
   /** Compute and stall of the accesses in batch.counts; clears them. */
   #chargeAccesses(
+    process: number,
     thread: ThreadTime,
     task: Task,
     batch: ReplayBatch,
@@ -265,6 +272,7 @@ export class Simulation {
       const latency = reads * cost.readNs[base + nid] + writes * cost.writeNs[base + nid];
       thread.stallNs[nid] += latency / overlap;
       stall += latency / overlap;
+      this.processShares.count(process, nid, reads + writes);
       this.nodeReads[nid] += reads;
       this.nodeWrites[nid] += writes;
       this.nodeLatencyNs[nid] += latency;

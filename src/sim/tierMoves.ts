@@ -8,6 +8,7 @@
 import { type Bytes, type Nanoseconds, PAGE_SIZE } from '../base/units.ts';
 import { type AccessCost, type CostSpec, migrateOverheadNs } from '../hw/index.ts';
 import type { Kernel } from '../mm/index.ts';
+import { RoundTrips } from './roundTrips.ts';
 
 /** TI-92. */
 export const PING_PONG_WINDOW_NS = 60_000_000_000;
@@ -25,6 +26,7 @@ export class TierMoves {
   /** Bytes migrated away from and to each node. */
   readonly readBytes: Float64Array;
   readonly writeBytes: Float64Array;
+  readonly roundTrips: RoundTrips;
   /** CPU time of the folios migrated so far; whoever did the work takes the growth. */
   cpuNs: Nanoseconds = 0;
   /** Migrations cost nothing: the bound of an oracle (HostSettings.isMigrationFree). */
@@ -34,6 +36,7 @@ export class TierMoves {
     this.#k = k;
     this.#cost = cost;
     this.#costs = costs;
+    this.roundTrips = new RoundTrips(k);
     this.readBytes = new Float64Array(k.pm.nodes.length);
     this.writeBytes = new Float64Array(k.pm.nodes.length);
     k.onMigrated = (src, dst, nr) => this.#count(src, dst, nr);
@@ -69,5 +72,6 @@ export class TierMoves {
     if (k.nowNs - demotedAt > PING_PONG_WINDOW_NS) return;
     this.pingPongPages += nr;
     this.wastedBytes += 2 * bytes;
+    this.roundTrips.add(identity, dst, nr);
   }
 }

@@ -69,6 +69,8 @@ export interface TraceProcess {
   readonly parent: number;
   /** The pid the recorder saw, for people to read; 0 when unknown. */
   readonly recordedPid: number;
+  /** Which program it belongs to when several run together (together.ts). */
+  readonly program?: string;
 }
 
 /** A thread of the trace; `pid` is the index of its process. */

@@ -205,6 +205,7 @@ export function fabricateRun(spec: RunSpec, slowdown: number): RunResult {
           costNs: 1.4e7,
         }
       : null,
+    processes: [],
     vmstat: {
       pgfault: FOOTPRINT_PAGES,
       pgmigrate_success: promotedPages + demotedPages,
@@ -274,6 +275,8 @@ function migrationOf(isMigrating: boolean, random: RandomStream) {
       .map(reasonOf),
     pingPongPages: Math.floor(promotedPages / 9),
     wastedBytes: Math.floor(promotedPages / 9) * 2 * PAGE_SIZE,
+    roundTrips: [],
+    restless: [],
   };
 }
 
