@@ -61,6 +61,20 @@ describe('why a range of frames cannot be had', () => {
   });
 });
 
+describe('what must find room elsewhere', () => {
+  it('PM-80: a free huge page of the pool is replaced first', () => {
+    const k = machine();
+    k.hugetlb.resize(1, 0);
+    const frames = Array.from({ length: 16 }, (_, n) => n * BLOCK);
+    const head = frames.find((frame) => k.hugetlb.isFree(frame))!;
+    const account = whyRange(k, k.frames.pfnOf(head) + 3, 1);
+    expect(account).toMatchObject({ toMove: 0, toReplace: 1, obstacles: [] });
+    expect(account.verdict).toBe(
+      'can be had; 1 huge page of the pool replaced first, without room -ENOMEM',
+    );
+  });
+});
+
 describe('why a CMA area gives no pages', () => {
   it('PM-82: the frames that cma_alloc gives, past the stretches that a pin keeps busy', () => {
     const k = machine();

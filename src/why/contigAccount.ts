@@ -23,6 +23,8 @@ export interface RangeAccount {
   readonly nid: number;
   /** Pages in use that would have to move first: without room for them it is -ENOMEM. */
   readonly toMove: number;
+  /** Free huge pages of the pool that others would have to replace first, likewise. */
+  readonly toReplace: number;
   /** What the call would come to. */
   readonly verdict: string;
   readonly obstacles: readonly ObstacleGroup[];
@@ -43,28 +45,34 @@ export interface CmaAccount extends RangeAccount {
 export function whyRange(k: Kernel, startPfn: number, pages: number): RangeAccount {
   const start = k.frames.frameOfPfn(startPfn);
   const found = contigObstacles(k, start, start + pages, false);
-  const toMove = pagesInUse(k, start, start + pages);
+  const inTheWay = inTheWayOf(k, start, start + pages);
   return {
     place: `range:${startPfn}+${pages}`,
     startPfn,
     pages,
     nid: k.pm.nidOf(start),
-    toMove,
-    verdict: rangeVerdict(found, toMove),
+    ...inTheWay,
+    verdict: rangeVerdict(found, inTheWay),
     obstacles: obstacleGroups(k, found, CONTIG_WORDS),
   };
 }
 
-function rangeVerdict(found: readonly OfflineObstacle[], toMove: number): string {
+function rangeVerdict(found: readonly OfflineObstacle[], inTheWay: InTheWay): string {
   if (found.some(({ effect }) => effect === 'refuses')) return 'refused at once: -EBUSY';
   if (found.length > 0) return 'fails after everything else has moved: -EBUSY';
-  return movedFirst('can be had', toMove);
+  return movedFirst('can be had', inTheWay);
 }
 
-function movedFirst(text: string, toMove: number): string {
-  if (toMove === 0) return text;
-  const pages = toMove === 1 ? '1 page moves' : `${toMove} pages move`;
-  return `${text}; ${pages} first, without room -ENOMEM`;
+interface InTheWay {
+  readonly toMove: number;
+  readonly toReplace: number;
+}
+
+function movedFirst(text: string, { toMove, toReplace }: InTheWay): string {
+  const moved = toMove === 1 ? '1 page moves' : `${toMove} pages move`;
+  const replaced = `${toReplace} huge page${toReplace === 1 ? '' : 's'} of the pool replaced`;
+  const first = [...(toMove === 0 ? [] : [moved]), ...(toReplace === 0 ? [] : [replaced])];
+  return first.length === 0 ? text : `${text}; ${first.join(', ')} first, without room -ENOMEM`;
 }
 
 /** cma_alloc of `pages` pages, aligned to 2^align. */
@@ -77,19 +85,20 @@ export function whyCma(k: Kernel, area: CmaArea, pages: number, align: Order): C
     blocked.fill(1, from, Math.max(from, one.frame + one.nrPages - base));
   }
   const { at, tries } = firstStretch(k, area, blocked, pages, 1 << align);
-  const toMove = at < 0 ? 0 : pagesInUse(k, base + at, base + at + pages);
+  const first = base + Math.max(at, 0);
+  const inTheWay = inTheWayOf(k, first, at < 0 ? first : first + pages);
   return {
     place: `cma:${area.name}+${pages}${align === 0 ? '' : `, aligned to ${1 << align}`}`,
     startPfn: area.basePfn,
     pages,
     nid: k.pm.nidOf(base),
-    toMove,
+    ...inTheWay,
     count: area.count,
     available: area.available,
     longestFree: area.longestFree,
     gives: at < 0 ? null : area.basePfn + at,
     tries,
-    verdict: areaVerdict(area, pages, at, tries, toMove),
+    verdict: areaVerdict(area, pages, at, tries, inTheWay),
     obstacles: obstacleGroups(k, found, CONTIG_WORDS),
   };
 }
@@ -138,11 +147,11 @@ function areaVerdict(
   pages: number,
   at: number,
   tries: number,
-  toMove: number,
+  inTheWay: InTheWay,
 ): string {
   if (at >= 0) {
     const passed = tries === 1 ? '' : ` after ${tries - 1} that were busy`;
-    return movedFirst(`gives pfn ${area.basePfn + at}${passed}`, toMove);
+    return movedFirst(`gives pfn ${area.basePfn + at}${passed}`, inTheWay);
   }
   if (pages > area.count) return `fails: the area has ${area.count} pages`;
   if (tries === 0) return `fails: ${area.available} pages free, ${area.longestFree} in one stretch`;
@@ -150,17 +159,24 @@ function areaVerdict(
   return `fails: -EBUSY in ${stretches}`;
 }
 
-/** Pages of [start, end) that are not free; a free huge page of the pool is replaced, not moved. */
-function pagesInUse(k: Kernel, start: FrameId, end: FrameId): number {
-  let used = 0;
+/** What of [start, end) is not free. */
+function inTheWayOf(k: Kernel, start: FrameId, end: FrameId): InTheWay {
+  let toMove = 0;
+  let toReplace = 0;
   for (let frame = start; frame < end; ) {
     if (k.pm.isPristine(frame)) {
       frame += PAGEBLOCK_NR - (frame % PAGEBLOCK_NR);
       continue;
     }
+    const head = k.frames.headOf(frame);
+    if (k.hugetlb.isFree(head)) {
+      toReplace++;
+      frame = head + k.folios.nrPages(head);
+      continue;
+    }
     const isFree = (k.frames.flags[frame] & PG_BUDDY) !== 0;
-    if (!isFree && k.frames.refcount[k.frames.headOf(frame)] > 0) used++;
+    if (!isFree && k.frames.refcount[head] > 0) toMove++;
     frame += isFree ? 1 << k.frames.orderOf(frame) : 1;
   }
-  return used;
+  return { toMove, toReplace };
 }

@@ -40,7 +40,7 @@ describe('answers of src/why', BUSY_MACHINE, () => {
       'gives',
       'area fails',
     ]) {
-      expect(verdicts.get(verdict), verdict).toBeGreaterThan(2);
+      expect(verdicts.get(verdict), verdict).toBeGreaterThan(1);
     }
   });
 });
