@@ -37,6 +37,12 @@ function test(/** @type {string[]} */ args) {
   return countLine([steps, tests]);
 }
 
+/** `npm run test:slow`: tests that take too long for `npm test` (*.slow.ts). */
+function slow(/** @type {string[]} */ args) {
+  if (!ensureInstalled(ROOT) || !ensureBuilt(ROOT, DIST)) return 2;
+  return countLine([runVitest(ROOT, ['--config', 'vitest.slow.config.ts', ...args], {})]);
+}
+
 /**
  * `npm run test:fuzz`: the fuzzers (test/fuzz/*.fuzz.ts), longer than the smoke runs of `npm test`.
  * `--long`, `--seed=N` and `--runs=N` reach them as HETMEM_FUZZ_LONG, _SEED and _RUNS.
@@ -90,6 +96,7 @@ export const JOBS = new Map([
   ['start', start],
   ['build', build],
   ['test', test],
+  ['slow', slow],
   ['fuzz', fuzz],
   ['mutation', mutation],
   ['packed', packed],

@@ -11,7 +11,7 @@ const UNDONE = new RegExp(`\\b${['not', 'implemented'].join(' ')}\\b`, 'i');
 /** A source opens with what it is: 1 to 20 lines of comment. */
 export function checkHeader(file: ProjectFile): Finding[] {
   const isSource =
-    (file.isScript || /\.[ch]$/.test(file.path)) && !/\.(test|fuzz)\.ts$/.test(file.path);
+    (file.isScript || /\.[ch]$/.test(file.path)) && !/\.(test|slow|fuzz)\.ts$/.test(file.path);
   if (!isSource) return [];
   const header = headerOf(file.text);
   if (header === null) return [file.finding(1, 'no comment at the top: say what this is')];

@@ -19,12 +19,12 @@ export function checkDeadFiles(project: Project): Finding[] {
 }
 
 function isOwnTest(path: string, target: string): boolean {
-  return path.replace(/\.(test|fuzz)\.ts$/, '.ts') === target && path !== target;
+  return path.replace(/\.(test|slow|fuzz)\.ts$/, '.ts') === target && path !== target;
 }
 
 /** Doors, tests, files to copy, benches (found by their folder) and configurations. */
 function isEntry(file: ProjectFile): boolean {
-  if (/\.(test|fuzz)\.ts$/.test(file.name) || file.name.endsWith('.d.ts')) return true;
+  if (/\.(test|slow|fuzz)\.ts$/.test(file.name) || file.name.endsWith('.d.ts')) return true;
   if (file.name === 'skeleton.ts' || /^bin\/[^.]+$/.test(file.path)) return true;
   if (/^src\/([^/]+\/)?index\.ts$/.test(file.path)) return true;
   return /^bench\/[^/]+\.ts$/.test(file.path) || /^[^/]+\.config\.ts$/.test(file.path);

@@ -10,7 +10,18 @@ import ts from 'typescript';
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 /** Folders of the model and of what its tests need. */
-const FOLDERS = ['base', 'uapi', 'engine', 'hw', 'mm', 'proc', 'syscalls', 'conform'];
+const FOLDERS = [
+  'base',
+  'uapi',
+  'engine',
+  'hw',
+  'mm',
+  'proc',
+  'syscalls',
+  'drivers',
+  'why',
+  'conform',
+];
 const DATA = ['cases', 'machines.json', 'deviations.json'];
 
 /** @typedef {(path: string) => ts.TransformerFactory<ts.SourceFile>[]} TransformersOf */
