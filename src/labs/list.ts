@@ -12,6 +12,7 @@ import { pinsAndDma } from './pinsAndDma.ts';
 import { pinsVsThp } from './pinsVsThp.ts';
 import { pinsVsUnplug } from './pinsVsUnplug.ts';
 import { reviewersMachine } from './reviewersMachine.ts';
+import { roundTrips } from './roundTrips.ts';
 import { staleHeat } from './staleHeat.ts';
 import { unmappedCache } from './unmappedCache.ts';
 import { wholeOrSplit } from './wholeOrSplit.ts';
@@ -31,6 +32,7 @@ export const LABS: readonly Lab[] = [
   latencyOrBandwidth,
   unmappedCache,
   nodePresets,
+  roundTrips,
   wholeOrSplit,
   noRoomInMap,
   folioBounce,

@@ -1,0 +1,249 @@
+/**
+ * Back and forth: the CPU writes, the device writes, the CPU reads, thousands of times, with every
+ * kind of memory, on private and on coherent device memory. What moved, what stayed, whether any
+ * word was lost, and what is left when the program has ended and the device is gone.
+ * DM-27..DM-33, DM-40..DM-43, DM-50, DM-53, DM-60..DM-62.
+ */
+import type { Vpn } from '../base/units.ts';
+import { forkTask, loadWord, mmapRegion, type Task } from '../mm/index.ts';
+import { numberOf } from '../policy/index.ts';
+import { exit } from '../syscalls/index.ts';
+import { MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
+import { decimal, type FigureReader, rounded } from './figureReader.ts';
+import type { Cell, Figure, Finding, Lab, LabRun, Measurement } from './lab.ts';
+import { LabDevice } from './labDevice.ts';
+
+/** Pages that each round uses. */
+const USED = 16;
+const HUGE_PAGES = 512;
+const PRIVATE = 'private';
+const COHERENT = 'coherent';
+
+interface Kind {
+  readonly name: string;
+  /** Pages from the one to the next that is used. */
+  readonly stride: number;
+  readonly map: (lab: LabDevice) => Vpn;
+  readonly isForked?: boolean;
+}
+
+const KINDS: readonly Kind[] = [
+  { name: 'anonymous', stride: 1, map: ({ program }) => program.map(USED) },
+  {
+    name: 'anonymous, 2 MiB',
+    stride: HUGE_PAGES / USED,
+    map: ({ program }) => program.mapHuge(HUGE_PAGES),
+  },
+  { name: 'anonymous, forked', stride: 1, map: ({ program }) => program.map(USED), isForked: true },
+  { name: 'shared anonymous', stride: 1, map: ({ program }) => program.mapShared(USED) },
+  { name: 'private file', stride: 1, map: (lab) => mapFile(lab, MAP_PRIVATE) },
+  { name: 'shared file', stride: 1, map: (lab) => mapFile(lab, MAP_SHARED) },
+];
+
+export const roundTrips: Lab = {
+  name: 'round-trips',
+  question: 'Does memory survive thousands of trips to a device and back, and what do they cost?',
+  thread: 'coherent-device-memory-glisse-2016',
+  missions: ['D2', 'D4', 'D5', 'F4'],
+  rules: ['DM-27', 'DM-32', 'DM-40', 'DM-41', 'DM-50', 'DM-53', 'DM-62'],
+  knobs: [
+    {
+      kind: 'integer',
+      name: 'rounds',
+      default: 2000,
+      min: 1,
+      max: 100_000,
+      unit: '',
+      doc: 'trips there and back',
+    },
+  ],
+  setup: (knobs) => [
+    `${knobs.rounds} times: the CPU writes ${USED} pages, the device reads and writes them,`,
+    'the CPU reads them.',
+    'Device faults bring pages to the device. Private memory: faults of the CPU bring them back;',
+    'coherent memory: the CPU reads them there, and the driver takes them back each round.',
+    'forked: a child has the memory, too, since before the first round, and reads it at the end.',
+    'Then the program ends and the device is removed.',
+  ],
+  measure,
+  verdict,
+  positions: [
+    {
+      who: 'Jérôme Glisse',
+      says: 'HMM migrates anonymous and file-backed memory back and forth, many times',
+      judge: judgeBoth,
+    },
+    {
+      who: 'Anshuman Khandual',
+      says: 'user mapped pages cannot yet go back and forth between LRU and non-LRU memory',
+      judge: judgeNotYet,
+    },
+  ],
+  notModelled: [
+    'CPU and device at the same time: they take turns',
+    'shared anonymous and file pages on the device (page cache of device memory is not in Linux)',
+  ],
+};
+
+function mapFile({ machine, program }: LabDevice, how: number): Vpn {
+  const file = machine.k.newFile('file', 'ext4', USED);
+  const prot = PROT_READ | PROT_WRITE;
+  const request = { addr: 0, pages: USED, prot, flags: how, file, pgoff: 0 };
+  return mmapRegion(machine.k, program.task.mm!, request);
+}
+
+function measure({ knobs, seed }: LabRun): Measurement {
+  const data: Record<string, Record<string, number>> = {};
+  const rounds = numberOf(knobs, 'rounds');
+  const rows = [PRIVATE, COHERENT].flatMap((device) =>
+    KINDS.map((kind): Cell[] => {
+      const trip = new Trip(kind, device === COHERENT, seed);
+      for (let round = 1; round <= rounds; round++) trip.go(round);
+      data[`${device}, ${kind.name}`] = trip.counters();
+      return [device, kind.name, ...trip.result(rounds)];
+    }),
+  );
+  return { figures: [figureOf(rows)], published: [], data };
+}
+
+class Trip {
+  readonly #lab: LabDevice;
+  readonly #pages: readonly Vpn[];
+  readonly #child: Task | null;
+  #wrong = 0;
+
+  constructor({ map, stride, isForked }: Kind, isCoherent: boolean, seed: number) {
+    const lab = new LabDevice({ seed, systemMib: 64, isCoherent });
+    const start = map(lab);
+    this.#lab = lab;
+    this.#pages = Array.from({ length: USED }, (_, i) => start + i * stride);
+    for (const [i, vpn] of this.#pages.entries()) lab.store(vpn, i);
+    const child = isForked === true ? forkTask(lab.machine.k, lab.program.task) : null;
+    if (typeof child === 'number') throw new Error('fork ran out of memory');
+    this.#child = child;
+  }
+
+  /** One trip: every word is another one. */
+  go(round: number): void {
+    const lab = this.#lab;
+    const word = (i: number, side: number) => (round * USED + i) * 2 + side;
+    for (const [i, vpn] of this.#pages.entries()) lab.store(vpn, word(i, 0));
+    for (const [i, vpn] of this.#pages.entries()) {
+      if (lab.deviceLoad(vpn) !== word(i, 0)) this.#wrong++;
+      if (lab.deviceStore(vpn, word(i, 1)) !== 0) this.#wrong++;
+    }
+    for (const [i, vpn] of this.#pages.entries()) if (lab.load(vpn) !== word(i, 1)) this.#wrong++;
+    if (!lab.device.isCoherent) return;
+    const first = this.#pages[0];
+    lab.bringBack(first, this.#pages.at(-1)! + 1 - first);
+  }
+
+  counters(): Record<string, number> {
+    return { ...this.#lab.machine.counters(), ...this.#lab.device.stats };
+  }
+
+  /** The columns of the figure after device and kind. Ends the program and removes the device. */
+  result(rounds: number): Cell[] {
+    const lab = this.#lab;
+    const { stats } = lab.device;
+    const { pagesToDevice, pagesFromDevice, localAccesses, remoteAccesses, cpuFaults } = stats;
+    const us = lab.spentNs / rounds / 1000;
+    const remote = (100 * remoteAccesses) / (localAccesses + remoteAccesses);
+    if (this.#child !== null) {
+      for (const [i, vpn] of this.#pages.entries()) {
+        if (loadWord(lab.machine.k, this.#child, vpn) !== i) this.#wrong++;
+      }
+      exit(lab.machine.k, this.#child);
+    }
+    const { live, broken } = lab.end();
+    return [
+      rounded(pagesToDevice / rounds, 2),
+      rounded(pagesFromDevice / rounds, 2),
+      rounded(cpuFaults / rounds, 2),
+      rounded(remote),
+      rounded(us),
+      this.#wrong,
+      live,
+      broken,
+    ];
+  }
+}
+
+function figureOf(rows: readonly (readonly Cell[])[]): Figure {
+  return {
+    id: 'trips',
+    title: `Of each round, ${USED} pages used`,
+    columns: [
+      { name: 'device memory', unit: '' },
+      { name: 'pages', unit: '' },
+      { name: 'there', unit: 'pages' },
+      { name: 'back', unit: 'pages' },
+      { name: 'CPU faults', unit: '' },
+      { name: 'over the link', unit: '%' },
+      { name: 'faults and copies', unit: 'µs' },
+      { name: 'lost', unit: 'words' },
+      { name: 'left on the device', unit: 'pages' },
+      { name: 'invariants broken', unit: '' },
+    ],
+    rows,
+    drawing: { kind: 'none' },
+  };
+}
+
+function sum(f: FigureReader, column: string): number {
+  return f.column('trips', column).reduce((total, n) => total + n, 0);
+}
+
+function verdict(f: FigureReader): string {
+  const [lost, left, broken] = ['lost', 'left on the device', 'invariants broken'].map((column) => {
+    return sum(f, column);
+  });
+  const us = (device: string, kind: string) =>
+    decimal(f.number('trips', [device, kind], 'faults and copies'));
+  const named = (isMeant: (there: number, back: number) => boolean, device: string) =>
+    f
+      .figure('trips')
+      .rows.filter((row) => row[0] === device && isMeant(row[2] as number, row[3] as number))
+      .map(([, kind]) => kind)
+      .join(', ');
+  const stays = named((there) => there === 0, PRIVATE);
+  const gone = named((there, back) => there > 0 && back === 0, COHERENT);
+  const isWell = lost + left + broken === 0;
+  const found = isWell
+    ? 'Yes: no word is lost, nothing is left on the device'
+    : `No: ${lost} words are lost, ${left} pages are left, ${broken} invariants are broken`;
+  const not = stays === '' ? '' : ` Not migrated, used over the link: ${stays}.`;
+  const kept = gone === '' ? '' : ` Coherent memory does not give back: ${gone} (DM-23).`;
+  return (
+    `${found}. A round of ${USED} small pages costs ${us(PRIVATE, 'anonymous')} µs on private ` +
+    `memory, of one huge page ${us(PRIVATE, 'anonymous, 2 MiB')} µs.${not}${kept}`
+  );
+}
+
+/** Whether memory of these kinds goes to private device memory and comes back with its words. */
+function travels(f: FigureReader, isMeant: (kind: string) => boolean): boolean {
+  const rows = f
+    .figure('trips')
+    .rows.filter((row) => row[0] === PRIVATE && isMeant(String(row[1])));
+  return rows.every((row) => (row[3] as number) > 0 && (row[7] as number) === 0);
+}
+
+const isAnonymous = (kind: string) => kind.startsWith('anonymous') || kind === 'private file';
+
+function judgeBoth(f: FigureReader): Finding {
+  const anonymous = travels(f, isAnonymous);
+  const files = travels(f, (kind) => !isAnonymous(kind));
+  const because =
+    `anonymous memory ${anonymous ? 'goes and comes back' : 'does not'}, ` +
+    `shared and file memory ${files ? 'too' : 'does not (as Linux is today)'}`;
+  if (anonymous && files) return { support: 'supported', because };
+  return { support: anonymous || files ? 'partly' : 'not supported', because };
+}
+
+function judgeNotYet(f: FigureReader): Finding {
+  const isSolved = travels(f, isAnonymous);
+  const because = isSolved
+    ? `${f.number('trips', [PRIVATE, 'anonymous'], 'back')} pages a round come back, mapped`
+    : 'anonymous memory does not come back whole';
+  return { support: isSolved ? 'not supported' : 'supported', because };
+}
