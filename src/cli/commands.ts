@@ -9,6 +9,7 @@
 import type { Command } from 'commander';
 import { describe as compare } from './compare.ts';
 import { describe as conform } from './conform.ts';
+import { describe as heat } from './heat.ts';
 import { describe as lab } from './lab.ts';
 import { describe as machine } from './machine.ts';
 import { describe as plan } from './plan.ts';
@@ -30,6 +31,6 @@ export interface CommandGroup {
 export const COMMAND_GROUPS: readonly CommandGroup[] = [
   { heading: 'Try an argument:', describe: [start, compare, run, report, plan, lab, published] },
   { heading: 'Traces of real programs:', describe: [record, trace] },
-  { heading: 'Machines and policies:', describe: [machine, policies] },
+  { heading: 'Machines, policies, heat:', describe: [machine, policies, heat] },
   { heading: 'The kernel model:', describe: [conform, proc, why] },
 ];

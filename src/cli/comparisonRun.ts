@@ -31,6 +31,9 @@ export interface ComparisonFlags {
   readonly force?: boolean;
 }
 
+/** What is printed for people, in lines of at most `widthMax`. */
+export type ComparisonText = (comparison: Comparison, widthMax: number) => string;
+
 /** Adds the options that say what becomes of results. */
 export function withComparisonOptions(command: Command): Command {
   return command
@@ -57,14 +60,15 @@ export async function packageLibrary(baseFolder: string): Promise<Library> {
 }
 
 /**
- * Does the runs, writes what was asked for, prints tables or JSON, and sets the exit code. The
- * journal goes last: when a result cannot be written, no run has to be done again.
+ * Does the runs, writes what was asked for, prints tables (or `text`) or JSON, and sets the exit
+ * code. The journal goes last: when a result cannot be written, no run has to be done again.
  */
 export async function compareAndReport(
   experiment: Experiment,
   library: Library,
   command: string,
   flags: ComparisonFlags,
+  text: ComparisonText | null = null,
 ): Promise<void> {
   const { checkEventPath, Journal } = await import('../runner/index.ts');
   if (flags.events !== undefined) checkEventPath(flags.events);
@@ -84,7 +88,7 @@ export async function compareAndReport(
     outputs.out?.commit();
     outputs.html?.commit();
     journal.remove();
-    await print(comparison, flags);
+    await print(comparison, flags, text);
     for (const path of written) tellOf('Events', path, flags);
     process.exitCode = exitCodeOf(comparison);
   } catch (error) {
@@ -144,12 +148,17 @@ function openJournal(path: string, isResuming: boolean, Journal: JournalClass) {
   return journal;
 }
 
-async function print(comparison: Comparison, flags: ComparisonFlags): Promise<void> {
+async function print(
+  comparison: Comparison,
+  flags: ComparisonFlags,
+  text: ComparisonText | null,
+): Promise<void> {
   if (flags.json === true) {
     process.stdout.write(`${JSON.stringify(comparison)}\n`);
   } else {
     const { comparisonText, terminalWidth } = await import('./comparisonTable.ts');
-    process.stdout.write(`${comparisonText(comparison, terminalWidth())}\n`);
+    const textOf = text ?? comparisonText;
+    process.stdout.write(`${textOf(comparison, terminalWidth())}\n`);
   }
   if (flags.out !== undefined) tellOf('Result', flags.out, flags);
   if (flags.html !== undefined) tellOf('Report', flags.html, flags);

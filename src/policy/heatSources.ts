@@ -29,6 +29,11 @@ export interface HeatSourceDescription {
   /** What it reports pages by: a process's page numbers, or page frame numbers (HS-99). */
   readonly addresses: 'virtual' | 'physical';
   readonly knobs: readonly NumberKnob[];
+  /**
+   * Knobs that are its own clock, in ms, with the part of the interval that each gets: whoever
+   * compares sources sets all to one interval. [] = it samples continuously.
+   */
+  readonly clock: readonly (readonly [knob: string, part: number])[];
 }
 
 /** The part of a policy's needs that is about its source. */
@@ -47,6 +52,12 @@ const DAMON_KNOBS: readonly NumberKnob[] = [
   numberKnob('checkNs', -1, -1, 1e6, 'ns', 'a place looked at; -1 = scanFolioNs of the machine'),
 ];
 
+const DAMON_CLOCK = [
+  ['sample', 1 / 20],
+  ['aggregation', 1],
+  ['update', 1],
+] as const;
+
 const PREFETCH_AFTER = numberKnob(
   'prefetchAfter',
   0,
@@ -61,6 +72,7 @@ export const HEAT_SOURCES: readonly HeatSourceDescription[] = [
     name: 'pebs',
     summary: 'PEBS: every P-th access of a CPU leaves a record',
     addresses: 'virtual',
+    clock: [],
     knobs: [
       numberKnob('period', 5000, 1, 1e9, 'accesses', 'mean accesses from sample to sample'),
       numberKnob('bufferRecords', 2048, 1, 1 << 20, 'records', 'that the buffer of a CPU holds'),
@@ -76,6 +88,7 @@ export const HEAT_SOURCES: readonly HeatSourceDescription[] = [
     name: 'ibs',
     summary: 'IBS: one op in so many is tagged; misses tell their physical address',
     addresses: 'physical',
+    clock: [],
     knobs: [
       numberKnob('maxCount', 10_000, 1, 2 ** 27, 'ops', 'from tag to tag (assumption)'),
       numberKnob('l3MissOnly', 1, 0, 1, '', '1 = only misses interrupt (from Zen 4 on)'),
@@ -91,6 +104,10 @@ export const HEAT_SOURCES: readonly HeatSourceDescription[] = [
     name: 'hint-faults',
     summary: 'NUMA hint faults: the kernel takes access rights away, the next access faults',
     addresses: 'virtual',
+    clock: [
+      ['scanDelay', 1],
+      ['scanPeriod', 1],
+    ],
     knobs: [
       numberKnob('scanDelay', 1000, 0, 60_000, 'ms', 'age of a program at its first scan'),
       numberKnob('scanPeriod', 1000, 1, 60_000, 'ms', 'time between two scans'),
@@ -101,6 +118,7 @@ export const HEAT_SOURCES: readonly HeatSourceDescription[] = [
     name: 'idle-bits',
     summary: 'accessed bits, seen and cleared in a walk over the page tables',
     addresses: 'virtual',
+    clock: [['interval', 1]],
     knobs: [
       numberKnob('interval', 100, 0.001, 1e6, 'ms', 'time between two walks'),
       numberKnob('pageNs', -1, -1, 1e6, 'ns', 'cost of a page; -1 = scanFolioNs of the machine'),
@@ -110,6 +128,7 @@ export const HEAT_SOURCES: readonly HeatSourceDescription[] = [
     name: 'page-idle',
     summary: '/sys/kernel/mm/page_idle/bitmap, set and read for all frames',
     addresses: 'physical',
+    clock: [['interval', 1]],
     knobs: [
       numberKnob('interval', 100, 0.001, 1e6, 'ms', 'time between two sweeps'),
       numberKnob('pageNs', -1, -1, 1e6, 'ns', 'an rmap walk; -1 = scanFolioNs of the machine'),
@@ -119,6 +138,7 @@ export const HEAT_SOURCES: readonly HeatSourceDescription[] = [
     name: 'kpageflags',
     summary: '/proc/kpageflags: REFERENCED and ACTIVE folios',
     addresses: 'physical',
+    clock: [['interval', 1]],
     knobs: [
       numberKnob('interval', 100, 0.001, 1e6, 'ms', 'time between two looks'),
       numberKnob('frameNs', 10, 0, 1e6, 'ns', "a frame's word (assumption)"),
@@ -128,6 +148,7 @@ export const HEAT_SOURCES: readonly HeatSourceDescription[] = [
     name: 'cxl',
     summary: 'CHMU: CXL devices count accesses to their units and list the hot ones',
     addresses: 'physical',
+    clock: [['epoch', 1]],
     knobs: [
       numberKnob('unit', 4096, 256, 2 ** 28, 'bytes', 'counted as one; a power of two'),
       numberKnob('epoch', 100, 0.1, 4e6, 'ms', 'after which lists are read'),
@@ -147,18 +168,21 @@ export const HEAT_SOURCES: readonly HeatSourceDescription[] = [
     name: 'damon-vaddr',
     summary: "DAMON on each process's address space: regions with accesses",
     addresses: 'virtual',
+    clock: DAMON_CLOCK,
     knobs: DAMON_KNOBS,
   },
   {
     name: 'damon-paddr',
     summary: 'DAMON on physical memory: regions with accesses',
     addresses: 'physical',
+    clock: DAMON_CLOCK,
     knobs: DAMON_KNOBS,
   },
   {
     name: 'mglru',
     summary: 'ages of the multi-generational LRU: folios of the two youngest generations',
     addresses: 'physical',
+    clock: [['interval', 1]],
     knobs: [
       numberKnob('interval', 100, 0.001, 1e6, 'ms', 'time between two new generations'),
       numberKnob('pteNs', -1, -1, 1e6, 'ns', 'an entry walked; -1 = scanPteNs of the machine'),
@@ -166,6 +190,20 @@ export const HEAT_SOURCES: readonly HeatSourceDescription[] = [
     ],
   },
 ];
+
+/** Knobs that make a source look every `ms`; none for those that sample continuously. */
+export function clockKnobs(
+  { clock, knobs }: HeatSourceDescription,
+  ms: number,
+): Readonly<Record<string, number>> {
+  const values: Record<string, number> = {};
+  for (const [name, part] of clock) {
+    const knob = knobs.find((candidate) => candidate.name === name);
+    assert(knob !== undefined, `no knob ${name}`);
+    values[name] = Math.min(knob.max, Math.max(knob.min, ms * part));
+  }
+  return values;
+}
 
 /** Preconditions: there is one of that name (asserted). */
 export function heatSource(name: string): HeatSourceDescription {
@@ -191,7 +229,7 @@ export function heatSourceKnobs(
     name: 'source',
     default: initial,
     choices: sources.map(({ name }) => name),
-    doc: 'heat source; hetmem policies observe has the knobs of each',
+    doc: 'heat source; hetmem heat --list has the knobs of each',
   };
   const knobs = sources.flatMap(({ name, knobs }) => {
     const left = knobs.filter((knob) => !own.includes(knob.name));

@@ -80,7 +80,7 @@ export class CxlSet {
     for (const device of this.devices) {
       if (device.enable(config) === 0) continue;
       const what = `unit ${config.unitBytes}, downsample ${config.downsample}`;
-      throw new UserError(what, 'the device cannot do that', 'see hetmem policies observe');
+      throw new UserError(what, 'the device cannot do that', 'see hetmem heat --list');
     }
     this.deviceOf = new Uint8Array(nrFrames * this.partsPerPage);
     this.unitOf = new Int32Array(nrFrames * this.partsPerPage);
