@@ -11,6 +11,7 @@ import {
   mixedBandwidth,
   nrTlbFlushes,
   runClosedLoop,
+  SYSCTL_DEFAULTS,
   withNodeSize,
 } from '../hw/index.ts';
 import type { RunSpec } from '../sim/index.ts';
@@ -57,7 +58,9 @@ function machineOf(run: RunPart, file: MachineSpec): MachineSpec {
     spec = withNodeSize(spec, Number(nid), bytes);
   }
   const { kernel = spec.kernel, parallelism = spec.costs.memoryParallelism } = run;
-  return { ...spec, kernel, costs: { ...spec.costs, memoryParallelism: parallelism } };
+  const { minFreeKbytes = spec.sysctl.min_free_kbytes ?? SYSCTL_DEFAULTS.min_free_kbytes } = run;
+  const sysctl = { ...spec.sysctl, min_free_kbytes: minFreeKbytes };
+  return { ...spec, kernel, sysctl, costs: { ...spec.costs, memoryParallelism: parallelism } };
 }
 
 /** What the program of a cell is run as. Errors: UserError for a cell that lacks something. */

@@ -32,7 +32,10 @@ export function judge(table: PublishedTable, ours: Figures): Judgement {
   const deviations = table.rows.map(({ published }, row) => {
     return published.map((figure, column) => {
       const own = ours[row]?.[column] ?? null;
-      return figure === null || own === null || figure === 0 ? null : own / figure - 1;
+      // What all figures of the column are relative to is 1 on both sides and says nothing.
+      const isUnit = table.rows[row]!.name === table.columns[column]!.relativeTo;
+      if (figure === null || own === null || figure === 0 || isUnit) return null;
+      return own / figure - 1;
     });
   });
   const held = findings.filter(({ holds }) => holds).length;

@@ -25,6 +25,8 @@ export interface RunPart {
   readonly kernel?: KernelVersion | undefined;
   /** Misses that a core has in flight; not given = as the machine or the generator has it. */
   readonly parallelism?: number | undefined;
+  /** The sysctl: what scaled memory keeps free, which Linux does not scale in proportion. */
+  readonly minFreeKbytes?: number | undefined;
   /** program */
   readonly policy?: PolicyChoice | undefined;
   readonly workload?: WorkloadSpec | undefined;

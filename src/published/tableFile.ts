@@ -88,6 +88,7 @@ function partOf(input: RunPartInput | undefined): RunPart {
     sizes: sizes && mapValues(sizes, (text) => parseQuantity(SIZE, text)!),
     kernel: input.kernel,
     parallelism: input.parallelism,
+    minFreeKbytes: input.min_free_kbytes,
     policy: choice && { name: choice.name, params: choice.params ?? {} },
     workload,
     params: input.params,
@@ -148,7 +149,16 @@ function cellsOf(
 
 /** Keys of a run part that only one measure has. */
 const KEYS_OF: Readonly<Record<Measure, readonly (keyof RunPartInput)[]>> = {
-  program: ['policy', 'generator', 'trace', 'params', 'seed', 'sizes', 'parallelism'],
+  program: [
+    'policy',
+    'generator',
+    'trace',
+    'params',
+    'seed',
+    'sizes',
+    'parallelism',
+    'min_free_kbytes',
+  ],
   bandwidth: ['lines', 'read_share', 'weights', 'min'],
   migration: ['order', 'folios', 'from', 'to', 'cpus_flushed'],
 };

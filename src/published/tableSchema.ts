@@ -38,6 +38,7 @@ const runPart = closedObject({
     .literal([...KERNEL_VERSIONS], { error: () => `expected ${KERNEL_VERSIONS.join(', ')}` })
     .optional(),
   parallelism: z.number().min(1).optional().describe('Misses that a core has in flight.'),
+  min_free_kbytes: z.int().min(1).optional().describe('The sysctl, scaled like the memory.'),
   policy: z.union([name(), policy], { error: () => 'expected a policy' }).optional(),
   generator: name().optional().describe('A synthetic workload.'),
   trace: name().optional().describe('Short name of a shipped trace, or a file.'),
