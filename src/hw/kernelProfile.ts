@@ -100,6 +100,12 @@ export const BEHAVIOURS = {
     evidence: '6.12',
     what: 'a split maps the zero page in place of all-zero anonymous pages',
   },
+  hugeZeroWriteIsHuge: {
+    since: '7.2',
+    rule: 'OV-31b',
+    evidence: '6.13: do_huge_zero_wp_pmd',
+    what: 'a write to the huge zero page gets a huge page; before: a small one',
+  },
   ksmSmartScan: {
     since: '6.12',
     rule: 'OV-31h',

@@ -3,7 +3,8 @@
  * madvise_collapse, hpage_collapse_scan_pmd, collapse_huge_page). OV-31i. MADV_COLLAPSE does it at
  * once and whatever the settings say; khugepaged.ts asks within limits.
  *
- * Order: swap in, choose the node, allocate, check references, copy, free the small pages.
+ * Order: check the pages and choose the node, allocate, swap in, check again, copy, free the small
+ * pages.
  */
 import { type FrameId, HPAGE_PMD_NR, HPAGE_PMD_ORDER, type Nid, type Vpn } from '../base/units.ts';
 import { EAGAIN, EINVAL, ENOMEM } from '../uapi/errno.ts';
@@ -14,8 +15,8 @@ import { accessPage, FAULT_ERROR } from './fault.ts';
 import { allocFolio } from './folioLifecycle.ts';
 import { PG_LRU } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
-import { PTE_KIND_SWAP, pteIsKind } from './pageTable.ts';
-import { PAGE_NOT_PRESENT, PAGE_ZERO, pageAt } from './pageWalk.ts';
+import { PTE_KIND_SWAP, PTEB_UFFD_WP, pteIsKind } from './pageTable.ts';
+import { PAGE_ZERO, pageAt } from './pageWalk.ts';
 import type { Task } from './task.ts';
 import { mapNewHuge } from './thpFault.ts';
 import { VM_HUGETLB, VM_NOHUGEPAGE, VM_PFNMAP, type Vma } from './vma.ts';
@@ -69,18 +70,19 @@ function collapseHugePage(k: Kernel, task: Task, vma: Vma, first: Vpn): number {
   const slot = mm.slotOf(first);
   if (slot >= 0 && mm.pmd[slot] !== 0) return 0;
   if (slot < 0 || mm.leaf[slot] < 0 || vma.anonVma === null) return -EINVAL;
-  swapInAll(k, task, vma, slot);
-  const nid = targetNode(k, vma, first);
-  if (nid < 0) return -EINVAL;
-  const huge = allocFolio(k, HPAGE_PMD_ORDER, GFP_TRANSHUGE, nid, 1 << nid);
+  const found = scanPages(k, vma, first);
+  if (typeof found === 'number') return found;
+  const huge = allocFolio(k, HPAGE_PMD_ORDER, GFP_TRANSHUGE, found.nid, found.nodes);
   if (huge < 0) {
     k.vmstat.count(THP_COLLAPSE_ALLOC_FAILED, 1);
     return -ENOMEM;
   }
   k.vmstat.count(THP_COLLAPSE_ALLOC, 1);
-  if (!allUnused(k, vma, first)) {
+  swapInAll(k, task, vma, slot);
+  const again = scanPages(k, vma, first);
+  if (typeof again === 'number') {
     k.putFolio(huge);
-    return -EAGAIN;
+    return again;
   }
   copyPages(k, vma, first, huge);
   zapRange(k, vma, first, first + HPAGE_PMD_NR);
@@ -100,31 +102,41 @@ function swapInAll(k: Kernel, task: Task, vma: Vma, slot: number): void {
   }
 }
 
-/** hpage_collapse_find_target_node: where most of the pages are; -1 if an entry is in the way. */
-function targetNode(k: Kernel, vma: Vma, first: Vpn): Nid {
-  const pages = new Int32Array(32);
-  for (let vpn = first; vpn < first + HPAGE_PMD_NR; vpn++) {
-    const page = pageAt(k, vma.mm, vpn);
-    if (page >= 0 && k.pm.isZoneDevice(page)) return -1;
-    if (page >= 0) pages[k.pm.nidOf(page)]++;
-    else if (page === PAGE_NOT_PRESENT && k.ptes.words[vma.mm.pteIndex(vpn)] !== 0) return -1;
-  }
-  let best = 0;
-  for (let nid = 1; nid < 32; nid++) if (pages[nid] > pages[best]) best = nid;
-  return best;
+/** Where the huge page is to lie: the first of the nodes that have most of the pages. */
+interface Target {
+  readonly nid: Nid;
+  /** All of those nodes. */
+  readonly nodes: number;
 }
 
-/** is_refcount_suitable of every page: nobody but page tables and the swap cache refers to it. */
-function allUnused(k: Kernel, vma: Vma, first: Vpn): boolean {
+/**
+ * hpage_collapse_scan_pmd and hpage_collapse_find_target_node. -EINVAL if an entry is in the way,
+ * -EAGAIN if somebody else refers to a page or has isolated it. Swapped pages count nowhere.
+ */
+function scanPages(k: Kernel, vma: Vma, first: Vpn): Target | number {
   k.lru.drainAll();
+  const pages = new Int32Array(32);
   for (let vpn = first; vpn < first + HPAGE_PMD_NR; vpn++) {
+    const i = vma.mm.pteIndex(vpn);
+    const word = k.ptes.words[i];
+    if (word === 0 || pteIsKind(word, PTE_KIND_SWAP)) continue;
     const page = pageAt(k, vma.mm, vpn);
-    if (page < 0) continue;
-    const head = k.frames.headOf(page);
-    if ((k.frames.flags[head] & PG_LRU) === 0) return false;
-    if (k.frames.refcount[head] !== k.folios.expectedRefs(head)) return false;
+    if (page === PAGE_ZERO) continue;
+    if (page < 0 || k.pm.isZoneDevice(page)) return -EINVAL;
+    if ((k.ptes.bytes[i] & PTEB_UFFD_WP) !== 0) return -EINVAL;
+    if (!isUnused(k, k.frames.headOf(page))) return -EAGAIN;
+    pages[k.pm.nidOf(page)]++;
   }
-  return true;
+  const most = Math.max(...pages);
+  let nodes = 0;
+  for (let nid = 0; nid < pages.length; nid++) if (pages[nid] === most) nodes |= 1 << nid;
+  return { nid: pages.indexOf(most), nodes };
+}
+
+/** is_refcount_suitable: nobody but page tables and the swap cache refers to it; it is on an LRU. */
+function isUnused(k: Kernel, head: FrameId): boolean {
+  if ((k.frames.flags[head] & PG_LRU) === 0) return false;
+  return k.frames.refcount[head] === k.folios.expectedRefs(head);
 }
 
 function copyPages(k: Kernel, vma: Vma, first: Vpn, huge: FrameId): void {

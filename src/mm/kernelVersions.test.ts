@@ -111,6 +111,17 @@ describe('is a large folio shared? (OV-16, sharedByMmIds)', () => {
 });
 
 describe('other behaviours by version', () => {
+  it('OV-31b, hugeZeroWriteIsHuge: not before 6.13', () => {
+    const answers = onEach((kernel) => {
+      const p = boot(kernel);
+      const a = p.map(512, { addr: 0x200000 });
+      p.load(a);
+      p.store(a + 5, 1);
+      return p.k.folios.isThp(p.head(a + 5));
+    });
+    expect(answers).toEqual([true, true, false, false]);
+  });
+
   it('MC-87, splitDropsZeroPages: not on 6.1', () => {
     const isZero = onEach((kernel) => {
       const p = boot(kernel);

@@ -7,7 +7,7 @@ import { syncFile, writeFilePages } from './fileWrite.ts';
 import { checkInvariants } from './invariants.ts';
 import { khugepagedScan } from './khugepaged.ts';
 import { madviseRange } from './madvise.ts';
-import { bootNodes, TestProgram, vmstat } from './testProgram.ts';
+import { bootNodes, migrate, TestProgram, vmstat } from './testProgram.ts';
 
 const [EAGAIN, EINVAL] = [11, 22];
 
@@ -29,6 +29,33 @@ function collapse(p: TestProgram, start: number, pages = 512): number {
 function isHuge(p: TestProgram, vpn: number): boolean {
   return p.k.folios.isThp(p.head(vpn)) && p.task.mm!.pmd[p.task.mm!.slotOf(vpn)] !== 0;
 }
+
+describe('MADV_COLLAPSE of anonymous ranges (OV-31i)', () => {
+  const counts = (p: TestProgram) => [vmstat(p.k, 'thp_collapse_alloc'), vmstat(p.k, 'pswpin')];
+
+  it('PM-10: a page that somebody holds is met before the huge page is allocated', () => {
+    const p = boot();
+    const a = p.mapWritten(512, { addr: AT });
+    p.k.lru.drainAll();
+    p.k.folios.get(p.head(a + 9));
+    expect([collapse(p, a), ...counts(p)]).toEqual([-EAGAIN, 0, 0]);
+    p.k.putFolio(p.head(a + 9));
+    expect([collapse(p, a), ...counts(p)]).toEqual([0, 1, 0]);
+    checkInvariants(p.k);
+  });
+
+  it('swapped pages come back after the allocation and have no say in the node', () => {
+    const p = boot();
+    const a = p.mapWritten(512, { addr: AT });
+    madviseRange(p.k, p.task, a, a + 300, MADV_PAGEOUT);
+    p.k.lru.drainAll();
+    expect(migrate(p, a + 300, 212, 1)).toBe(0);
+    expect([collapse(p, a), ...counts(p)]).toEqual([0, 1, 300]);
+    expect(p.k.pm.nidOf(p.head(a))).toBe(1);
+    for (const n of [0, 299, 300, 511]) expect(p.load(a + n)).toBe(n + 1);
+    checkInvariants(p.k);
+  });
+});
 
 describe('MADV_COLLAPSE of files (OV-31i)', () => {
   it('shmem: one huge page in the cache, mapped by a PMD, holes are zero', () => {

@@ -101,6 +101,8 @@ describe('lists (OV-26)', () => {
     expect(vmstat(p.k, 'pgactivate')).toBe(1);
     p.k.lru.deactivate(head);
     expect([flags(), vmstat(p.k, 'pgdeactivate')]).toEqual([0, 1]);
+    p.k.lru.deactivate(head);
+    expect(vmstat(p.k, 'pgdeactivate')).toBe(1);
   });
 
   it('the coldest is the one added first', () => {

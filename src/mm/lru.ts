@@ -290,10 +290,10 @@ export class Lru {
     this.#pm.vmstat.count(PGACTIVATE, this.#folios.nrPages(head));
   }
 
-  /** MADV_COLD: inactive, unreferenced (lru_deactivate_fn). */
+  /** MADV_COLD: an active folio becomes inactive, unreferenced (folio_deactivate). */
   deactivate(head: FrameId): void {
     const f = this.#frames;
-    if ((f.flags[head] & PG_LRU) === 0 || (f.flags[head] & PG_UNEVICTABLE) !== 0) return;
+    if ((f.flags[head] & (PG_LRU | PG_ACTIVE | PG_UNEVICTABLE)) !== (PG_LRU | PG_ACTIVE)) return;
     this.remove(head);
     f.flags[head] &= ~(PG_ACTIVE | PG_REFERENCED);
     this.add(head);

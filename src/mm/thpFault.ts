@@ -143,7 +143,7 @@ export function doHugePmdWp(k: Kernel, task: Task, vma: Vma, slot: number): numb
     mmuNotifierInvalidate(mm, start, start + HPAGE_PMD_NR, MMU_NOTIFY_CLEAR);
     // do_huge_zero_wp_pmd: the deposited table stays.
     anonVmaPrepare(k, vma);
-    const fresh = allocHuge(k, task, vma, slot);
+    const fresh = k.profile.hugeZeroWriteIsHuge ? allocHuge(k, task, vma, slot) : -1;
     if (fresh >= 0) {
       mapNewHuge(k, task, vma, slot, fresh);
       return FAULT_CLEARED | FAULT_HUGE;
