@@ -35,10 +35,12 @@ export class Cgroups {
     this.#byName.set('/', this.#root);
   }
 
-  /** mkdir: 0 or -EEXIST. */
+  /** mkdir, "a/b" below "a": 0, -EEXIST or -ENOENT. */
   create(name: string): number {
     if (this.#byName.has(name)) return -EEXIST;
-    this.#byName.set(name, createCpuset(this.#root));
+    const parent = this.#byName.get(name.slice(0, Math.max(0, name.lastIndexOf('/'))) || '/');
+    if (parent === undefined) return -ENOENT;
+    this.#byName.set(name, createCpuset(parent));
     return 0;
   }
 

@@ -100,6 +100,12 @@ export const BEHAVIOURS = {
     evidence: '6.12',
     what: 'a split maps the zero page in place of all-zero anonymous pages',
   },
+  cpusetMayBeEmptied: {
+    since: '7.2',
+    rule: 'MP-106, MP-106a',
+    evidence: '7.0: cpuset1_validate_change',
+    what: 'cpuset.mems of a v2 cgroup with tasks can be cleared; before: -ENOSPC, as on v1',
+  },
   hugeZeroWriteIsHuge: {
     since: '7.2',
     rule: 'OV-31b',

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { EINVAL, ENOSPC } from '../uapi/errno.ts';
+import type { KernelVersion } from '../hw/index.ts';
+import { EACCES, EBUSY, EINVAL, ENOSPC } from '../uapi/errno.ts';
 import { MPOL_BIND, MPOL_F_RELATIVE_NODES, MPOL_F_STATIC_NODES } from '../uapi/mempolicy.ts';
 import { MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
 import { ZONE_NORMAL } from '../uapi/zone.ts';
@@ -23,10 +24,10 @@ interface Setup {
 }
 
 /** Three nodes, a task with 8 pages on node 0, in a group with `mems`. */
-function setup(mems: number, legacy = false): Setup {
+function setup(mems: number, legacy = false, kernel: KernelVersion = '7.3'): Setup {
   const zone = { zone: ZONE_NORMAL, pages: 32768 } as const;
   const nodes = [[0], [], []].map((cpus) => ({ cpus, zones: [zone] }));
-  const k = new Kernel(plainMachine(nodes), { seed: 1, trackContent: true });
+  const k = new Kernel({ ...plainMachine(nodes), kernel }, { seed: 1, trackContent: true });
   const root = rootCpuset(k, legacy);
   const group = createCpuset(root);
   const task = k.spawn(null, 0);
@@ -92,6 +93,18 @@ describe('cpuset.mems on cgroup v2', () => {
     expect(child.effectiveMems).toBe(0b100);
   });
 
+  it.each<[KernelVersion, number]>([
+    ['7.3', 0],
+    ['6.12', -ENOSPC],
+  ])('MP-106: cleared with tasks in it or below, on %s', (kernel, answer) => {
+    const s = setup(0b001, false, kernel);
+    const child = createCpuset(s.group);
+    expect(attachTask(s.k, s.task, child)).toBe(0);
+    expect(writeCpusetMems(s.k, s.group, 0)).toBe(answer);
+    expect(s.group.effectiveMems).toBe(answer === 0 ? 0b111 : 0b001);
+    expect(s.task.memsAllowed).toBe(s.group.effectiveMems);
+  });
+
   it.each([
     ['plain: by position', 0, 0b100],
     ['STATIC: all new nodes when none is left', MPOL_F_STATIC_NODES, 0b101],
@@ -129,5 +142,15 @@ describe('cpuset.mems on cgroup v1', () => {
     writeCpusetMems(s.k, s.group, 0b001);
     attachTask(s.k, s.task, s.group);
     expect(writeCpusetMems(s.k, s.group, 0)).toBe(-ENOSPC);
+  });
+
+  it('nodes within those of the root and of the cpuset above, and around those below', () => {
+    const s = setup(0b011, true);
+    const child = createCpuset(s.group);
+    expect(writeCpusetMems(s.k, child, 0b1000)).toBe(-EINVAL);
+    expect(writeCpusetMems(s.k, child, 0b100)).toBe(-EACCES);
+    expect(writeCpusetMems(s.k, child, 0b010)).toBe(0);
+    expect(writeCpusetMems(s.k, s.group, 0b001)).toBe(-EBUSY);
+    expect(writeCpusetMems(s.k, s.group, 0b110)).toBe(0);
   });
 });

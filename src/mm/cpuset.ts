@@ -7,7 +7,7 @@
  * Order: task nodes and task policies, then the policies of areas, then the pages.
  * Not modelled: CPUs, partitions.
  */
-import { EINVAL, ENOSPC } from '../uapi/errno.ts';
+import { EACCES, EBUSY, EINVAL, ENOSPC } from '../uapi/errno.ts';
 import { MPOL_MF_MOVE_ALL } from '../uapi/mempolicy.ts';
 import type { AddressSpace } from './addressSpace.ts';
 import type { Kernel } from './kernel.ts';
@@ -53,20 +53,34 @@ export function createCpuset(parent: Cpuset): Cpuset {
 }
 
 /**
- * A write to cpuset.mems. Returns 0, -EINVAL (a node that cannot exist; v1: not the parent's), or
- * -ENOSPC (v1: empty with tasks in it).
+ * A write to cpuset.mems. Returns 0, -EINVAL (a node that cannot exist; v1: that the root lacks),
+ * v1 besides: -EBUSY (a cpuset below has such a node), -EACCES (not the parent's); -ENOSPC (empty
+ * with tasks in it; v2 before 7.0, too).
  */
 export function writeCpusetMems(k: Kernel, cpuset: Cpuset, mems: number): number {
   const possible = (1 << (k.pm.highestNid + 1)) - 1;
-  if ((mems & ~possible) !== 0) return -EINVAL;
-  if (cpuset.legacy) {
-    if (mems === 0 && tasksOf(k, cpuset).length > 0) return -ENOSPC;
-    const outside = cpuset.parent === null ? 0 : mems & ~cpuset.parent.mems;
-    if (outside !== 0) return -EINVAL;
-  }
+  const known = cpuset.legacy ? k.topCpuset.mems : possible;
+  if ((mems & ~known) !== 0) return -EINVAL;
+  if (mems === cpuset.mems) return 0;
+  const refusal = validateChange(k, cpuset, mems);
+  if (refusal !== 0) return refusal;
   cpuset.mems = mems;
   updateEffective(k, cpuset);
   return 0;
+}
+
+function validateChange(k: Kernel, cpuset: Cpuset, mems: number): number {
+  const { legacy, parent } = cpuset;
+  if (legacy && cpuset.children.some((child) => (child.mems & ~mems) !== 0)) return -EBUSY;
+  if (legacy && parent !== null && (mems & ~parent.mems) !== 0) return -EACCES;
+  if (!legacy && k.profile.cpusetMayBeEmptied) return 0;
+  return mems === 0 && isPopulated(k, cpuset) ? -ENOSPC : 0;
+}
+
+/** cgroup_is_populated: tasks in it or below. */
+function isPopulated(k: Kernel, cpuset: Cpuset): boolean {
+  if (tasksOf(k, cpuset).length > 0) return true;
+  return cpuset.children.some((child) => isPopulated(k, child));
 }
 
 /** update_nodemasks_hier: the cpuset and all below it whose effective nodes change. */

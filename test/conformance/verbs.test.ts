@@ -341,6 +341,38 @@ describe('control groups', () => {
       at('cpuset.mems.effective', '1'),
     ]);
   });
+
+  it('MP-106: lie in one another; nodes that the one above lacks do not count', () => {
+    const mems = (cgroup: string, value: string): Step => ({
+      do: 'cgroup.write',
+      cgroup,
+      file: 'cpuset.mems',
+      value,
+      expect: OK,
+    });
+    const effective = (value: string): Step => ({
+      look: 'cgroup',
+      cgroup: 'a/b',
+      file: 'cpuset.mems.effective',
+      expect: { value },
+    });
+    passes([
+      { do: 'cgroup.create', cgroup: 'a/b', expect: fails('ENOENT') },
+      { do: 'cgroup.create', cgroup: 'a', expect: OK },
+      mems('a', '0-1'),
+      { do: 'cgroup.create', cgroup: 'a/b', expect: OK },
+      mems('a/b', '1-2'),
+      effective('1'),
+      { do: 'cgroup.enter', cgroup: 'a/b', expect: OK },
+      mmap(4),
+      small(4),
+      write(4),
+      where([['n1/Normal+anon', 4]], 4),
+      mems('a', '3'),
+      effective('3'),
+      where([['n3/Movable+anon', 4]], 4),
+    ]);
+  });
 });
 
 describe('kernel memory', () => {
