@@ -133,7 +133,7 @@ function scanPages(k: Kernel, vma: Vma, first: Vpn): Target | number {
   return { nid: pages.indexOf(most), nodes };
 }
 
-/** is_refcount_suitable: nobody but page tables and the swap cache refers to it; it is on an LRU. */
+/** is_refcount_suitable: on an LRU, and nobody but page tables and the swap cache refers to it. */
 function isUnused(k: Kernel, head: FrameId): boolean {
   if ((k.frames.flags[head] & PG_LRU) === 0) return false;
   return k.frames.refcount[head] === k.folios.expectedRefs(head);
