@@ -1,4 +1,6 @@
 /** The labs, in the order in which `hetmem lab --list` shows them. */
+
+import { cma } from './cma.ts';
 import { folioBounce } from './folioBounce.ts';
 import { granularity } from './granularity.ts';
 import type { Lab } from './lab.ts';
@@ -25,6 +27,7 @@ export const LABS: readonly Lab[] = [
   pinsVsThp,
   pinsAndDma,
   pinFailure,
+  cma,
   staleHeat,
   whoMayMove,
   physicalToVirtual,
