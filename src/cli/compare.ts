@@ -38,12 +38,14 @@ const DEFAULTS = {
 const EXAMPLES = `
 TRACE is a file (.hmt), the short name of a shipped trace, or a generator of hetmem policies. Knobs
 of policies and generators stand behind the name: hemem:samplePeriod=200. Lists are separated by
-commas, or the option is given again. --ratio none takes the sizes of the machine file.
+commas, or the option is given again. Programs with a + between them run at the same time on one
+machine, and the report says what each had of it. --ratio none takes the sizes of the machine file.
 
 Examples:
   hetmem compare redis --ratio 1:4 --policy first-touch,hemem,oracle
   hetmem compare my.hmt --machine my-server.yaml --ratio none --html my.html
   hetmem compare redis --ratio 1:4 --policy hemem --events redis.pftrace
+  hetmem compare redis+gups:size=64 --ratio 1:4 --policy first-touch,hemem --html together.html
   hetmem compare gups:size=512 --policy hemem --policy hemem:period=100 --seed 1,2,3`;
 
 export function describe(program: Command): void {
@@ -147,13 +149,17 @@ async function policiesOf(words: readonly string[], library: Library): Promise<L
 
 async function workloadsOf(words: readonly string[], library: Library): Promise<WorkloadSpec[]> {
   const { defaultLabel, experimentFileReader } = await import('../experiment/index.ts');
-  const { namedWorkload } = await experimentFileReader();
-  return words.map((word) => {
+  const { namedWorkload, runTogether } = await experimentFileReader();
+  const workloadOf = (word: string): WorkloadSpec => {
+    if (word.includes('+') && !word.includes('/') && !word.endsWith('.hmt')) {
+      return runTogether(word.split('+').map(workloadOf));
+    }
     const isTrace = word.endsWith('.hmt') || word.includes('/');
     if (isTrace || !word.includes(':')) return namedWorkload(word, library.catalogue);
     const { name, params } = withKnobs('hetmem compare', word);
     return { name: defaultLabel({ name, params }), trace: '', generator: name, params };
-  });
+  };
+  return words.map(workloadOf);
 }
 
 /** "hemem:samplePeriod=200:period=50" as name and knobs. */

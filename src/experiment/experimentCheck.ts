@@ -56,6 +56,10 @@ function checkPolicy(policy: PolicyChoice, catalogue: Catalogue, report: ReportP
 }
 
 function checkWorkload(workload: WorkloadSpec, catalogue: Catalogue, report: ReportProblem): void {
+  if (workload.together !== undefined) {
+    for (const program of workload.together) checkWorkload(program, catalogue, report);
+    return;
+  }
   if (workload.trace !== '') {
     if (isTracePath(workload.trace) || catalogue.traces.includes(workload.trace)) return;
     report([], `no trace ${workload.trace}`, suggestion(workload.trace, catalogue.traces));

@@ -106,14 +106,27 @@ function workloadOf(
   return { name, trace: '', generator, params };
 }
 
-/** A bare word: a trace, or else a generator. */
+/** A bare word: a trace, or else a generator; with a + between them, programs that run together. */
 export function namedWorkload(word: string, catalogue: Catalogue): WorkloadSpec {
+  if (word.includes('+') && !isTracePath(word)) {
+    return runTogether(word.split('+').map((name) => namedWorkload(name, catalogue)));
+  }
   const isGenerator =
     !isTracePath(word) &&
     !catalogue.traces.includes(word) &&
     catalogue.generators.some(({ name }) => name === word);
   if (isGenerator) return { name: word, trace: '', generator: word, params: {} };
   return { name: traceName(word), trace: word, generator: '', params: {} };
+}
+
+/** Programs on one machine at the same time; of two with one name the second is name#2. */
+export function runTogether(programs: readonly WorkloadSpec[]): WorkloadSpec {
+  const together = programs.map((program, i) => {
+    const before = programs.slice(0, i).filter(({ name }) => name === program.name).length;
+    return before === 0 ? program : { ...program, name: `${program.name}#${before + 1}` };
+  });
+  const name = together.map((program) => program.name).join('+');
+  return { name, trace: '', generator: '', params: {}, together };
 }
 
 const UNIT_BYTES: Readonly<Record<string, number>> = { KiB: KIB, MiB: MIB, GiB: GIB };

@@ -13,6 +13,7 @@ export * from './machinePicture.ts';
 export * from './machineSizing.ts';
 export * from './plan.ts';
 export type * from './runTypes.ts';
+export { programsOf } from './runTypes.ts';
 export * from './statistics.ts';
 export * from './summarise.ts';
 export { verdictOf } from './verdict.ts';

@@ -16,3 +16,4 @@ export type {
   TimeSplit,
   WorkloadSpec,
 } from '../sim/index.ts';
+export { programsOf } from '../sim/index.ts';

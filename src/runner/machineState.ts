@@ -9,7 +9,7 @@ import type { Kernel } from '../mm/index.ts';
 import { kernelAt } from '../sim/index.ts';
 import type { Library } from './library.ts';
 import { planExperiment } from './runExperiment.ts';
-import { openSource } from './workloads.ts';
+import { openSource, placeOf } from './workloads.ts';
 
 /** One run of an experiment. */
 export interface NumberedRun {
@@ -20,7 +20,7 @@ export interface NumberedRun {
   /** null: it cannot be made; `problem` says why. */
   readonly spec: RunSpec | null;
   readonly problem: string;
-  readonly tracePath: string;
+  readonly tracePaths: readonly string[];
 }
 
 /** The runs of policies. Errors: UserError for a machine or trace that cannot be opened. */
@@ -31,7 +31,7 @@ export async function numberedRuns(
   const { plan } = await planExperiment(experiment, library);
   const runs = plan.runs.filter(({ policy }) => policy !== BASELINE);
   return runs.map(({ workload, machine, policy, seed, spec, problem }, n) => {
-    const { name, trace } = experiment.workloads[workload]!;
+    const { name } = experiment.workloads[workload]!;
     const { ratio, machine: machineName } = experiment.machines[machine]!;
     const size = ratio === null ? machineName : `${machineName} ${ratio.fast}:${ratio.slow}`;
     return {
@@ -39,16 +39,16 @@ export async function numberedRuns(
       name: `${experiment.policies[policy]!.label}, ${size}, ${name}, seed ${seed}`,
       spec,
       problem,
-      tracePath: trace === '' ? '' : library.tracePath(trace),
+      tracePaths: placeOf(experiment.workloads[workload]!, library).tracePaths,
     };
   });
 }
 
 /** The kernel when the run's clock has reached `atNs`, or at its end. Errors: UserError. */
 export async function machineAt(run: NumberedRun, atNs: Nanoseconds): Promise<Kernel> {
-  const { spec, tracePath, problem, name } = run;
+  const { spec, tracePaths, problem, name } = run;
   if (spec === null) throw new UserError(name, problem);
-  const place = { workload: spec.workload, tracePath };
+  const place = { workload: spec.workload, tracePaths };
   const { source, close } = await openSource(place, spec.seed);
   try {
     return kernelAt(spec, source, atNs);

@@ -17,7 +17,7 @@ import { eventPaths } from './eventFile.ts';
 import { codeKey, type Journal, runKey } from './journal.ts';
 import type { Library } from './library.ts';
 import { RunPool } from './pool.ts';
-import { type KnownWorkload, knowWorkload } from './workloads.ts';
+import { type KnownWorkload, knowWorkload, placeOf } from './workloads.ts';
 
 export interface RunExperimentOptions {
   readonly library: Library;
@@ -83,8 +83,7 @@ export async function planExperiment(experiment: Experiment, library: Library) {
   for (const { machine } of experiment.machines) machines.push(await library.machine(machine));
   const workloads: KnownWorkload[] = [];
   for (const workload of experiment.workloads) {
-    const tracePath = workload.trace === '' ? '' : library.tracePath(workload.trace);
-    workloads.push(await knowWorkload({ workload, tracePath }, experiment.seeds[0]!));
+    workloads.push(await knowWorkload(placeOf(workload, library), experiment.seeds[0]!));
   }
   const plan = planRuns(experiment, {
     machines,
@@ -146,11 +145,10 @@ async function doRuns(prepared: Prepared): Promise<RunOutcome[]> {
   const timer = setInterval(report, PROGRESS_MS);
   try {
     const work = pending.map(async ({ index, key, spec }, i) => {
-      const { trace } = experiment.workloads[runs[index]!.workload]!;
-      const tracePath = trace === '' ? '' : library.tracePath(trace);
+      const { tracePaths } = placeOf(experiment.workloads[runs[index]!.workload]!, library);
       const { version } = library;
       const eventPath = files[index]!;
-      const outcome = await pool.run({ spec, tracePath, version, progress, index, eventPath });
+      const outcome = await pool.run({ spec, tracePaths, version, progress, index, eventPath });
       if (outcome.result !== undefined) journal.add(key, outcome.result);
       outcomes[index] = outcome;
       progress[index] = accesses[i]!;

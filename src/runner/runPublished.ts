@@ -20,7 +20,7 @@ import {
 } from '../published/index.ts';
 import type { Library } from './library.ts';
 import { RunPool } from './pool.ts';
-import { knowWorkload } from './workloads.ts';
+import { knowWorkload, placeOf } from './workloads.ts';
 
 export interface RunPublishedOptions {
   /** Machine files and traces of the tables are relative to its base folder. */
@@ -71,8 +71,7 @@ export async function runPublished(
 /** Misses in flight as the generator has them, a pointer chase one. */
 async function withWorkloadParallelism(spec: RunSpec, library: Library): Promise<RunSpec> {
   const { workload, machine, seed } = spec;
-  const tracePath = workload.trace === '' ? '' : library.tracePath(workload.trace);
-  const { memoryParallelism } = await knowWorkload({ workload, tracePath }, seed);
+  const { memoryParallelism } = await knowWorkload(placeOf(workload, library), seed);
   if (memoryParallelism === null) return spec;
   return { ...spec, machine: { ...machine, costs: { ...machine.costs, memoryParallelism } } };
 }
@@ -90,10 +89,9 @@ async function runAll(
   try {
     const outcomes = new Map<string, CellOutcome>();
     const work = distinct.map(async ([key, spec], index) => {
-      const { trace } = spec.workload;
-      const tracePath = trace === '' ? '' : library.tracePath(trace);
+      const { tracePaths } = placeOf(spec.workload, library);
       const { version } = library;
-      const task = { spec, tracePath, version, progress, index, eventPath: '' };
+      const task = { spec, tracePaths, version, progress, index, eventPath: '' };
       outcomes.set(key, outcomeOf(await pool.run(task)));
       done++;
       onProgress?.(done, distinct.length);

@@ -11,8 +11,8 @@ import { openSource } from './workloads.ts';
 
 export interface RunTask {
   readonly spec: RunSpec;
-  /** Path of the trace; '' for a synthetic workload. */
-  readonly tracePath: string;
+  /** As in WorkloadPlace. */
+  readonly tracePaths: readonly string[];
   readonly version: string;
   /** Accesses done, one number a run; this run writes `progress[index]`. */
   readonly progress: Float64Array;
@@ -22,9 +22,9 @@ export interface RunTask {
 }
 
 export default async function run(task: RunTask): Promise<RunOutcome> {
-  const { spec, tracePath, version, progress, index, eventPath } = task;
+  const { spec, tracePaths, version, progress, index, eventPath } = task;
   try {
-    const { source, close } = await openSource({ workload: spec.workload, tracePath }, spec.seed);
+    const { source, close } = await openSource({ workload: spec.workload, tracePaths }, spec.seed);
     try {
       const onProgress = (accesses: number) => {
         progress[index] = accesses;

@@ -6,14 +6,23 @@ import { createHash } from 'node:crypto';
 import { UserError } from '../base/assert.ts';
 import {
   formatBytes,
+  programsOf,
   type TraceProvenance,
   type WorkloadFacts,
   type WorkloadSpec,
 } from '../experiment/index.ts';
 import { type FileSource, openTraceFile } from '../live/index.ts';
 import { type Knob, resolveKnobs } from '../policy/index.ts';
-import { type CacheLevel, END, EVENT, type TraceHeader, type TraceSource } from '../trace/index.ts';
+import {
+  type CacheLevel,
+  END,
+  EVENT,
+  TogetherSource,
+  type TraceHeader,
+  type TraceSource,
+} from '../trace/index.ts';
 import { findWorkload, openWorkload, type WorkloadDescription } from '../workload/index.ts';
+import type { Library } from './library.ts';
 
 /** A source, to be closed after use. */
 export interface OpenWorkload {
@@ -24,8 +33,19 @@ export interface OpenWorkload {
 /** What a run needs to open its workload, wherever it is done. */
 export interface WorkloadPlace {
   readonly workload: WorkloadSpec;
-  /** Path of the trace; '' for a synthetic workload. */
-  readonly tracePath: string;
+  /** Path of the trace of each program; '' for a synthetic one. */
+  readonly tracePaths: readonly string[];
+}
+
+/** Where the programs of a workload are. */
+export function placeOf(
+  workload: WorkloadSpec,
+  library: Pick<Library, 'tracePath'>,
+): WorkloadPlace {
+  const tracePaths = programsOf(workload).map(({ trace }) => {
+    return trace === '' ? '' : library.tracePath(trace);
+  });
+  return { workload, tracePaths };
 }
 
 /** What is known of a workload before its runs. */
@@ -40,7 +60,35 @@ export interface KnownWorkload extends WorkloadFacts {
 
 /** Errors: UserError for a file that is no trace, or cannot be read. */
 export async function openSource(place: WorkloadPlace, seed: number): Promise<OpenWorkload> {
-  const { workload, tracePath } = place;
+  const programs = programsOf(place.workload);
+  const opened: OpenWorkload[] = [];
+  const close = () => {
+    for (const one of opened) one.close();
+  };
+  try {
+    for (const [i, program] of programs.entries()) {
+      opened.push(await openProgram(program, place.tracePaths[i]!, seed));
+    }
+  } catch (error) {
+    close();
+    throw error;
+  }
+  if (opened.length === 1) return opened[0]!;
+  const sources = opened.map(({ source }) => source);
+  return {
+    source: new TogetherSource(
+      programs.map(({ name }) => name),
+      sources,
+    ),
+    close,
+  };
+}
+
+async function openProgram(
+  workload: WorkloadSpec,
+  tracePath: string,
+  seed: number,
+): Promise<OpenWorkload> {
   if (workload.trace !== '') {
     const { reader, source } = await openTraceFile(tracePath);
     return { source: reader, close: () => source.close() };
@@ -54,7 +102,24 @@ export async function openSource(place: WorkloadPlace, seed: number): Promise<Op
  * Errors: UserError for a file that is no trace, cannot be read, or was never finished.
  */
 export async function knowWorkload(place: WorkloadPlace, seed: number): Promise<KnownWorkload> {
-  return place.workload.trace === '' ? knowGenerator(place.workload, seed) : knowTrace(place);
+  const known: KnownWorkload[] = [];
+  for (const [i, program] of programsOf(place.workload).entries()) {
+    const isTrace = program.trace !== '';
+    known.push(
+      isTrace ? await knowTrace(program, place.tracePaths[i]!) : knowGenerator(program, seed),
+    );
+  }
+  if (known.length === 1) return known[0]!;
+  const sum = (of: (one: KnownWorkload) => number) => known.reduce((n, one) => n + of(one), 0);
+  return {
+    footprintPages: sum(({ footprintPages }) => footprintPages),
+    provenance: null,
+    fileBytes: sum(({ fileBytes }) => fileBytes),
+    accesses: sum(({ accesses }) => accesses),
+    // A machine has one number: that of the first program which has its own.
+    memoryParallelism:
+      known.find(({ memoryParallelism }) => memoryParallelism !== null)?.memoryParallelism ?? null,
+  };
 }
 
 function generatorOf(workload: WorkloadSpec) {
@@ -70,7 +135,7 @@ function generatorOf(workload: WorkloadSpec) {
   return { description, values };
 }
 
-async function knowGenerator(workload: WorkloadSpec, seed: number): Promise<KnownWorkload> {
+function knowGenerator(workload: WorkloadSpec, seed: number): KnownWorkload {
   const { description, values } = generatorOf(workload);
   const source = openWorkload(description, values, seed);
   return {
@@ -91,7 +156,7 @@ function pagesOf(
   return description.programs(values, seed).reduce((sum, { nrPages }) => sum + nrPages, 0);
 }
 
-async function knowTrace({ workload, tracePath }: WorkloadPlace): Promise<KnownWorkload> {
+async function knowTrace(workload: WorkloadSpec, tracePath: string): Promise<KnownWorkload> {
   // Pages are not looked at here, so nobody needs to unpack them.
   const { reader, source } = await openTraceFile(tracePath, { wantsPages: () => false });
   try {

@@ -29,6 +29,13 @@ export interface WorkloadSpec {
   readonly trace: string;
   readonly generator: string;
   readonly params: Readonly<Record<string, number | string | boolean>>;
+  /** Programs that run at the same time instead; the fields above are '' then. */
+  readonly together?: readonly WorkloadSpec[];
+}
+
+/** The programs of a workload, one or several at the same time. */
+export function programsOf(workload: WorkloadSpec): readonly WorkloadSpec[] {
+  return workload.together ?? [workload];
 }
 
 export interface RunResult {

@@ -84,6 +84,8 @@ export class Simulation {
   readonly #work: KernelWork;
   readonly #batch: ReplayBatch = new ReplayBatch();
   #quantumStartNs: Nanoseconds = 0;
+  /** The thread of the latest item has come this far. */
+  #ranNs: Nanoseconds = 0;
   readonly nodeReads: Float64Array;
   readonly nodeWrites: Float64Array;
   /** Sum over accesses of the loaded latency in force, by node. */
@@ -145,6 +147,7 @@ export class Simulation {
     for (let kind = this.source.next(); kind !== END; kind = this.source.next()) {
       if (kind === SLICE) this.#slice(this.source.slice);
       else this.#event();
+      this.source.ran?.(this.#ranNs);
       if (this.clock.nowNs >= untilNs) return;
       if (this.accesses - reported < 1_000_000) continue;
       reported = this.accesses;
@@ -180,6 +183,7 @@ export class Simulation {
     this.#charge(thread, 'faultNs', ns + faults * (costs.minorFaultNs + costs.clearPageNs));
     this.kernelThreads.poll();
     this.#advance(thread.nowNs);
+    this.#ranNs = thread.nowNs;
   }
 
   #faultCount(): number {
@@ -233,6 +237,7 @@ export class Simulation {
     }
     if (slice.count === 0) this.#charge(thread, 'computeNs', insn * instructionNs);
     sampler?.setUntilSample(task.cpu, until);
+    this.#ranNs = thread.nowNs;
   }
 
   /** What only the model knows of runs [from, batch.at). */

@@ -24,6 +24,7 @@ export * from './regionTable.ts';
 export * from './source.ts';
 export * from './steps.ts';
 export * from './summary.ts';
+export { TogetherSource } from './together.ts';
 export * from './traceReader.ts';
 export * from './traceWriter.ts';
 export { xxhash32 } from './xxhash32.ts';

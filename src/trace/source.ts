@@ -112,6 +112,11 @@ export interface TraceSource {
    */
   regionBase(pid: number): Float64Array;
   regionCount(pid: number): number;
+  /**
+   * Whoever replays has done the item at hand until `nowNs` of the run: where several programs run
+   * together the one furthest behind goes on.
+   */
+  ran?(nowNs: number): void;
   /** Starts again at the first item; region indices come out the same. */
   rewind(): void;
 }
