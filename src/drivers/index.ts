@@ -12,6 +12,7 @@ export * from './fsDax.ts';
 export * from './mirrorRange.ts';
 export * from './movedPages.ts';
 export * from './p2pdma.ts';
+export * from './peerAccelerator.ts';
 export * from './placement.ts';
 export * from './privateAccelerator.ts';
 export * from './skeleton.ts';

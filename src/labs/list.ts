@@ -16,6 +16,7 @@ import { pinsVsUnplug } from './pinsVsUnplug.ts';
 import { reviewersMachine } from './reviewersMachine.ts';
 import { roundTrips } from './roundTrips.ts';
 import { staleHeat } from './staleHeat.ts';
+import { twoPagesOrOne } from './twoPagesOrOne.ts';
 import { unmappedCache } from './unmappedCache.ts';
 import { wholeOrSplit } from './wholeOrSplit.ts';
 import { whoMayMove } from './whoMayMove.ts';
@@ -39,4 +40,5 @@ export const LABS: readonly Lab[] = [
   wholeOrSplit,
   noRoomInMap,
   folioBounce,
+  twoPagesOrOne,
 ];

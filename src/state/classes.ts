@@ -16,6 +16,7 @@ import {
   DmirrorDevice,
   FsDax,
   P2pProvider,
+  PeerAccelerator,
   PrivateAccelerator,
   ZsPool,
 } from '../drivers/index.ts';
@@ -289,6 +290,11 @@ const DEVICES = [
     PrivateAccelerator,
     'k spec pagemap pages engine users clockNs isDying stats',
     () => new PrivateAccelerator(null as never, {} as never),
+  ),
+  savedClass(
+    PeerAccelerator,
+    'k spec pagemap pages engine users clockNs isDying stats scheme peers held revocations',
+    () => new PeerAccelerator(null as never, {} as never, 'ranges'),
   ),
   savedClass(
     CoherentAccelerator,
