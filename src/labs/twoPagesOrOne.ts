@@ -102,7 +102,7 @@ export const twoPagesOrOne: Lab = {
   positions: [
     {
       who: 'Popple (2025)',
-      says: 'two pages for one piece of memory: drivers must keep lifetimes in sync, which is fraught',
+      says: 'two pages for one piece of memory are fraught: their lifetimes must be kept in sync',
       judge: twoPagesAreFraught,
     },
     {
