@@ -51,7 +51,7 @@ interface Process {
   readonly task: Task;
   readonly context: AcceleratorContext;
   readonly start: Vpn;
-  readonly words: number[];
+  readonly truth: number[];
 }
 
 interface Lent {
@@ -110,7 +110,7 @@ class PeerTrial {
     const request = { addr: 0, pages: PAGES, prot, flags, file: null, pgoff: 0 };
     const start = mmapRegion(this.#k, task.mm!, request);
     const context = AcceleratorContext.open(this.#device, task) as AcceleratorContext;
-    return { task, context, start, words: new Array<number>(PAGES).fill(0) };
+    return { task, context, start, truth: new Array<number>(PAGES).fill(0) };
   }
 
   step(word: number): void {
@@ -140,7 +140,7 @@ class PeerTrial {
     const frame = this.#touch(process, page, true);
     if (frame < 0) return;
     devicePageStore(this.#k, frame, word);
-    process.words[page] = word;
+    process.truth[page] = word;
   }
 
   /** The frame that a CPU gets at, -1 after SIGBUS. */
@@ -153,13 +153,13 @@ class PeerTrial {
 
   /** The truth is set to what is there, so that nothing is counted twice. */
   #compare(process: Process, page: number, word: number): void {
-    const expected = process.words[page];
+    const expected = process.truth[page];
     if (word === expected) return;
     const meant = this.#meantFor.get(word);
     const isForeign = meant !== undefined && (meant.process !== process || meant.page !== page);
     if (isForeign) this.#found.corrupted++;
     else this.#found.lost++;
-    process.words[page] = word;
+    process.truth[page] = word;
   }
 
   #peerMaps(process: Process, page: number): void {
@@ -176,7 +176,7 @@ class PeerTrial {
     }
     this.#found.stores++;
     this.#meantFor.set(word, { process, page });
-    process.words[page] = word;
+    process.truth[page] = word;
   }
 
   #peerUnmaps(): void {
