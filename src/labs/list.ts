@@ -1,5 +1,6 @@
 /** The labs, in the order in which `hetmem lab --list` shows them. */
 
+import { balloonSplit } from './balloonSplit.ts';
 import { cma } from './cma.ts';
 import { folioBounce } from './folioBounce.ts';
 import { granularity } from './granularity.ts';
@@ -41,4 +42,5 @@ export const LABS: readonly Lab[] = [
   noRoomInMap,
   folioBounce,
   twoPagesOrOne,
+  balloonSplit,
 ];
