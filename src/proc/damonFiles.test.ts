@@ -1,7 +1,7 @@
 /** HS-110..HS-112: DAMON's control files: the tree, what writes refuse, commands. */
 import { describe, expect, it } from 'vitest';
 import { Kernel, plainMachine, runDamon } from '../mm/index.ts';
-import { EACCES, EBUSY, EINVAL, ENOENT } from '../uapi/errno.ts';
+import { EACCES, EBUSY, EINVAL, ENOENT, ENOMEM, ERANGE } from '../uapi/errno.ts';
 import { ZONE_NORMAL } from '../uapi/zone.ts';
 import { DAMON_ROOT, writeDamonFile } from './damonFiles.ts';
 import { kernelFileAt } from './fileTree.ts';
@@ -81,6 +81,19 @@ describe('the tree', () => {
     expect(a.write('0/contexts/0/schemes/0/stats/nr_tried', '1')).toBe(-EACCES);
     expect(a.write('0/contexts/1/operations', 'paddr')).toBe(-ENOENT);
     expect(a.write('0/state', 'onn')).toBe(-EINVAL);
+  });
+
+  it('refuses numbers that no int and no allocation holds', () => {
+    const a = new Admin();
+    a.ready();
+    const regions = '0/contexts/0/targets/0/regions';
+    a.write('0/contexts/0/targets/nr_targets', '1');
+    expect(a.write(`${regions}/nr_regions`, '4294967295')).toBe(-ERANGE);
+    expect(a.write(`${regions}/nr_regions`, '2147483647')).toBe(-ENOMEM);
+    expect(a.write(`${regions}/nr_regions`, '-1')).toBe(-EINVAL);
+    expect(a.read(`${regions}/nr_regions`)).toBe('0');
+    const quota = '0/contexts/0/schemes/0/quotas/ms';
+    expect(a.write(quota, '18446744073709551616')).toBe(-ERANGE);
   });
 });
 

@@ -3,7 +3,7 @@
  * object of files and directories, made when a path is followed.
  */
 import { U64_MAX } from '../mm/index.ts';
-import { EACCES, EINVAL, ENOENT } from '../uapi/errno.ts';
+import { EACCES, EINVAL, ENOENT, ENOMEM, ERANGE } from '../uapi/errno.ts';
 
 export interface Leaf {
   readonly kind: 'leaf';
@@ -28,7 +28,11 @@ export function readOnly(read: () => string | number): Leaf {
 
 type NumberFields<T> = { [K in keyof T]: T[K] extends number ? K : never }[keyof T];
 
-/** An unsigned number (kstrtoul), signed with `isSigned`. Junk: -EINVAL. */
+const INT_MAX = 2 ** 31 - 1;
+/** kmalloc_array of as many pointers as KMALLOC_MAX_SIZE, 4 MiB, holds. */
+const ROWS_MAX = 2 ** 19;
+
+/** An unsigned number (kstrtoul), signed with `isSigned`. Junk: -EINVAL. Too large: -ERANGE. */
 export function numberLeaf<T, K extends NumberFields<T>>(
   owner: T,
   field: K,
@@ -40,9 +44,8 @@ export function numberLeaf<T, K extends NumberFields<T>>(
     write: (value) => {
       const pattern = isSigned ? /^[-+]?\d+$/ : /^(\d+|0x[0-9a-f]+)$/i;
       if (!pattern.test(value)) return -EINVAL;
-      const number = Number(value);
-      if (number > U64_MAX) return -EINVAL;
-      owner[field] = number as T[K];
+      if (BigInt(value) >= 2n ** 64n) return -ERANGE;
+      owner[field] = Number(value) as T[K];
       return 0;
     },
   };
@@ -85,8 +88,8 @@ export function wordLeaf<T, K extends keyof T>(
 }
 
 /**
- * nr_NAME and directories 0 to nr - 1. Writing the number makes all of them anew. `check`: an errno
- * that forbids it.
+ * nr_NAME and directories 0 to nr - 1. Writing the number (kstrtoint) makes all of them anew.
+ * `check`: an errno that forbids it. Junk: -EINVAL. No int: -ERANGE. Too many to allocate: -ENOMEM.
  */
 export function rowDirectory<T>(
   name: string,
@@ -101,9 +104,13 @@ export function rowDirectory<T>(
       read: () => String(rows.length),
       write: (value) => {
         if (!/^\d+$/.test(value)) return -EINVAL;
-        const refused = check(Number(value));
+        const nr = Number(value);
+        if (nr > INT_MAX) return -ERANGE;
+        const refused = check(nr);
         if (refused !== 0) return refused;
-        rows.splice(0, rows.length, ...Array.from({ length: Number(value) }, make));
+        if (nr > ROWS_MAX) return -ENOMEM;
+        rows.length = 0;
+        for (let i = 0; i < nr; i++) rows.push(make());
         return 0;
       },
     },

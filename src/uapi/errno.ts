@@ -19,6 +19,7 @@ export const ENODEV = 19;
 export const EINVAL = 22;
 export const EFBIG = 27;
 export const ENOSPC = 28;
+export const ERANGE = 34;
 export const ENOSYS = 38;
 export const EOVERFLOW = 75;
 export const EOPNOTSUPP = 95;
@@ -46,6 +47,7 @@ const NAMES: ReadonlyMap<number, string> = new Map([
   [EINVAL, 'EINVAL'],
   [EFBIG, 'EFBIG'],
   [ENOSPC, 'ENOSPC'],
+  [ERANGE, 'ERANGE'],
   [ENOSYS, 'ENOSYS'],
   [EOVERFLOW, 'EOVERFLOW'],
   [EOPNOTSUPP, 'EOPNOTSUPP'],
