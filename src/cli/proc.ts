@@ -22,8 +22,8 @@ interface Flags {
 
 const EXAMPLES = `
 Paths are those of Linux; a folder stands for all files below it. Binary files (pagemap, kpageflags,
-kpagecount, page_idle) are 64-bit words, little-endian, at Linux's offsets. Below --out they are
-sparse: a pagemap is up to 256 GiB long and takes what is mapped.
+kpagecount, kpagecgroup, page_idle) are 64-bit words, little-endian, at Linux's offsets. Below --out
+they are sparse: a pagemap is up to 256 GiB long and takes what is mapped.
 
 Examples:
   hetmem proc --machine dram-cxl-asic /proc/zoneinfo

@@ -10,7 +10,14 @@ import { buddyinfoOf, formatBuddyinfo, formatPagetypeinfo, pagetypeinfoOf } from
 import { DAMON_ROOT, damonFiles } from './damonFiles.ts';
 import type { KernelFile, TextFile, WordsFile } from './kernelFile.ts';
 import { textFile } from './kernelFile.ts';
-import { KpageFile, kpagecountOf, kpageflagsOf, maxDumpPfn, maxPfn } from './kpageFile.ts';
+import {
+  KpageFile,
+  kpagecgroupOf,
+  kpagecountOf,
+  kpageflagsOf,
+  maxDumpPfn,
+  maxPfn,
+} from './kpageFile.ts';
 import { formatMeminfo, meminfoOf } from './meminfo.ts';
 import { memoryBlockFiles } from './memoryBlockFiles.ts';
 import { nodeFiles } from './nodeFiles.ts';
@@ -63,6 +70,7 @@ function everyFile(k: Kernel): KernelFile[] {
 function machineFiles(k: Kernel): KernelFile[] {
   return [
     textFile('/proc/buddyinfo', () => formatBuddyinfo(buddyinfoOf(k))),
+    kpageFile(k, '/proc/kpagecgroup', kpagecgroupOf),
     kpageFile(k, '/proc/kpagecount', kpagecountOf),
     kpageFile(k, '/proc/kpageflags', kpageflagsOf),
     textFile('/proc/meminfo', () => formatMeminfo(meminfoOf(k))),

@@ -3,7 +3,8 @@
  *
  * One word a PFN up to the last PFN, rounded up to a section. Only root may open them.
  * How we model it: flags are mm's kernelPageFlags; what stands where no page is, is this file's.
- * Not modelled: kpagecgroup (no memory control groups).
+ * Deviates: kpagecgroup has the root for every charged page; there are no other memory control
+ *   groups.
  */
 import { type FrameId, PAGEBLOCK_ORDER, PAGES_PER_SECTION, type Pfn } from '../base/units.ts';
 import { DEVICE_ZONE, type Kernel, kernelPageFlags, type Task } from '../mm/index.ts';
@@ -11,7 +12,7 @@ import { EACCES } from '../uapi/errno.ts';
 import { KPF_NOPAGE, KPF_RESERVED } from '../uapi/kernelPageFlags.ts';
 import { readWords, type Words, wordOf, wordRange } from './wordFile.ts';
 
-/** An open kpageflags or kpagecount. */
+/** An open kpageflags, kpagecount or kpagecgroup. */
 export class KpageFile {
   readonly #k: Kernel;
   readonly #wordAt: (k: Kernel, pfn: Pfn) => number;
@@ -40,6 +41,11 @@ export function openKpageflags(k: Kernel, opener: Task): KpageFile | number {
 /** Mode 0400: -EACCES for anybody but root (HS-11). */
 export function openKpagecount(k: Kernel, opener: Task): KpageFile | number {
   return opener.euid === 0 ? new KpageFile(k, kpagecountOf) : -EACCES;
+}
+
+/** Mode 0400: -EACCES for anybody but root (HS-11). */
+export function openKpagecgroup(k: Kernel, opener: Task): KpageFile | number {
+  return opener.euid === 0 ? new KpageFile(k, kpagecgroupOf) : -EACCES;
 }
 
 /** One past the last PFN. */
@@ -80,4 +86,19 @@ export function kpagecountOf(k: Kernel, pfn: Pfn): number {
   if (frame < 0 || frame === k.zeroFrame || k.pm.isReserved(frame)) return 0;
   if (k.frames.headOf(frame) === k.hugeZeroHead) return 0;
   return Math.max(k.folios.pageMapcount(frame), 0);
+}
+
+/** Inode of the root of the cgroup2 file system. */
+const ROOT_CGROUP_INO = 1;
+
+/**
+ * page_cgroup_ino: the memory control group that the page is charged to. Memory of programs and
+ * files is charged, hugetlb and the kernel's own is not; 0 where nothing is.
+ */
+export function kpagecgroupOf(k: Kernel, pfn: Pfn): number {
+  const frame = presentFrame(k, pfn);
+  if (frame < 0 || k.pm.isReserved(frame)) return 0;
+  const head = k.frames.headOf(frame);
+  if (k.frames.refcount[head] <= 0 || k.folios.isHugetlb(head)) return 0;
+  return k.folios.isAnon(head) || k.folios.hasFileMapping(head) ? ROOT_CGROUP_INO : 0;
 }

@@ -6,7 +6,14 @@
  * Not modelled: 1 GiB pages, deny and force of shmem_enabled, statistics of THP sizes.
  */
 import { HPAGE_PMD_ORDER, type Nid, PAGE_SIZE } from '../base/units.ts';
-import { type Kernel, ksmPages, THP_ENABLED, THP_ORDER_MIN, THP_SETTINGS } from '../mm/index.ts';
+import {
+  type Kernel,
+  ksmPages,
+  LOWMEM_RESERVE_RATIO,
+  THP_ENABLED,
+  THP_ORDER_MIN,
+  THP_SETTINGS,
+} from '../mm/index.ts';
 import { type KernelFile, lineFile } from './kernelFile.ts';
 
 const MM = '/sys/kernel/mm';
@@ -38,6 +45,7 @@ function sysctlFiles(k: Kernel): KernelFile[] {
     lineFile('/proc/sys/vm/compact_unevictable_allowed', () => (c.unevictableAllowed ? 1 : 0)),
     lineFile('/proc/sys/vm/compaction_proactiveness', () => c.proactiveness),
     lineFile('/proc/sys/vm/extfrag_threshold', () => c.extfragThreshold),
+    lineFile('/proc/sys/vm/lowmem_reserve_ratio', () => LOWMEM_RESERVE_RATIO.join('\t')),
     lineFile('/proc/sys/vm/min_free_kbytes', () => k.pm.minFreeKbytes),
     lineFile('/proc/sys/vm/nr_hugepages', () => k.hugetlb.total),
     lineFile('/proc/sys/vm/nr_overcommit_hugepages', () => k.hugetlb.overcommit),

@@ -13,7 +13,7 @@ import { EACCES, EINVAL, ENXIO, ESRCH } from '../uapi/errno.ts';
 import { KPF_BUDDY, KPF_NOPAGE, KPF_RESERVED } from '../uapi/kernelPageFlags.ts';
 import { MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
 import { ZONE_NORMAL } from '../uapi/zone.ts';
-import { kpageflagsOf, openKpagecount, openKpageflags } from './kpageFile.ts';
+import { kpageflagsOf, openKpagecgroup, openKpagecount, openKpageflags } from './kpageFile.ts';
 import { openPageIdle } from './pageIdleFile.ts';
 import { openPagemap, PagemapFile } from './pagemapFile.ts';
 import { readProcessFile } from './processFile.ts';
@@ -125,6 +125,7 @@ describe('kpageflags and kpagecount', () => {
     const s = new Setup();
     expect(openKpageflags(s.k, s.other(1000))).toBe(-EACCES);
     expect(openKpagecount(s.k, s.other(1000))).toBe(-EACCES);
+    expect(openKpagecgroup(s.k, s.other(1000))).toBe(-EACCES);
     const file = opened(openKpageflags(s.k, s.task));
     expect(file.read(1, 8)).toBe(-EINVAL);
     expect(file.read(0, 7)).toBe(-EINVAL);
@@ -140,6 +141,16 @@ describe('kpageflags and kpagecount', () => {
     expect([...count]).toEqual([1, 0]);
     expect(kpageflagsOf(s.k, START_PFN + 8192)).toBe(2 ** KPF_BUDDY);
     expect(kpageflagsOf(s.k, START_PFN)).toBe(2 ** KPF_RESERVED);
+  });
+
+  it('kpagecgroup: memory of programs is charged, free and reserved pages are not', () => {
+    const s = new Setup();
+    const file = opened(openKpagecgroup(s.k, s.task));
+    const wordAt = (pfn: number) => [...wordsOf(file.read(pfn * 8, 8))];
+    expect(wordAt(s.pfn(0))).toEqual([1, 0]);
+    expect(wordAt(START_PFN)).toEqual([0, 0]);
+    expect(wordAt(START_PFN + 8192)).toEqual([0, 0]);
+    expect(wordAt(5)).toEqual([0, 0]);
   });
 
   it('HS-15 holes are 0; NOPAGE on 6.12', () => {

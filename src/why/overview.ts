@@ -165,22 +165,26 @@ function blockedBlocks(k: Kernel): Overview['blocks'] {
   });
 }
 
+function pagesText(pages: number): string {
+  return pages === 1 ? '1 page' : `${pages} pages`;
+}
+
 export function overviewLines(found: Overview): string[] {
   const lines = [`machine ${found.machine}, ${found.nowNs / 1e9} s after boot`, '', 'Processes'];
   for (const { pid, comm, rssPages } of found.processes) {
-    lines.push(`  ${pid}${comm === '' ? '' : ` (${comm})`}: ${rssPages} pages resident`);
+    lines.push(`  ${pid}${comm === '' ? '' : ` (${comm})`}: ${pagesText(rssPages)} resident`);
   }
   lines.push('', 'Did not move so far');
   if (found.failures.length === 0) lines.push('  nothing failed');
   for (const { cause, pages, rules, sentence, remedy, examples } of found.failures) {
     const where =
       examples.length === 0 ? '' : `, e.g. ${examples.map((p) => `pfn:${p}`).join(' ')}`;
-    lines.push(`  ${cause}: ${pages} pages${where}`, `    (${rules}) ${sentence}`);
+    lines.push(`  ${cause}: ${pagesText(pages)}${where}`, `    (${rules}) ${sentence}`);
     if (remedy !== '') lines.push(`    remedy: ${remedy}`);
   }
   if (found.holders.length > 0) lines.push('', 'Holders of pages');
   for (const { kind, name, pids, pages } of found.holders) {
-    lines.push(`  ${kind} "${name}" of process ${pids.join(', ')}: ${pages} pages`);
+    lines.push(`  ${kind} "${name}" of process ${pids.join(', ')}: ${pagesText(pages)}`);
   }
   lines.push('', 'Memory blocks that would not go offline');
   if (found.blocks.length === 0) lines.push('  none');

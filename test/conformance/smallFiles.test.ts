@@ -35,7 +35,6 @@ function booted(machine: string): Kernel {
 
 /** Kinds of files that the model does not show, nodes and sizes as N. */
 const NOT_SHOWN = [
-  '/proc/sys/vm/lowmem_reserve_ratio',
   '/proc/sys/vm/movable_gigantic_pages',
   '/proc/sys/vm/numa_stat',
   '/proc/sys/vm/overcommit_ratio',
