@@ -9,7 +9,7 @@ const result = runLab(lab, { seed: 1, settings: ['memory=128'] }, 'test');
 const reader = new FigureReader(result.figures);
 
 describe('pinning all one can (PM-16, PM-25)', () => {
-  it('before: wherever the memory is; after: what ZONE_NORMAL holds', () => {
+  it('PM-56: before: wherever the memory is; after: what ZONE_NORMAL holds', () => {
     expect(reader.number('shares', [50], 'before')).toBeGreaterThan(85);
     const after = reader.column('shares', 'after');
     expect([...after].sort((a, b) => b - a)).toEqual(after);

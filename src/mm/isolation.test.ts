@@ -82,7 +82,7 @@ function occupy(block: number, flags: number): void {
 }
 
 describe('PM-62, PM-63: isolating and undoing', () => {
-  it('takes free memory out of nr_free_pages and gives it back', () => {
+  it('OV-7: takes free memory out of nr_free_pages, keeps the type below, gives both back', () => {
     const [zone] = pm.zones;
     const before = freeCount(pm, zone);
     expect(isolate(512, 1024)).toBe(0);

@@ -144,7 +144,7 @@ describe('one folio that cannot move', () => {
     checkInvariants(p.k);
   });
 
-  it('MC-16: SYNC_LIGHT does not wait for a page not up to date; reclaim never', () => {
+  it('MC-1, MC-16: SYNC_LIGHT does not wait for a page not up to date; reclaim never', () => {
     const p = boot();
     const a = p.mapWritten(2);
     const list = isolate(p, a, 1);
@@ -187,12 +187,13 @@ describe('one folio that cannot move', () => {
     checkInvariants(p.k);
   });
 
-  it('MC-41a: secretmem always refuses', () => {
+  it('MC-41a, MC-47: secretmem always refuses; the page is mapped again at once', () => {
     const p = boot();
     const file = p.k.newFile('s', 'secretmem', 1);
     const a = p.mapWritten(1, { file, shared: true });
     expect(migrate(p, a, 1, 1)).toBe(1);
     expect(p.nid(a)).toBe(0);
+    expect(p.load(a)).toBe(1);
   });
 
   it('S-MC-15, MC-39: an uncorrectable error met while copying: failed, source kept', () => {
@@ -265,7 +266,7 @@ describe('the call as a whole', () => {
     expect(counters(p)).toEqual({ pgmigrate_success: 1 });
   });
 
-  it('MC-53: more than 512 pages go in batches; out of memory in one ends all', () => {
+  it('MC-4, MC-53: more than 512 pages go in batches; out of memory in one ends all', () => {
     const p = boot();
     const a = p.mapWritten(1300);
     fillNode(p.k, 1, 600);

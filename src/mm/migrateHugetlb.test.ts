@@ -212,7 +212,7 @@ describe('a hugetlb page that stays (MP-112)', () => {
     },
   );
 
-  it('no page to be had: -ENOMEM ends the call, nothing behind is tried', () => {
+  it('MP-112, MP-113: no page on that node: -ENOMEM ends the call, nothing behind is tried', () => {
     const p = boot(3);
     const at = mapHuge(p, 3);
     fillNode(p.k, 1, 0);

@@ -162,7 +162,7 @@ describe('kinds of entries (MC-26, MC-31, MC-36)', () => {
     checkInvariants(p.k);
   });
 
-  it('MC-36: the dirty bit comes back only while the folio is dirty', () => {
+  it('OV-33, MC-36: the dirty bit comes back only while the folio is dirty', () => {
     const p = boot();
     const a = p.mapWritten(1);
     const op = migration(p.k, isolate(p, a, 1), 1);
@@ -232,16 +232,16 @@ describe('state that moves with a folio (MC-44, OV section 3)', () => {
     checkInvariants(p.k);
   });
 
-  it('OV-45: nr_anon_pages falls on the old node at the unmap and rises on the new one', () => {
+  it('OV-45, MC-29: nr_anon_pages falls on the old node at the unmap and rises on the new one', () => {
     const p = boot();
     const a = p.mapWritten(4);
     const mapped = () => [0, 1].map((nid) => p.k.vmstat.nodeItem(nid, NR_ANON_MAPPED));
     expect(mapped()).toEqual([4, 0]);
     const op = migration(p.k, isolate(p, a, 4), 1);
     op.step();
-    expect(mapped()).toEqual([0, 0]);
+    expect([mapped(), p.task.mm!.rssAnon]).toEqual([[0, 0], 4]);
     op.finish();
-    expect(mapped()).toEqual([0, 4]);
+    expect([mapped(), p.task.mm!.rssAnon]).toEqual([[0, 4], 4]);
   });
 
   it('S-MC-20, MC-43: shmem gauges follow the page', () => {

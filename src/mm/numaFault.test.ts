@@ -49,7 +49,7 @@ describe('hint faults (TI-21, TI-22)', () => {
   }[] = [
     { what: 'BIND without the flag: stays', mode: MPOL_BIND, flags: 0, nodes: 0b011, nid: 1 },
     {
-      what: "BIND with it: to the CPU's node",
+      what: "MP-95: BIND with it: to the CPU's node",
       mode: MPOL_BIND,
       flags: MPOL_F_NUMA_BALANCING,
       nodes: 0b011,

@@ -80,7 +80,7 @@ describe('boot', () => {
 });
 
 describe('what a frame is (OV-8)', () => {
-  it('holes, reserved and managed frames', () => {
+  it('OV-3: holes, reserved and managed frames', () => {
     const spec = plainMachine([
       { cpus: [0], zones: [{ zone: ZONE_NORMAL, pages: 3000, absent: 72, reserved: 100 }] },
       { cpus: [], zones: [{ zone: ZONE_MOVABLE, pages: 2048 }] },

@@ -100,7 +100,7 @@ describe('preconditions (MC-85)', () => {
 });
 
 describe('effects (MC-86)', () => {
-  it('PMD mapping to entries, flags and exclusiveness kept, words kept', () => {
+  it('OV-32: PMD mapping to entries, flags and exclusiveness kept, words kept', () => {
     const p = boot();
     const a = p.mapWritten(512);
     const head = p.head(a);

@@ -55,7 +55,7 @@ describe('TI-5: node order', () => {
     ]);
   });
 
-  it('a node without memory starts with its nearest node', () => {
+  it('OV-2: a node without memory starts with its nearest node', () => {
     const zones = [{ zone: ZONE_NORMAL, pages: 1024 }] as const;
     const distance = [
       [10, 20, 30],

@@ -203,7 +203,7 @@ describe('move_pages: what becomes of each page', () => {
     expect(p.move([0], [1])).toEqual({ ret: 0, status: [-ENOENT] });
   });
 
-  it('S-MP-17 S-MP-18 MP-26: shared with a child: MOVE refuses, MOVE_ALL moves for both', () => {
+  it('S-MP-17 S-MP-18 MP-26 OV-35: shared with a child: MOVE refuses, MOVE_ALL moves for both', () => {
     const p = new TestProgram();
     const child = childOf(p);
     expect(p.move([0], [1], MOVE)).toEqual({ ret: 0, status: [-EACCES] });
@@ -363,7 +363,7 @@ describe('move_pages: huge pages', () => {
 });
 
 describe('move_pages: asking', () => {
-  it('S-MP-30 MP-51: written, zero page, untouched, unmapped; nothing is faulted in', () => {
+  it('S-MP-30 MP-51 MP-52: written, zero page, untouched, unmapped; nothing is faulted in', () => {
     const p = new TestProgram(threeNodes(), 1);
     accessPage(p.k, p.task, p.vpn(1), false);
     munmap(p.k, p.task, p.address(3), 4096);

@@ -72,7 +72,7 @@ describe('ptrace-like access (OV-61)', () => {
     expect(ptraceMayRead(task(k, caller), task(k, target))).toBe(may);
   });
 
-  it('a process that is not dumpable; its own threads always', () => {
+  it('OV-60: a process that is not dumpable; its own threads always', () => {
     const k = machine();
     const target = task(k, {});
     target.mm!.dumpable = false;
