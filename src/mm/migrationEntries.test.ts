@@ -232,7 +232,7 @@ describe('state that moves with a folio (MC-44, OV section 3)', () => {
     checkInvariants(p.k);
   });
 
-  it('OV-45, MC-29: nr_anon_pages falls on the old node at the unmap and rises on the new one', () => {
+  it('OV-45, MC-29: nr_anon_pages falls on the old node at the unmap, rises on the new', () => {
     const p = boot();
     const a = p.mapWritten(4);
     const mapped = () => [0, 1].map((nid) => p.k.vmstat.nodeItem(nid, NR_ANON_MAPPED));

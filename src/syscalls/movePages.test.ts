@@ -203,7 +203,7 @@ describe('move_pages: what becomes of each page', () => {
     expect(p.move([0], [1])).toEqual({ ret: 0, status: [-ENOENT] });
   });
 
-  it('S-MP-17 S-MP-18 MP-26 OV-35: shared with a child: MOVE refuses, MOVE_ALL moves for both', () => {
+  it('S-MP-17 S-MP-18 MP-26 OV-35: shared with a child: MOVE refuses, MOVE_ALL moves', () => {
     const p = new TestProgram();
     const child = childOf(p);
     expect(p.move([0], [1], MOVE)).toEqual({ ret: 0, status: [-EACCES] });
