@@ -2,6 +2,7 @@
 
 import { balloonSplit } from './balloonSplit.ts';
 import { cma } from './cma.ts';
+import { deviceAddresses } from './deviceAddresses.ts';
 import { folioBounce } from './folioBounce.ts';
 import { granularity } from './granularity.ts';
 import type { Lab } from './lab.ts';
@@ -35,6 +36,7 @@ export const LABS: readonly Lab[] = [
   physicalToVirtual,
   granularity,
   latencyOrBandwidth,
+  deviceAddresses,
   unmappedCache,
   nodePresets,
   roundTrips,
