@@ -21,6 +21,7 @@ import { describe as report } from './report.ts';
 import { describe as run } from './run.ts';
 import { describe as start } from './start.ts';
 import { describe as trace } from './trace.ts';
+import { describe as tune } from './tune.ts';
 import { describe as why } from './why.ts';
 
 export interface CommandGroup {
@@ -29,7 +30,10 @@ export interface CommandGroup {
 }
 
 export const COMMAND_GROUPS: readonly CommandGroup[] = [
-  { heading: 'Try an argument:', describe: [start, compare, run, report, plan, lab, published] },
+  {
+    heading: 'Try an argument:',
+    describe: [start, compare, run, report, plan, tune, lab, published],
+  },
   { heading: 'Traces of real programs:', describe: [record, trace] },
   { heading: 'Machines, policies, heat:', describe: [machine, policies, heat] },
   { heading: 'The kernel model:', describe: [conform, proc, why] },

@@ -16,6 +16,7 @@ export type * from './runTypes.ts';
 export { programsOf } from './runTypes.ts';
 export * from './statistics.ts';
 export * from './summarise.ts';
+export * from './tuning.ts';
 export { verdictOf } from './verdict.ts';
 
 /** The reader of experiment files: parseExperiment(), checkExperiment(), experimentJsonSchema(). */

@@ -10,3 +10,4 @@ export {
   runExperiment,
 } from './runExperiment.ts';
 export { type RunPublishedOptions, readTables, runPublished } from './runPublished.ts';
+export { type TuneOptions, type TuneQuestion, tunePolicy } from './tunePolicy.ts';
