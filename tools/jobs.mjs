@@ -46,21 +46,23 @@ function slow(/** @type {string[]} */ args) {
 /**
  * `npm run test:fuzz`: the fuzzers (test/fuzz/*.fuzz.ts), longer than the smoke runs of `npm test`.
  * `--long`, `--seed=N` and `--runs=N` reach them as HETMEM_FUZZ_LONG, _SEED and _RUNS.
- * `--operations=N` plays that many operations on the model's memory management (fuzzLong.mjs).
+ * `--operations=N` plays that many operations on the model's memory management (fuzzLong.mjs);
+ * with `--rules`, it tells which rules they reached.
  */
 function fuzz(/** @type {string[]} */ args) {
   if (!ensureInstalled(ROOT) || !ensureBuilt(ROOT, DIST)) return 2;
   /** @type {Record<string, string>} */
   const env = {};
   const rest = args.filter((arg) => {
-    const match = /^--(long|seed|runs|operations)(?:=(\d+))?$/.exec(arg);
+    const match = /^--(long|seed|runs|operations|rules)(?:=(\d+))?$/.exec(arg);
     if (match === null) return true;
     env[`HETMEM_FUZZ_${match[1].toUpperCase()}`] = match[2] ?? '1';
     return false;
   });
   const { HETMEM_FUZZ_OPERATIONS: operations, HETMEM_FUZZ_SEED: seed = '1' } = env;
   if (operations !== undefined) {
-    const isWell = node([join(ROOT, 'tools/fuzzLong.mjs'), operations, seed]) === 0;
+    const rules = env.HETMEM_FUZZ_RULES === undefined ? [] : ['rules'];
+    const isWell = node([join(ROOT, 'tools/fuzzLong.mjs'), operations, seed, ...rules]) === 0;
     return countLine([{ passed: isWell ? 1 : 0, failed: isWell ? 0 : 1, skipped: 0 }]);
   }
   return countLine([runVitest(ROOT, ['--config', 'vitest.fuzz.config.ts', ...rest], env)]);

@@ -26,7 +26,7 @@ const mutants = [];
 const folder = transpileTree('hetmem-mutation', (path) =>
   path.startsWith(prefix) && !isTest(path) ? [mutantsOf(path, mutants)] : [],
 );
-const files = [...scriptsOf('src/mm'), ...scriptsOf('src/syscalls')].filter(isTest);
+const files = ['src/mm', 'src/syscalls', 'src/drivers'].flatMap(scriptsOf).filter(isTest);
 const scripts = files.map((path) => path.replace(/\.ts$/, '.js'));
 
 /** @type {Map<number, string | null>} */

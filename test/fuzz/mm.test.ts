@@ -1,6 +1,9 @@
 /** A smoke run of the fuzzer of mm/, and canaries: planted bugs that it must find. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Dmirror, DmirrorDevice, Folios, type Kernel, SwapArea } from './mm/kernelDoor.ts';
+import type { MachinePlan } from './mm/machines.ts';
+import type { Operation } from './mm/operations.ts';
+import { reduceHistory } from './mm/reduce.ts';
 import { fuzz } from './mm/run.ts';
 
 describe('the fuzzer of mm/', () => {
@@ -18,6 +21,16 @@ describe('the fuzzer of mm/', () => {
       return report!.split('\n').filter((line) => !line.startsWith('    at'));
     };
     expect(run()).toEqual(run());
+  });
+
+  it('makes a long history that fails short', () => {
+    const one = (proc: number): Operation => ({ op: 'fork', proc });
+    const fails = (_plan: MachinePlan, operations: readonly Operation[]): string | null => {
+      const procs = operations.map((o) => (o.op === 'fork' ? o.proc : -1));
+      return procs.includes(7) && procs.includes(40) ? `frame ${procs.length} is lost` : null;
+    };
+    const history = Array.from({ length: 50 }, (_, proc) => one(proc));
+    expect(reduceHistory(null as never, history, fails)).toEqual([one(7), one(40)]);
   });
 
   const canaries: readonly { bug: string; plant: () => ((k: Kernel) => void) | undefined }[] = [

@@ -8,6 +8,7 @@ import type { Kernel } from './kernelDoor.ts';
 import { type MachinePlan, machineArbitrary } from './machines.ts';
 import { type Operation, operationArbitrary } from './operations.ts';
 import { play } from './play.ts';
+import { reduceHistory } from './reduce.ts';
 import { World } from './world.ts';
 
 export interface FuzzOptions {
@@ -22,6 +23,8 @@ export interface FuzzOptions {
   readonly checkEvery?: number;
   /** Plants a bug in a fresh kernel: for canaries. Their failures are not shrunk. */
   readonly plant?: (k: Kernel) => void;
+  /** How a failure is made short: by fast-check, or for long histories by reduce.ts. */
+  readonly isLong?: boolean;
   /** false: a failure is reported as it is. */
   readonly shrinks?: boolean;
   /** Told after each history that passes: its number of operations. */
@@ -67,14 +70,24 @@ export function fuzz(options: FuzzOptions): string | null {
     },
   );
   if (!details.failed || details.counterexample === null) return null;
-  const [plan, operations] = details.counterexample;
+  const [plan, found] = details.counterexample;
   const error = details.errorInstance;
+  const operations = options.isLong ? reduceHistory(plan, found, failureOf) : found;
   return [
     `seed ${details.seed} path ${details.counterexamplePath} after ${details.numRuns} runs`,
     error instanceof Error ? (error.stack ?? error.message) : String(error),
     `machine ${JSON.stringify(plan)}`,
     ...operations.map((operation) => `  ${JSON.stringify(operation)},`),
   ].join('\n');
+}
+
+function failureOf(plan: MachinePlan, operations: readonly Operation[]): string | null {
+  try {
+    playHistory(plan, operations, 1);
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
 }
 
 export interface LongOptions {
@@ -101,7 +114,7 @@ export function fuzzLong(options: LongOptions): string | null {
     played += operations;
   };
   for (let seed = options.seed; played < options.operations; seed++) {
-    const batch = { seed, runs: HISTORIES_PER_BATCH, operationsMax: LONG_HISTORY };
+    const batch = { seed, runs: HISTORIES_PER_BATCH, operationsMax: LONG_HISTORY, isLong: true };
     const report = fuzz({ ...batch, checkEvery: LONG_CHECK_EVERY, shrinks: false, onPlayed });
     if (report !== null) return fuzz({ ...batch, limitMs: SHRINK_MS }) ?? report;
     options.onProgress(seed + 1, played);
