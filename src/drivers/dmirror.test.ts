@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import {
   accessPage,
+  beginOffline,
   checkInvariants,
   exitTask,
   FAULT_ERROR,
@@ -12,6 +13,7 @@ import {
   storeWord,
   type Task,
 } from '../mm/index.ts';
+import { EINVAL } from '../uapi/errno.ts';
 import { PROT_READ } from '../uapi/mman.ts';
 import { COHERENT_PFN, DeviceBench, numbers, PRIVATE } from './deviceBench.ts';
 
@@ -75,6 +77,22 @@ describe('pages on the device', () => {
     expect(b.onDevice(start, 4)).toBe(0);
     expect(b.loads(start, 4)).toEqual(numbers(4));
     expect(b.end()).toEqual([]);
+  });
+
+  it('PM-75: device memory is in no memory block: nothing can write "offline" there', () => {
+    for (const pfn of [PRIVATE, COHERENT_PFN]) {
+      const b = new DeviceBench(pfn);
+      const start = b.map(1);
+      b.store(start, 1);
+      b.mirror.migrateToDevice(b.task, start, 1);
+      const { memoryBlocks } = b.k.pm;
+      const pfns = [...b.k.devices.pagemaps].map(({ startPfn }) => startPfn);
+      expect(pfns.length).toBeGreaterThan(0);
+      for (const at of pfns) {
+        expect(memoryBlocks.exists(memoryBlocks.blockOfPfn(at))).toBe(false);
+        expect(beginOffline(b.k, at, memoryBlocks.blockPages)).toBe(-EINVAL);
+      }
+    }
   });
 
   it('DM-53, DM-35: a device that goes gives its pages back first', () => {

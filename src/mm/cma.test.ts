@@ -17,7 +17,7 @@ import { pinUserPages, unpinUserPages } from './gup.ts';
 import { checkInvariants } from './invariants.ts';
 import { ISOLATE_MODE_OTHER, startIsolatePageRange, undoIsolatePageRange } from './isolation.ts';
 import type { Kernel } from './kernel.ts';
-import { bootNodes, TestProgram, vmstat } from './testProgram.ts';
+import { bootNodes, fillNode, TestProgram, vmstat } from './testProgram.ts';
 import { freeCmaCount, freeCount } from './watermark.ts';
 
 const BLOCK = 512;
@@ -101,6 +101,24 @@ describe('alloc_contig_range', () => {
     expect(vmstat(k, 'pgmigrate_fail') - failed).toBe(5);
     expect(k.failures.reason[written % 4096]).toBe(MR_CONTIG_RANGE);
     k.putFolio(head);
+    checkInvariants(k);
+  });
+
+  it('PM-81: what is in the way goes to the same node while it has room, else to another', () => {
+    const zones = [{ zone: ZONE_NORMAL, pages: 8 * BLOCK }] as const;
+    const k = bootNodes([
+      { cpus: [0], zones },
+      { cpus: [1], zones },
+    ]);
+    const p = new TestProgram(k);
+    const start = p.mapWritten(64);
+    k.lru.drainAll();
+    const first = p.frame(start);
+    expect(allocContigRange(k, first, first + 32, false, GFP_KERNEL)).toBe(0);
+    expect(p.nid(start)).toBe(0);
+    fillNode(k, 0, 0);
+    expect(allocContigRange(k, first + 32, first + 64, false, GFP_KERNEL)).toBe(0);
+    expect([p.nid(start + 32), p.load(start + 32)]).toEqual([1, 33]);
     checkInvariants(k);
   });
 

@@ -8,6 +8,7 @@ import { FOLL_LONGTERM, FOLL_WRITE } from '../uapi/gup.ts';
 import { MPOL_BIND } from '../uapi/mempolicy.ts';
 import { MR_MEMORY_HOTPLUG } from '../uapi/migrate.ts';
 import { ZONE_MOVABLE, ZONE_NORMAL } from '../uapi/zone.ts';
+import { allocContigRange, freeContigRange } from './allocContigRange.ts';
 import { CAUSE_UNMOVABLE } from './failureLog.ts';
 import { PG_MOVABLE_OPS, PGTY_OFFLINE, PGTY_SLAB } from './frameTable.ts';
 import { pinUserPages, unpinUserPages } from './gup.ts';
@@ -77,6 +78,37 @@ describe('offlining a block', () => {
     }
     expect(vmstat(k, 'pgmigrate_success') - done).toBe(300);
     checkInvariants(k);
+  });
+
+  it('PM-74a: blocks of kernel zones go too if the kernel has no page there, else -EBUSY', () => {
+    const zones = [{ zone: ZONE_NORMAL, pages: 4 * BLOCK }] as const;
+    const nodes = [
+      { cpus: [0], zones },
+      { cpus: [1], zones },
+    ];
+    const k = bootNodes(nodes, { memoryBlockPages: BLOCK });
+    const p = new TestProgram(k);
+    const start = p.mapWritten(64);
+    const { memoryBlocks } = k.pm;
+    const used = memoryBlocks.blockOf(p.frame(start));
+    const ours = memoryBlocks.startFrame(used);
+    expect(allocContigRange(k, ours, ours + 1, false, GFP_KERNEL)).toBe(0);
+    const frames = Array.from({ length: 64 }, (_, n) => p.frame(start + n));
+    expect(offline(k, used)).toBe(-EBUSY);
+    // Refused before anything moved.
+    expect(frames.map((_, n) => p.frame(start + n))).toEqual(frames);
+    freeContigRange(k, ours, 1);
+    expect(offline(k, used)).toBe(0);
+    checkInvariants(k);
+  });
+
+  it('PM-71: pages of kernel zones do not go to a node with ZONE_MOVABLE only: it repeats', () => {
+    const k = machine();
+    const p = new TestProgram(k);
+    const start = p.mapWritten(64);
+    const block = k.pm.memoryBlocks.blockOf(p.frame(start));
+    expect(offline(k, block)).toBeNull();
+    expect([p.nid(start), p.load(start)]).toEqual([0, 1]);
   });
 
   it('PM-72: present, managed and free pages drop; watermarks follow', () => {
