@@ -1,6 +1,6 @@
 /** A small machine with one accelerator and one program, for tests. */
 import { PAGES_PER_SECTION } from '../base/units.ts';
-import { DEVICE_COST_DEFAULTS, type KernelVersion } from '../hw/index.ts';
+import { DEVICE_COST_DEFAULTS, type ExperimentalFeature, type KernelVersion } from '../hw/index.ts';
 import {
   exitTask,
   findBrokenInvariants,
@@ -37,6 +37,7 @@ interface BenchOptions extends Partial<AcceleratorSpec> {
   readonly isCoherent?: boolean;
   readonly systemPages?: number;
   readonly kernel?: KernelVersion;
+  readonly experimental?: readonly ExperimentalFeature[];
 }
 
 export class AcceleratorBench {
@@ -45,12 +46,22 @@ export class AcceleratorBench {
   readonly device: Accelerator;
   readonly context: AcceleratorContext;
 
-  constructor({ isCoherent = false, systemPages = 65536, kernel, ...spec }: BenchOptions = {}) {
+  constructor({
+    isCoherent = false,
+    systemPages = 65536,
+    kernel,
+    experimental,
+    ...spec
+  }: BenchOptions = {}) {
     const zone: PlainZone = { zone: ZONE_NORMAL, pages: systemPages };
     const machine = plainMachine([{ cpus: [0], zones: [zone] }], {
       sysctl: { thp_enabled: 'madvise' },
     });
-    const booted = { ...machine, kernel: kernel ?? machine.kernel };
+    const booted = {
+      ...machine,
+      kernel: kernel ?? machine.kernel,
+      experimental: experimental ?? [],
+    };
     this.k = new Kernel(booted, { seed: 1, trackContent: true, deviceSections: 4 });
     this.task = this.k.spawn(null, 0);
     const Kind = isCoherent ? CoherentAccelerator : PrivateAccelerator;

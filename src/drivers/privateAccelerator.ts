@@ -2,7 +2,7 @@
  * An accelerator whose memory the CPU cannot reach (DEVICE_PRIVATE), as GPUs behind PCIe have it: a
  * CPU access brings the page back. DM-40..DM-42, DM-62, DM-64.
  */
-import { HPAGE_PMD_NR } from '../base/units.ts';
+import { type FrameId, HPAGE_PMD_NR } from '../base/units.ts';
 import { piecewiseNs } from '../hw/index.ts';
 import {
   type DeviceFault,
@@ -14,6 +14,7 @@ import {
   migrateVmaFinalize,
   migrateVmaPages,
   migrateVmaSetup,
+  type Task,
 } from '../mm/index.ts';
 import { Accelerator } from './accelerator.ts';
 import { copyToSystem } from './deviceCopy.ts';
@@ -22,6 +23,12 @@ import { countMoved } from './movedPages.ts';
 export class PrivateAccelerator extends Accelerator {
   get isCoherent(): boolean {
     return false;
+  }
+
+  /** Experimental: a look-up in the page cache found a page here. */
+  pageCacheLookup(task: Task, page: FrameId): void {
+    this.stats.cpuFaults++;
+    this.sendHome(task, this.k.frames.headOf(page));
   }
 
   /** A large page comes back whole, or only the page that is touched: splitsOnReturn. */

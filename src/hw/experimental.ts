@@ -3,12 +3,18 @@
  * name (`experimental:`). Off by default, and named among the sources of the machine, which every
  * report prints.
  */
-export const EXPERIMENTAL_FEATURES = ['device_offset_space', 'device_peer_ranges'] as const;
+export const EXPERIMENTAL_FEATURES = [
+  'device_offset_space',
+  'device_page_cache',
+  'device_peer_ranges',
+] as const;
 export type ExperimentalFeature = (typeof EXPERIMENTAL_FEATURES)[number];
 
 export const EXPERIMENTAL_TEXTS: Readonly<Record<ExperimentalFeature, string>> = {
   device_offset_space:
     'private device memory has PFNs of its own, outside the physical map (DM-80, DM-81)',
+  device_page_cache:
+    'clean file pages may go to private device memory; a look-up brings them back (DM-85, DM-86)',
   device_peer_ranges: 'other devices reach private device memory without a detour (DM-91, DM-92)',
 };
 

@@ -3,6 +3,7 @@
 import { balloonSplit } from './balloonSplit.ts';
 import { cma } from './cma.ts';
 import { deviceAddresses } from './deviceAddresses.ts';
+import { filesOnDevice } from './filesOnDevice.ts';
 import { folioBounce } from './folioBounce.ts';
 import { granularity } from './granularity.ts';
 import type { Lab } from './lab.ts';
@@ -45,4 +46,5 @@ export const LABS: readonly Lab[] = [
   folioBounce,
   twoPagesOrOne,
   balloonSplit,
+  filesOnDevice,
 ];

@@ -9,6 +9,7 @@ import { type FrameId, HPAGE_PMD_NR, HPAGE_PMD_ORDER, type Vpn } from '../base/u
 import { GFP_HIGHUSER, GFP_HIGHUSER_MOVABLE, GFP_TRANSHUGE } from '../uapi/gfp.ts';
 import { vmEvent } from '../uapi/vmstat.ts';
 import { ZONE_MOVABLE } from '../uapi/zone.ts';
+import { lookUpCached, STAYS_ON_DEVICE } from './devicePageCache.ts';
 import {
   FAULT_CLEARED,
   FAULT_DONE,
@@ -147,6 +148,7 @@ function faultAround(k: Kernel, vma: Vma, vpn: Vpn, i: number): void {
     const page = index < vma.file!.sizePages ? vma.file!.frameAt(index) : -1;
     if (page < 0) continue;
     const head = k.frames.headOf(page);
+    if (k.pm.isZoneDevice(page)) continue;
     if ((k.frames.flags[head] & PG_LOCKED) !== 0 || k.frames.has(page, PG_HWPOISON)) continue;
     mapFilePage(k, vma, v, at, page, false);
   }
@@ -193,7 +195,11 @@ const read: ReadResult = { page: -1, outcome: 0 };
  */
 export function cacheRead(k: Kernel, task: Task, file: MappedFile, index: number): ReadResult {
   read.outcome = FAULT_DONE;
-  read.page = file.frameAt(index);
+  read.page = lookUpCached(k, task, file, index);
+  if (read.page === STAYS_ON_DEVICE) {
+    read.outcome = FAULT_SIGBUS;
+    return read;
+  }
   if (read.page >= 0) {
     // MC-82a: a shmem object keeps a page whose data is lost.
     if (k.frames.has(read.page, PG_HWPOISON)) read.outcome = FAULT_SIGBUS;

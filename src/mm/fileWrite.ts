@@ -3,9 +3,10 @@
  * (mm/filemap.c: generic_perform_write, __filemap_get_folio; fs/iomap, mm/shmem.c). OV-24a.
  */
 import type { FrameId } from '../base/units.ts';
-import { ENOMEM, ENOSPC } from '../uapi/errno.ts';
+import { EIO, ENOMEM, ENOSPC } from '../uapi/errno.ts';
 import { GFP_HIGHUSER, GFP_HIGHUSER_MOVABLE } from '../uapi/gfp.ts';
 import { ZONE_MOVABLE } from '../uapi/zone.ts';
+import { lookUpCached, STAYS_ON_DEVICE } from './devicePageCache.ts';
 import { FAULT_ERROR } from './fault.ts';
 import { cacheRead } from './faultFile.ts';
 import { addToPageCache, cacheAccessed, setFolioDirty, writeBack } from './fileFolio.ts';
@@ -57,6 +58,7 @@ function folioForWrite(
   index: number,
   end: number,
 ): FrameId {
+  if (lookUpCached(k, task, file, index) === STAYS_ON_DEVICE) return -EIO;
   const cached = lockedPage(k, file, index);
   if (cached >= 0) return k.frames.headOf(cached);
   if (file.swapSlotAt(index) >= 0) {

@@ -26,6 +26,7 @@ export * from './deviceEntries.ts';
 export * from './deviceExclusive.ts';
 export * from './deviceInvariants.ts';
 export * from './deviceMigration.ts';
+export * from './devicePageCache.ts';
 export * from './directStore.ts';
 export * from './dropCache.ts';
 export * from './failureLog.ts';

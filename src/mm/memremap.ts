@@ -64,6 +64,11 @@ export interface DevPagemapOps {
   folioFree(head: FrameId, order: Order): void;
   /** Brings the page of a CPU fault back to system memory; FAULT_* bits (DM-41). Private only. */
   migrateToRam?(fault: DeviceFault): number;
+  /**
+   * Experimental (devicePageCache.ts): a CPU looked a page of the page cache up that is here; the
+   * driver brings it to system memory.
+   */
+  pageCacheLookup?(task: Task, page: FrameId): void;
   /** A folio was split: called for each new one, then with -1 (6.19, DM-51). */
   folioSplit?(original: FrameId, created: FrameId): void;
 }

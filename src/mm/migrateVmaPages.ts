@@ -10,6 +10,7 @@ import {
   MIGRATE_PFN_MIGRATE,
   MIGRATE_PFN_VALID,
 } from './deviceMigration.ts';
+import { mayCacheOnDevice } from './devicePageCache.ts';
 import { addToLruVma } from './fault.ts';
 import { PG_ANON_EXCLUSIVE, PG_LOCKED, PG_SWAPBACKED, PG_SWAPCACHE } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
@@ -202,7 +203,7 @@ function splitEveryPmd(k: Kernel, head: FrameId): void {
 function mayReceive(k: Kernel, src: FrameId, dst: FrameId): boolean {
   if (!k.pm.isZoneDevice(dst)) return true;
   if (!isDevicePrivate(k, dst) && !isDeviceCoherent(k, dst)) return false;
-  if (k.folios.hasFileMapping(src)) return false;
+  if (k.folios.hasFileMapping(src)) return mayCacheOnDevice(k, src, dst);
   if ((k.frames.flags[src] & PG_SWAPCACHE) !== 0) freeSwapCache(k, src);
   return (k.frames.flags[src] & PG_SWAPCACHE) === 0;
 }
