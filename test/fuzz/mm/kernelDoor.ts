@@ -79,5 +79,5 @@ export { FOLL_LONGTERM, FOLL_WRITE } from '../../../src/uapi/gup.ts';
 export * from '../../../src/uapi/mempolicy.ts';
 export * from '../../../src/uapi/migrate.ts';
 export * from '../../../src/uapi/mman.ts';
-export { NR_FREE_PAGES } from '../../../src/uapi/vmstat.ts';
+export { NR_FREE_PAGES, PGDEMOTE_DIRECT } from '../../../src/uapi/vmstat.ts';
 export { ZONE_MOVABLE, ZONE_NORMAL, type ZoneType } from '../../../src/uapi/zone.ts';
