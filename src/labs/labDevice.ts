@@ -19,6 +19,7 @@ const DEVICE_PFN = 2 ** 22;
 export interface LabDeviceOptions {
   readonly seed: number;
   readonly systemMib: number;
+  readonly swapMib?: number;
   readonly isCoherent?: boolean;
   /** A large page comes back one base page at a time (DM-64). */
   readonly splitsOnReturn?: boolean;
@@ -39,6 +40,7 @@ export class LabDevice {
       sysctl: { thp_enabled: 'madvise', thp_defrag: 'always' },
       trackContent: true,
       deviceSections: 4,
+      swapMib: options.swapMib ?? 0,
       ...(kernel === undefined ? {} : { kernel }),
     });
     const Kind = isCoherent ? CoherentAccelerator : PrivateAccelerator;

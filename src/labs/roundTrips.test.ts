@@ -26,6 +26,15 @@ describe('a hundred trips', () => {
     expect(at('coherent', kind, 'back')).toBe(16);
   });
 
+  it('DM-30, DM-43: mprotect, fork, pins, compaction and swapping out in between', () => {
+    for (const device of ['private', 'coherent']) {
+      expect(at(device, 'anonymous, disturbed', 'there')).toBe(16);
+      expect(at(device, 'anonymous, disturbed', 'lost')).toBe(0);
+    }
+    // Long-term pins take pages of coherent memory back by themselves.
+    expect(at('coherent', 'anonymous, disturbed', 'back')).toBeLessThan(16);
+  });
+
   it('DM-62: a huge page goes and comes back by one fault each', () => {
     expect(at('private', 'anonymous, 2 MiB', 'back')).toBe(512);
     expect(at('private', 'anonymous, 2 MiB', 'CPU faults')).toBe(1);

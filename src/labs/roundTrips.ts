@@ -4,11 +4,19 @@
  * word was lost, and what is left when the program has ended and the device is gone.
  * DM-27..DM-33, DM-40..DM-43, DM-50, DM-53, DM-60..DM-62.
  */
-import type { Vpn } from '../base/units.ts';
-import { forkTask, loadWord, mmapRegion, type Task } from '../mm/index.ts';
+import { PAGE_SIZE, type Vpn } from '../base/units.ts';
+import {
+  compactNodeByHand,
+  forkTask,
+  loadWord,
+  mmapRegion,
+  type Task,
+  unpinUserPages,
+} from '../mm/index.ts';
 import { numberOf } from '../policy/index.ts';
-import { exit } from '../syscalls/index.ts';
-import { MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
+import { exit, madvise, mprotect } from '../syscalls/index.ts';
+import { FOLL_WRITE } from '../uapi/gup.ts';
+import { MADV_PAGEOUT, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
 import { decimal, type FigureReader, rounded } from './figureReader.ts';
 import type { Cell, Figure, Finding, Lab, LabRun, Measurement } from './lab.ts';
 import { LabDevice } from './labDevice.ts';
@@ -25,6 +33,8 @@ interface Kind {
   readonly stride: number;
   readonly map: (lab: LabDevice) => Vpn;
   readonly isForked?: boolean;
+  /** Others meddle with it between the turns. */
+  readonly isDisturbed?: boolean;
 }
 
 const KINDS: readonly Kind[] = [
@@ -35,6 +45,12 @@ const KINDS: readonly Kind[] = [
     map: ({ program }) => program.mapHuge(HUGE_PAGES),
   },
   { name: 'anonymous, forked', stride: 1, map: ({ program }) => program.map(USED), isForked: true },
+  {
+    name: 'anonymous, disturbed',
+    stride: 1,
+    map: ({ program }) => program.map(USED),
+    isDisturbed: true,
+  },
   { name: 'shared anonymous', stride: 1, map: ({ program }) => program.mapShared(USED) },
   { name: 'private file', stride: 1, map: (lab) => mapFile(lab, MAP_PRIVATE) },
   { name: 'shared file', stride: 1, map: (lab) => mapFile(lab, MAP_SHARED) },
@@ -62,7 +78,9 @@ export const roundTrips: Lab = {
     'the CPU reads them.',
     'Device faults bring pages to the device. Private memory: faults of the CPU bring them back;',
     'coherent memory: the CPU reads them there, and the driver takes them back each round.',
-    'forked: a child has the memory, too, since before the first round, and reads it at the end.',
+    'disturbed: while it is there, by turns, mprotect, fork and exit, short and long-term pins,',
+    'compaction, swapping out. forked: a child has had the memory since before the first round',
+    'and reads it at the end.',
     'Then the program ends and the device is removed.',
   ],
   measure,
@@ -84,6 +102,32 @@ export const roundTrips: Lab = {
     'shared anonymous and file pages on the device (page cache of device memory is not in Linux)',
   ],
 };
+
+/** What happens to the pages while they are on the device, one after the other in turn. */
+const MEDDLERS: readonly ((lab: LabDevice, start: Vpn) => void)[] = [
+  ({ machine, program }, start) => {
+    const [address, bytes] = [start * PAGE_SIZE, USED * PAGE_SIZE];
+    mprotect(machine.k, program.task, address, bytes, PROT_READ);
+    mprotect(machine.k, program.task, address, bytes, PROT_READ | PROT_WRITE);
+  },
+  ({ machine, program }) => {
+    const child = forkTask(machine.k, program.task);
+    if (typeof child !== 'number') exit(machine.k, child);
+  },
+  ({ machine, program }, start) => {
+    const { pages } = program.pin(start, USED, USED, FOLL_WRITE);
+    unpinUserPages(machine.k, pages);
+  },
+  ({ machine, program }, start) => {
+    const { pages } = program.pinLongterm(start, USED, USED);
+    unpinUserPages(machine.k, pages);
+  },
+  ({ machine }) => compactNodeByHand(machine.k, 0),
+  ({ machine, program }, start) => {
+    program.read(start, USED);
+    madvise(machine.k, program.task, start * PAGE_SIZE, USED * PAGE_SIZE, MADV_PAGEOUT);
+  },
+];
 
 function mapFile({ machine, program }: LabDevice, how: number): Vpn {
   const file = machine.k.newFile('file', 'ext4', USED);
@@ -110,10 +154,13 @@ class Trip {
   readonly #lab: LabDevice;
   readonly #pages: readonly Vpn[];
   readonly #child: Task | null;
+  readonly #isDisturbed: boolean;
   #wrong = 0;
 
-  constructor({ map, stride, isForked }: Kind, isCoherent: boolean, seed: number) {
-    const lab = new LabDevice({ seed, systemMib: 64, isCoherent });
+  constructor(kind: Kind, isCoherent: boolean, seed: number) {
+    const { map, stride, isForked, isDisturbed } = kind;
+    const lab = new LabDevice({ seed, systemMib: 64, swapMib: 16, isCoherent });
+    this.#isDisturbed = isDisturbed === true;
     const start = map(lab);
     this.#lab = lab;
     this.#pages = Array.from({ length: USED }, (_, i) => start + i * stride);
@@ -132,6 +179,7 @@ class Trip {
       if (lab.deviceLoad(vpn) !== word(i, 0)) this.#wrong++;
       if (lab.deviceStore(vpn, word(i, 1)) !== 0) this.#wrong++;
     }
+    if (this.#isDisturbed) MEDDLERS[round % MEDDLERS.length](lab, this.#pages[0]);
     for (const [i, vpn] of this.#pages.entries()) if (lab.load(vpn) !== word(i, 1)) this.#wrong++;
     if (!lab.device.isCoherent) return;
     const first = this.#pages[0];
