@@ -75,8 +75,11 @@ export class HotPageUnit {
   readonly capabilities: HotPageCapabilities;
   /** null = not enabled. */
   #config: HotPageConfig | null = null;
-  /** Unit -> downsampled accesses of the epoch. */
-  #counters: Uint32Array = new Uint32Array(0);
+  /**
+   * Unit -> downsampled accesses of the epoch. Whoever counts millions adds here by himself if
+   * isPlain, and saturates at countMax; everybody else calls count().
+   */
+  counters: Uint32Array = new Uint32Array(0);
   /** Range of 256 MiB -> 1 if counted. */
   readonly #ranges: Uint8Array;
   #rangeShift = 0;
@@ -84,7 +87,8 @@ export class HotPageUnit {
   #kinds = 0;
   #threshold = 0;
   #isAlwaysOn = false;
-  readonly #countMax: number;
+  /** Where counters saturate. */
+  readonly countMax: number;
   /** Accesses since the last one that counted. */
   #skipped = 0;
   readonly #ring: Float64Array;
@@ -98,7 +102,7 @@ export class HotPageUnit {
     const { counterWidth, hotlistSize, deviceBytes } = capabilities;
     assert(counterWidth >= 1 && counterWidth <= 32 && hotlistSize >= 2, 'a hot page unit');
     this.capabilities = capabilities;
-    this.#countMax = powerOfTwo(counterWidth) - 1;
+    this.countMax = powerOfTwo(counterWidth) - 1;
     this.#ring = new Float64Array(hotlistSize);
     this.#ranges = new Uint8Array(Math.ceil(deviceBytes / RANGE_BYTES)).fill(1);
   }
@@ -116,7 +120,7 @@ export class HotPageUnit {
     const isEpoch = config.mode === CHMU_EPOCH;
     if (isEpoch && (lengthNs < epochMinNs || lengthNs > epochMaxNs)) return -EINVAL;
     this.#config = config;
-    this.#counters = new Uint32Array(Math.ceil(deviceBytes / config.unitBytes));
+    this.counters = new Uint32Array(Math.ceil(deviceBytes / config.unitBytes));
     this.#rangeShift = Math.max(0, 28 - log);
     this.#downsampleMask = powerOfTwo(config.downsample) - 1;
     this.#kinds = config.accessKinds;
@@ -125,10 +129,17 @@ export class HotPageUnit {
     return 0;
   }
 
+  /** Every access counts, and counts one, until the end of the epoch. */
+  get isPlain(): boolean {
+    const all = CHMU_READS | CHMU_WRITES;
+    const isAll = this.#kinds === all && this.#downsampleMask === 0 && !this.#isAlwaysOn;
+    return isAll && !this.#ranges.includes(0);
+  }
+
   /** Counters are lost, the ring stays. */
   disable(): void {
     this.#config = null;
-    this.#counters = new Uint32Array(0);
+    this.counters = new Uint32Array(0);
   }
 
   /** Empties the ring. */
@@ -154,11 +165,11 @@ export class HotPageUnit {
       this.#skipped = sum & this.#downsampleMask;
       hits = (sum - this.#skipped) / (this.#downsampleMask + 1);
     }
-    const sum = this.#counters[unit] + hits;
-    const next = Math.min(sum, this.#countMax);
-    this.#counters[unit] = next;
+    const sum = this.counters[unit] + hits;
+    const next = Math.min(sum, this.countMax);
+    this.counters[unit] = next;
     if (this.#isAlwaysOn && next >= this.#threshold) {
-      this.#counters[unit] = 0;
+      this.counters[unit] = 0;
       this.#append(unit, next);
     }
   }
@@ -166,7 +177,7 @@ export class HotPageUnit {
   /** The end of an epoch, for the device's own clock. */
   endEpoch(): void {
     if (this.#isAlwaysOn) return;
-    const counters = this.#counters;
+    const counters = this.counters;
     for (let unit = 0; unit < counters.length; unit++) {
       if (counters[unit] >= this.#threshold) this.#append(unit, counters[unit]);
     }
@@ -181,7 +192,7 @@ export class HotPageUnit {
       this.hasOverflowed = true;
       return;
     }
-    this.#ring[this.#tail] = unit * (this.#countMax + 1) + count;
+    this.#ring[this.#tail] = unit * (this.countMax + 1) + count;
     this.#tail = next;
   }
 
@@ -199,11 +210,11 @@ export class HotPageUnit {
   }
 
   unitOf(entry: number): number {
-    return Math.floor(entry / (this.#countMax + 1));
+    return Math.floor(entry / (this.countMax + 1));
   }
 
   countOf(entry: number): number {
-    return entry % (this.#countMax + 1);
+    return entry % (this.countMax + 1);
   }
 }
 

@@ -130,7 +130,7 @@ describe('CxlHeatMonitor', () => {
     replay([0, 1], [1, 3], [2, 64], [1, 1]);
     expect(seen()).toEqual([]);
     queue.runUntil(1e6);
-    // 64 accesses go round the page's 16 parts, which are all in one unit.
+    // A single device: all of a page is in one unit.
     const expected = [
       [pfnOf(1), 4],
       [pfnOf(2), 64],
@@ -140,6 +140,26 @@ describe('CxlHeatMonitor', () => {
     replay([0, 3]);
     queue.runUntil(2e6);
     expect(seen()).toEqual([]);
+  });
+
+  it('saturates at the width of its counters', () => {
+    const capabilities = { ...OPTIONS.capabilities, counterWidth: 8 };
+    const { queue, replay, seen, pfnOf } = machine(1, 1, { ...OPTIONS, capabilities });
+    for (let n = 0; n < 10; n++) replay([0, 200]);
+    queue.runUntil(1e6);
+    expect(seen()).toEqual([[pfnOf(0), 255]]);
+  });
+
+  it('spreads a unit over the pages that it has parts of (HS-59)', () => {
+    const { queue, replay, seen, pfnOf } = machine(1, 1, options({ ways: 2 }));
+    replay([0, 64]);
+    queue.runUntil(1e6);
+    // Each of the devices has half of this page and half of the next one in a unit.
+    const first: number = pfnOf(0);
+    expect(seen()).toEqual([
+      [first, 32],
+      [first + 1, 32],
+    ]);
   });
 
   it('knows nothing of DRAM', () => {

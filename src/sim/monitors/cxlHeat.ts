@@ -26,6 +26,8 @@ export interface CxlHeatOptions extends CxlSetOptions {
   readonly entryNs: Nanoseconds;
 }
 
+const NO_UNITS = new Int32Array(0);
+
 export class CxlHeatMonitor implements Monitor, AccessObserver, EventHandler {
   readonly source = 'cxl';
   readonly isPhysical = true;
@@ -94,16 +96,34 @@ export class CxlHeatMonitor implements Monitor, AccessObserver, EventHandler {
     const { words } = this.#k.ptes;
     const { nidOfBlock } = this.#k.pm.blocks;
     const { leaf, pmd } = mm;
+    const setOf = this.#setOf;
+    let current = -1;
+    let plain: Uint32Array | null = null;
+    let units: Int32Array = NO_UNITS;
+    let firstFrame = 0;
+    let most = 0;
     for (let i = from; i < to; i++) {
       const word = page[i];
       const slot = slotOfRegion[word >>> 10];
       const table = leaf[slot];
       const offset = (word >>> 1) & (HPAGE_PMD_NR - 1);
       const entry = table >= 0 ? words[(table << 9) | offset] : pmd[slot];
-      const set = this.#setOf[nidOfBlock[entry >>> 13]];
+      const set = setOf[nidOfBlock[entry >>> 13]];
       if (set < 0) continue;
+      if (set !== current) {
+        current = set;
+        ({ unitOf: units, firstFrame } = this.#sets[set]);
+        plain = this.#sets[set].plainCounters;
+        most = this.#sets[set].devices[0].countMax;
+      }
       const frame = ptePayload(entry) + (table >= 0 ? 0 : offset);
-      this.#count(this.#sets[set], frame, weight[i], word & 1);
+      if (plain === null) {
+        this.#count(this.#sets[set], frame, weight[i], word & 1);
+        continue;
+      }
+      const unit = units[frame - firstFrame];
+      const sum = plain[unit] + weight[i];
+      plain[unit] = Math.min(sum, most);
     }
   }
 
@@ -114,13 +134,15 @@ export class CxlHeatMonitor implements Monitor, AccessObserver, EventHandler {
       devices[deviceOf[first]].count(unitOf[first], n, isWrite);
       return;
     }
+    const mask = partsPerPage - 1;
     const each = Math.floor(n / partsPerPage);
     const rest = n - each * partsPerPage;
-    for (let p = 0; p < partsPerPage; p++) {
-      const share = each + (((p - this.#part + partsPerPage) & (partsPerPage - 1)) < rest ? 1 : 0);
-      if (share > 0) devices[deviceOf[first + p]].count(unitOf[first + p], share, isWrite);
+    const parts = each > 0 ? partsPerPage : rest;
+    for (let i = 0; i < parts; i++) {
+      const at = first + ((this.#part + i) & mask);
+      devices[deviceOf[at]].count(unitOf[at], i < rest ? each + 1 : each, isWrite);
     }
-    this.#part = (this.#part + rest) & (partsPerPage - 1);
+    this.#part = (this.#part + rest) & mask;
   }
 
   /** The end of an epoch: lists are filled and read. */

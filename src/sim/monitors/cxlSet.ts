@@ -72,7 +72,9 @@ export class CxlSet {
       throw new UserError(`${ways} ways of ${granularityBytes} bytes`, 'no decoder does', remedy);
     }
     this.#unitBytes = config.unitBytes;
-    this.#chunkBytes = Math.min(granularityBytes, config.unitBytes, PAGE_SIZE);
+    // A single device is not interleaved, whatever its decoder says.
+    const partBytes = ways === 1 ? PAGE_SIZE : Math.min(granularityBytes, PAGE_SIZE);
+    this.#chunkBytes = Math.min(partBytes, config.unitBytes);
     this.partsPerPage = PAGE_SIZE / this.#chunkBytes;
     this.devices = this.#region.dpaBase.map(() => {
       return new HotPageUnit({ ...capabilities, deviceBytes: bytes / ways });
@@ -85,6 +87,12 @@ export class CxlSet {
     this.deviceOf = new Uint8Array(nrFrames * this.partsPerPage);
     this.unitOf = new Int32Array(nrFrames * this.partsPerPage);
     this.#fillPlaces();
+  }
+
+  /** Counters by unit if there is but one device and it counts plainly, else null. */
+  get plainCounters(): Uint32Array | null {
+    const [only, ...others] = this.devices;
+    return others.length === 0 && this.partsPerPage === 1 && only.isPlain ? only.counters : null;
   }
 
   #fillPlaces(): void {
