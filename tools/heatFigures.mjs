@@ -14,13 +14,13 @@ const OPTIONS = ['--interval', '20', '--ratio', '1:4', '--seed', '1'];
 
 const HEAD = `# Heat sources in figures
 
-Written by \`npm run heat-figures\`; nobody edits it by hand. What the figures mean: [heat.md](heat.md).
+Written by \`npm run heat-figures\`; nobody edits it by hand. What they mean: [heat.md](heat.md).
 
 Each table is the output of the command above it: dram-cxl-asic, fast memory for a fifth of the
-footprint, nothing migrates. Runs last about a second of modelled time, so clocks are 20 ms instead of
-Linux's (\`--interval 20\`); PEBS and IBS sample with their default periods, one access in 5,000 and one op
-in 10,000, which a second gives little to. The hot set is as large as the fast memory whatever the
-program's accesses look like: where they are spread evenly nothing can be precise.
+footprint, nothing migrates. Runs last about a second of modelled time, so clocks are 20 ms instead
+of Linux's (\`--interval 20\`); PEBS and IBS sample with their default periods, one access in 5,000
+and one op in 10,000, which a second gives little to. The hot set is as large as the fast memory
+whatever the program's accesses look like: where they are spread evenly nothing can be precise.
 `;
 
 const chosen = process.argv.slice(2);
