@@ -88,6 +88,15 @@ describe('anonymous memory', () => {
     expect(vmstat(p.k, 'pgfault')).toBe(3);
   });
 
+  it('pgfault: an access that no area allows is none', () => {
+    const p = boot();
+    const a = p.map(1, { prot: PROT_READ });
+    expect([p.access(a, true), p.access(a + 100, false)]).toEqual([FAULT_SIGSEGV, FAULT_SIGSEGV]);
+    expect(vmstat(p.k, 'pgfault')).toBe(0);
+    expect(p.access(a, false)).toBe(FAULT_DONE);
+    expect(vmstat(p.k, 'pgfault')).toBe(1);
+  });
+
   const orders = [
     {
       what: 'the largest order that fits',

@@ -144,14 +144,11 @@ function lockedPageAt(k: Kernel, mm: AddressSpace, vpn: Vpn): number {
   return word !== 0 || vma === null || vma.file === null ? -1 : vma.file.frameAt(vma.indexOf(vpn));
 }
 
-/** handle_mm_fault: resolves one fault of an access. Counts pgfault (mm_account_fault). */
+/**
+ * do_user_addr_fault: resolves one fault of an access, counted as pgfault. An access that no area
+ * allows is none.
+ */
 export function handleFault(k: Kernel, task: Task, vpn: Vpn, write: boolean): number {
-  const outcome = handleMmFault(k, task, vpn, write);
-  if ((outcome & FAULT_RETRY) === 0) k.vmstat.count(PGFAULT, 1);
-  return outcome;
-}
-
-function handleMmFault(k: Kernel, task: Task, vpn: Vpn, write: boolean): number {
   const mm = task.mm!;
   k.pm.currentNid = task.cpuNid;
   k.currentMm = mm;
@@ -159,6 +156,17 @@ function handleMmFault(k: Kernel, task: Task, vpn: Vpn, write: boolean): number 
   if (vma === null) return FAULT_SIGSEGV;
   const need = write ? VM_WRITE : VM_READ | VM_WRITE | VM_EXEC;
   if ((vma.flags & need) === 0) return FAULT_SIGSEGV;
+  return accountFault(k, handleMmFault(k, task, vma, vpn, write));
+}
+
+/** mm_account_fault: what handle_mm_fault resolved, also for GUP and KSM, is a pgfault. */
+export function accountFault(k: Kernel, outcome: number): number {
+  if ((outcome & FAULT_RETRY) === 0) k.vmstat.count(PGFAULT, 1);
+  return outcome;
+}
+
+function handleMmFault(k: Kernel, task: Task, vma: Vma, vpn: Vpn, write: boolean): number {
+  const mm = vma.mm;
   if (vma.has(VM_HUGETLB)) return hugetlbFault(k, task, vma, vpn, write);
   const slot = mm.ensureSlot(vpn);
   const pmd = mm.pmd[slot];

@@ -26,6 +26,7 @@ import {
   FOLL_WRITE,
 } from '../uapi/gup.ts';
 import {
+  accountFault,
   FAULT_CLEARED,
   FAULT_COPIED,
   FAULT_ERROR,
@@ -204,6 +205,10 @@ function mustUnshare(
 
 /** A fault with FAULT_FLAG_UNSHARE: the entry gets an exclusive page, but does not get writable. */
 function unshare(k: Kernel, task: Task, vma: Vma, vpn: Vpn): number {
+  return accountFault(k, unsharePage(k, task, vma, vpn));
+}
+
+function unsharePage(k: Kernel, task: Task, vma: Vma, vpn: Vpn): number {
   const mm = vma.mm;
   const slot = mm.slotOf(vpn);
   if (vma.has(VM_HUGETLB)) return hugetlbWp(k, task, vma, slot, true);

@@ -248,7 +248,9 @@ describe('merged pages in the rest of the kernel', () => {
 
   it('UNMERGEABLE gives every place a page of its own', () => {
     const s = merged();
+    const faults = s.k.vmstat.snapshot().get('pgfault')!;
     unmergeRange(s.k, s.task, s.task.mm!, s.start, s.start + 3);
+    expect(s.k.vmstat.snapshot().get('pgfault')! - faults).toBe(3);
     expect(new Set(frames(s, s.task, 3)).size).toBe(3);
     expect(ksmPages(s.k).shared).toBe(0);
     checkInvariants(s.k);

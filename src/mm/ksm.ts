@@ -7,7 +7,7 @@
 import type { FrameId, Vpn } from '../base/units.ts';
 import { EBUSY, EINVAL } from '../uapi/errno.ts';
 import type { AddressSpace } from './addressSpace.ts';
-import { FAULT_COPIED, FAULT_ERROR } from './fault.ts';
+import { accountFault, FAULT_COPIED, FAULT_ERROR } from './fault.ts';
 import { copyToAnon } from './faultCow.ts';
 import { MAPPING_KSM } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
@@ -119,7 +119,7 @@ export function unmergeRange(
       if ((word & PTE_FAST) === 0 || (k.ptes.bytes[i] & PTEB_SPECIAL) !== 0) continue;
       const page = ptePayload(word);
       if (!k.folios.isKsm(k.frames.headOf(page))) continue;
-      const outcome = copyToAnon(k, task, vma, vpn, i, page);
+      const outcome = accountFault(k, copyToAnon(k, task, vma, vpn, i, page));
       if ((outcome & FAULT_ERROR) !== 0) return outcome;
       if ((outcome & FAULT_COPIED) === 0) continue; // reclaim took it out of the entry meanwhile
       k.ptes.set(i, (k.ptes.words[i] & ~(PTE_W | PTE_D)) >>> 0, k.ptes.bytes[i]);

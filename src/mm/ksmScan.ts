@@ -10,6 +10,7 @@
  */
 import { type FrameId, HPAGE_PMD_NR, type Nid, type Vpn } from '../base/units.ts';
 import type { AddressSpace } from './addressSpace.ts';
+import { accountFault } from './fault.ts';
 import { copyToAnon } from './faultCow.ts';
 import { PG_ANON_EXCLUSIVE, PG_DIRTY } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
@@ -262,7 +263,7 @@ class Scan {
     const k = this.#k;
     const i = vma.mm.pteIndex(vpn);
     const ksmd = new Task(0, 0, null, k.pm.nodesWithMemory);
-    copyToAnon(k, ksmd, vma, vpn, i, frame);
+    accountFault(k, copyToAnon(k, ksmd, vma, vpn, i, frame));
     const word = k.ptes.words[i];
     if (ptePayload(word) !== frame) k.ptes.set(i, (word & ~(PTE_W | PTE_D)) >>> 0, k.ptes.bytes[i]);
   }
