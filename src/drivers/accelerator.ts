@@ -57,6 +57,11 @@ export interface AcceleratorSpec {
   /** A large page comes back one base page at a time, not whole (DM-64). */
   readonly splitsOnReturn: boolean;
   readonly cost: DeviceCostSpec;
+  /**
+   * Makes room in the order of arrival: what an LRU of the kernel would do, which sees no accesses
+   * of the device. Omitted = by the device's own LRU.
+   */
+  readonly evictsByArrival?: boolean;
 }
 
 /** What a device was busy with. */

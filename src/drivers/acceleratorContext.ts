@@ -150,7 +150,7 @@ export class AcceleratorContext implements MmuListener, DeviceUser {
     device.clockNs += this.#accessNs(!isLocal);
     if (isLocal) {
       stats.localAccesses++;
-      device.pages.touch(this.k.frames.headOf(frame));
+      if (device.spec.evictsByArrival !== true) device.pages.touch(this.k.frames.headOf(frame));
       return;
     }
     stats.remoteAccesses++;

@@ -21,6 +21,7 @@ import { roundTrips } from './roundTrips.ts';
 import { staleHeat } from './staleHeat.ts';
 import { twoPagesOrOne } from './twoPagesOrOne.ts';
 import { unmappedCache } from './unmappedCache.ts';
+import { whoDecides } from './whoDecides.ts';
 import { wholeOrSplit } from './wholeOrSplit.ts';
 import { whoMayMove } from './whoMayMove.ts';
 
@@ -39,6 +40,7 @@ export const LABS: readonly Lab[] = [
   latencyOrBandwidth,
   deviceAddresses,
   unmappedCache,
+  whoDecides,
   nodePresets,
   roundTrips,
   wholeOrSplit,
