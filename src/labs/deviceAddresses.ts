@@ -362,7 +362,11 @@ function unitFigure(rows: readonly (readonly Cell[])[]): Figure {
       ...COLUMNS,
     ],
     rows,
-    drawing: { kind: 'none' },
+    drawing: {
+      kind: 'bars',
+      labels: ['ways', 'granularity', 'unit'],
+      parts: [{ column: 'hot of them', shade: 'after' }],
+    },
   };
 }
 

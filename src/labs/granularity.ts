@@ -262,7 +262,11 @@ function figureOf(rows: readonly (readonly Cell[])[]): Figure {
       { name: 'hot of what moved', unit: '%' },
     ],
     rows,
-    drawing: { kind: 'none' },
+    drawing: {
+      kind: 'bars',
+      labels: ['folios', 'call', 'counted'],
+      parts: [{ column: 'of them moved', shade: 'after' }],
+    },
   };
 }
 

@@ -309,7 +309,14 @@ function hotFigure(rows: readonly (readonly Cell[])[]): Figure {
     title: `${TASKS.at(-1)} tasks that share a mapping of 1 MiB, by how much is hot`,
     columns: [{ name: 'hot', unit: '%' }, ...WORK_COLUMNS],
     rows,
-    drawing: { kind: 'none' },
+    drawing: {
+      kind: 'curves',
+      x: 'hot',
+      series: [
+        { column: 'rmap', shade: 'after' },
+        { column: 'pagemap', shade: 'before' },
+      ],
+    },
   };
 }
 

@@ -234,7 +234,11 @@ function figureOf(rows: readonly (readonly Cell[])[]): Figure {
       { name: 'invariants broken', unit: '' },
     ],
     rows,
-    drawing: { kind: 'none' },
+    drawing: {
+      kind: 'bars',
+      labels: ['device memory', 'pages'],
+      parts: [{ column: 'faults and copies', shade: 'user' }],
+    },
   };
 }
 
