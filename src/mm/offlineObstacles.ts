@@ -4,15 +4,16 @@
  *
  * `effect` is what a write of "offline" would come to: `refuses` = -EBUSY or -EINVAL at once,
  * `fails` = -EBUSY after everything else has moved, `repeats` = passes until a signal (PM-106).
- * Not told: folios that are locked or written back at this moment, and lack of memory elsewhere,
+ * Not told: folios that are locked or written back at this moment, and that other nodes are full,
  * because both pass.
  */
 import type { FrameId, Pfn } from '../base/units.ts';
 import { PAGEBLOCK_NR, PAGEBLOCK_ORDER } from '../base/units.ts';
-import { MIGRATE_CMA } from '../uapi/zone.ts';
+import { MIGRATE_CMA, ZONE_MOVABLE } from '../uapi/zone.ts';
 import {
   CAUSE_EXTRA_REFERENCE,
   CAUSE_HUGETLB_PROMISED,
+  CAUSE_NO_MEMORY,
   CAUSE_NO_MIGRATE_OP,
   CAUSE_NOT_ON_LRU,
   CAUSE_PAGEBLOCK_ISOLATED,
@@ -48,6 +49,7 @@ export type ObstacleKind =
   | 'extra-reference' // PM-61, MC-38: a reference that nothing explains
   | 'no-migrate-operation' // MC-41
   | 'off-lru' // PM-71: taken off its list by somebody else
+  | 'no-kernel-zone' // PM-71, PM-30: of a kernel zone, and no other node has one
   | 'batched' // PM-60: in a per-CPU batch, outside of CMA areas: contiguous ranges only
   | 'poisoned' // PM-64, MC-39: a memory error: contiguous ranges only
   | 'cut-folio'; // PM-80: the range begins inside a large folio
@@ -58,6 +60,7 @@ const FOLIO_KINDS: ReadonlySet<ObstacleKind> = new Set<ObstacleKind>([
   'extra-reference',
   'no-migrate-operation',
   'off-lru',
+  'no-kernel-zone',
 ]);
 
 export type ObstacleEffect = 'refuses' | 'fails' | 'repeats';
@@ -90,6 +93,7 @@ export function blockOfflineObstacles(k: Kernel, block: number): OfflineObstacle
 /** The same for frames [start, end). */
 export function offlineObstacles(k: Kernel, start: FrameId, end: FrameId): OfflineObstacle[] {
   const found: OfflineObstacle[] = [];
+  const isStranded = hasNoKernelZoneToGoTo(k, start);
   for (let frame = start; frame < end; ) {
     if (frame % PAGEBLOCK_NR === 0) {
       const refusal = pageblockRefusal(k, frame, false);
@@ -99,7 +103,7 @@ export function offlineObstacles(k: Kernel, start: FrameId, end: FrameId): Offli
         continue;
       }
     }
-    const obstacle = obstacleAt(k, frame);
+    const obstacle = obstacleAt(k, frame, isStranded);
     if (obstacle !== null) found.push(obstacle);
     frame = nextFrame(k, frame);
   }
@@ -145,7 +149,19 @@ export function nextFrame(k: Kernel, frame: FrameId): FrameId {
   return isLarge ? head + k.folios.nrPages(head) : frame + 1;
 }
 
-function obstacleAt(k: Kernel, frame: FrameId): OfflineObstacle | null {
+/**
+ * PM-71: the destination's mask has MOVABLE without HIGHMEM for pages of kernel zones, which is
+ * NORMAL (PM-30), and is limited to other nodes with memory, if there are any.
+ */
+function hasNoKernelZoneToGoTo(k: Kernel, start: FrameId): boolean {
+  const { pm } = k;
+  if (!pm.isPresent(start) || pm.zoneOf(start).type === ZONE_MOVABLE) return false;
+  const others = pm.nodesWithMemory & ~(1 << pm.nidOf(start));
+  const kernelZones = pm.populatedZones().filter(({ type }) => type < ZONE_MOVABLE);
+  return others !== 0 && !kernelZones.some(({ nid }) => (others & (1 << nid)) !== 0);
+}
+
+function obstacleAt(k: Kernel, frame: FrameId, isStranded: boolean): OfflineObstacle | null {
   const f = k.frames;
   const { pm } = k;
   if (!pm.isPresent(frame)) return noFrame('hole', f.pfnOf(frame));
@@ -167,17 +183,20 @@ function obstacleAt(k: Kernel, frame: FrameId): OfflineObstacle | null {
   if (f.mapcount[head] === PGTY_OFFLINE && (f.flags[head] & PG_MOVABLE_OPS) === 0) {
     return obstacle(k, 'offline-page', 'fails', head, CAUSE_UNMOVABLE);
   }
-  return folioObstacle(k, head);
+  return folioObstacle(k, head, isStranded);
 }
 
 /** What migration of a folio would meet in every pass. */
-function folioObstacle(k: Kernel, head: FrameId): OfflineObstacle | null {
+function folioObstacle(k: Kernel, head: FrameId, isStranded: boolean): OfflineObstacle | null {
   const flags = k.frames.flags[head];
   if ((flags & PG_MOVABLE_OPS) !== 0) return null;
   if ((flags & (PG_LRU | PG_LRU_BATCH)) === 0 && !k.folios.isHugetlb(head)) {
     return obstacle(k, 'off-lru', 'repeats', head, CAUSE_NOT_ON_LRU);
   }
-  return migrationObstacle(k, head, 'repeats');
+  const stuck = migrationObstacle(k, head, 'repeats');
+  // A large folio has the mask of huge pages, which every zone satisfies (MC-9).
+  if (stuck !== null || !isStranded || k.folios.isLarge(head)) return stuck;
+  return obstacle(k, 'no-kernel-zone', 'repeats', head, CAUSE_NO_MEMORY);
 }
 
 /** What keeps a folio that can be isolated where it is: its file or a reference; or null. */

@@ -107,6 +107,8 @@ describe('offlining a block', () => {
     const p = new TestProgram(k);
     const start = p.mapWritten(64);
     const block = k.pm.memoryBlocks.blockOf(p.frame(start));
+    const kinds = new Set(blockOfflineObstacles(k, block).map(({ kind }) => kind));
+    expect(kinds).toEqual(new Set(['no-kernel-zone']));
     expect(offline(k, block)).toBeNull();
     expect([p.nid(start), p.load(start)]).toEqual([0, 1]);
   });

@@ -64,6 +64,12 @@ export const OFFLINE_WORDS: Readonly<Record<ObstacleKind, ObstacleWords>> = {
     sentence: 'somebody else has isolated the page: offlining tries again and again until a signal',
     remedy: 'try again when reclaim or the other migration is over',
   },
+  'no-kernel-zone': {
+    rules: 'PM-71, PM-30',
+    sentence:
+      'pages of a kernel zone go to kernel zones, and no other node has one: tries for ever',
+    remedy: 'online memory of another node with online_kernel, or free the page',
+  },
   batched: {
     rules: 'PM-60',
     sentence: 'the page is in a per-CPU batch: it counts as unmovable until that is drained',
