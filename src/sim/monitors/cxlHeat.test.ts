@@ -72,6 +72,14 @@ describe('CxlSet', () => {
     }
   });
 
+  it('has units of a single device in the order of pages', () => {
+    for (const unitBytes of [4096, 16384, 1 << 21]) {
+      const set = new CxlSet(1, 0, 2048, options({}, { unitBytes }));
+      const units = Array.from(set.unitOf, (_, page) => page >>> set.unitShift);
+      expect(Array.from(set.unitOf)).toEqual(units);
+    }
+  });
+
   it('gives each page of a single device a unit of its own', () => {
     const set = new CxlSet(1, 0, 512, OPTIONS);
     expect(new Set(set.unitOf.filter((_, at) => at % set.partsPerPage === 0)).size).toBe(512);

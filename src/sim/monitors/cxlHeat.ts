@@ -26,8 +26,6 @@ export interface CxlHeatOptions extends CxlSetOptions {
   readonly entryNs: Nanoseconds;
 }
 
-const NO_UNITS = new Int32Array(0);
-
 export class CxlHeatMonitor implements Monitor, AccessObserver, EventHandler {
   readonly source = 'cxl';
   readonly isPhysical = true;
@@ -99,7 +97,7 @@ export class CxlHeatMonitor implements Monitor, AccessObserver, EventHandler {
     const setOf = this.#setOf;
     let current = -1;
     let plain: Uint32Array | null = null;
-    let units: Int32Array = NO_UNITS;
+    let shift = 0;
     let firstFrame = 0;
     let most = 0;
     for (let i = from; i < to; i++) {
@@ -112,7 +110,7 @@ export class CxlHeatMonitor implements Monitor, AccessObserver, EventHandler {
       if (set < 0) continue;
       if (set !== current) {
         current = set;
-        ({ unitOf: units, firstFrame } = this.#sets[set]);
+        ({ unitShift: shift, firstFrame } = this.#sets[set]);
         plain = this.#sets[set].plainCounters;
         most = this.#sets[set].devices[0].countMax;
       }
@@ -121,7 +119,7 @@ export class CxlHeatMonitor implements Monitor, AccessObserver, EventHandler {
         this.#count(this.#sets[set], frame, weight[i], word & 1);
         continue;
       }
-      const unit = units[frame - firstFrame];
+      const unit = (frame - firstFrame) >>> shift;
       const sum = plain[unit] + weight[i];
       plain[unit] = Math.min(sum, most);
     }

@@ -89,6 +89,11 @@ export class CxlSet {
     this.#fillPlaces();
   }
 
+  /** With one device and units of at least a page: log2 of a unit's pages. */
+  get unitShift(): number {
+    return 31 - Math.clz32(Math.max(1, this.#unitBytes / PAGE_SIZE));
+  }
+
   /** Counters by unit if there is but one device and it counts plainly, else null. */
   get plainCounters(): Uint32Array | null {
     const [only, ...others] = this.devices;
