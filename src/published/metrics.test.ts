@@ -30,6 +30,7 @@ it('looks at the time after half of the accesses, not at how memory was filled',
 it('sums what lies where, and what was promoted a second', () => {
   expect(programMetric('slow_mib', result)).toBe(2);
   expect(programMetric('fast_mib', result)).toBe(1);
+  expect(programMetric('mapped_on_top', result)).toBeCloseTo(1 / 3, 9);
   expect(programMetric('promotion_rate', result)).toBeCloseTo(4096e3 / 9250, 6);
 });
 

@@ -33,6 +33,10 @@ const PROGRAM_METRICS: Readonly<Record<string, (result: RunResult) => number>> =
   /** MiB of programs' pages on nodes that are not of the top tier, at the end. */
   slow_mib: ({ nodes }) => residentMib(nodes.filter(({ isToptier }) => !isToptier)),
   fast_mib: ({ nodes }) => residentMib(nodes.filter(({ isToptier }) => isToptier)),
+  /** Share of the programs' mapped pages that are in the top tier at the end. */
+  mapped_on_top: ({ nodes }) => {
+    return residentMib(nodes.filter(({ isToptier }) => isToptier)) / residentMib(nodes);
+  },
   /** ns, mean over the accesses of the whole run, of the first fast and the first slow node. */
   fast_latency: ({ nodes }) => nodes.find(({ isToptier }) => isToptier)?.meanLatencyNs ?? 0,
   slow_latency: ({ nodes }) => nodes.find(({ isToptier }) => !isToptier)?.meanLatencyNs ?? 0,

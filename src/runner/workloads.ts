@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { UserError } from '../base/assert.ts';
+import { PAGE_SIZE } from '../base/units.ts';
 import {
   formatBytes,
   programsOf,
@@ -138,10 +139,13 @@ function generatorOf(workload: WorkloadSpec) {
 function knowGenerator(workload: WorkloadSpec, seed: number): KnownWorkload {
   const { description, values } = generatorOf(workload);
   const source = openWorkload(description, values, seed);
+  const filePages = description
+    .programs(values, seed)
+    .reduce((sum, program) => sum + (program.filePages ?? 0), 0);
   return {
     footprintPages: pagesOf(description, values, seed),
     provenance: null,
-    fileBytes: 0,
+    fileBytes: filePages * PAGE_SIZE,
     accesses: source.totals?.accesses ?? 0,
     memoryParallelism: description.memoryParallelism,
   };

@@ -5,7 +5,8 @@
  * linux-mm 2024).
  *
  * Popularity by a power law, spread over the memory, as YCSB's scrambled zipfian.
- * Not modelled: the page cache of the file that Redis loads.
+ * `files` are read before the memory is filled, so that page cache takes the fast tier first
+ * (Meta's cache with TPP).
  */
 
 import { MIB, PAGE_SIZE } from '../base/units.ts';
@@ -32,6 +33,7 @@ export const coldCache: WorkloadDescription = {
   knobs: [
     { ...SIZE_KNOB, doc: 'memory of the cache' },
     integer('cold', 256, 0, 65536, 'MiB', 'memory that is filled first and not touched again'),
+    integer('files', 0, 0, 65536, 'MiB', 'files that the cache reads once before it is filled'),
     number('theta', 0.99, 0, 4, '', 'exponent of popularity: 0 is uniform'),
     { ...WRITE_KNOB, default: 0 },
     ...RUN_KNOBS,
@@ -46,9 +48,10 @@ export const coldCache: WorkloadDescription = {
       const drawn = new ZipfPages(nrPages, theta, writes, seed, name);
       return new ScatteredStream(drawn, nrPages, seed, 'workload/cold-cache/scatter');
     };
-    const cache = { ...runPart(values), name: 'cache', nrPages, stream };
+    const filePages = (numberOf(values, 'files') * MIB) / PAGE_SIZE;
+    const cache = { ...runPart(values), name: 'cache', nrPages, filePages, stream };
     if (coldPages === 0) return [cache];
-    const cold = { ...cache, name: 'cold', nrPages: coldPages, accesses: 0 };
+    const cold = { ...cache, name: 'cold', nrPages: coldPages, filePages: 0, accesses: 0 };
     return [cold, cache];
   },
 };

@@ -38,6 +38,8 @@ export const MEMORY_VPN = 0x7f0000000 - (0x7f0000000 % REGION_PAGES);
 const SLICE_ACCESSES = 4096;
 /** Lines of a page: what filling it writes. */
 const LINES = 64;
+/** Pages of one read(2): a buffer at the start of the program's memory. */
+const READ_PAGES = 16;
 /** Instructions that fill a line. */
 const INSN_PER_LINE = 8;
 /** What pthread_create passes to clone(2). */
@@ -134,7 +136,9 @@ export class SyntheticSource implements TraceSource {
       yield* this.#start(pid, program, workers);
     }
     for (const [pid, program] of this.#programs.entries()) {
-      if (program.isFilled) yield* this.#fill(program, workers.find((w) => w.program === pid)!);
+      const leader = workers.find((w) => w.program === pid)!;
+      yield* this.#readFiles(program, leader);
+      if (program.isFilled) yield* this.#fill(program, leader);
     }
     let running = workers.filter((worker) => worker.left > 0);
     while (running.length > 0) {
@@ -167,6 +171,23 @@ export class SyntheticSource implements TraceSource {
   #say(event: TraceEvent): TraceItemKind {
     this.#event = event;
     return EVENT;
+  }
+
+  /** Files go into the page cache and stay there; the buffer is the program's first pages. */
+  *#readFiles(
+    { filePages = 0, name }: ProgramPlan,
+    leader: Worker,
+  ): Generator<TraceItemKind, void> {
+    if (filePages === 0) return;
+    const { program: pid, tid, insn } = leader;
+    const who = { pid, tid, insn, file: pid };
+    const sizeBytes = filePages * PAGE_SIZE;
+    yield this.#say({ ...who, kind: 'open', path: `/srv/${name}`, sizeBytes });
+    const addr = MEMORY_VPN * PAGE_SIZE;
+    for (let page = 0; page < filePages; page += READ_PAGES) {
+      const bytes = Math.min(READ_PAGES, filePages - page) * PAGE_SIZE;
+      yield this.#say({ ...who, kind: 'read', offset: page * PAGE_SIZE, bytes, addr });
+    }
   }
 
   /** The leader writes every line of every page. */
@@ -222,6 +243,8 @@ function totalsOf(programs: readonly ProgramPlan[]): TraceTotals {
   let events = 0;
   for (const program of programs) {
     events += program.nrThreads + (program.isHugeAdvised ? 1 : 0);
+    const { filePages = 0 } = program;
+    if (filePages > 0) events += 1 + Math.ceil(filePages / READ_PAGES);
     if (program.isFilled) {
       accesses += program.nrPages * LINES;
       runs += program.nrPages;

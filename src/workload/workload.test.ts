@@ -273,6 +273,15 @@ describe('cold-cache', () => {
     expect(pages.map((touched) => total(touched))).toEqual([0, 40_000]);
     expect(open('cold-cache', { cold: 0 }).processes.length).toBe(1);
   });
+
+  it('reads its files once, from the first page to the last, before anything else', () => {
+    const source = open('cold-cache', { cold: 0, files: 1 });
+    const { events } = read(source);
+    const reads = events.filter((event) => event.kind === 'read');
+    expect(reads.map(({ offset }) => offset / 65536)).toEqual([...Array(16).keys()]);
+    expect(reads.every(({ bytes }) => bytes === 65536)).toBe(true);
+    expect(events.length).toBe(source.totals!.events);
+  });
 });
 
 describe('contention', () => {

@@ -57,6 +57,8 @@ export interface ProgramPlan {
   readonly insnPerAccess: number;
   /** The memory is written once from its first page to its last before the accesses begin. */
   readonly isFilled: boolean;
+  /** Pages of files that the leader reads, once and in order, before its memory is filled. */
+  readonly filePages?: number;
   /** madvise(MADV_HUGEPAGE) on the mapping. */
   readonly isHugeAdvised: boolean;
   /** The stream of a thread. Every call starts it anew: the same accesses again. */
