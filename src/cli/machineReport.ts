@@ -21,6 +21,7 @@ import {
   type NodeSpec,
   nodeManagedBytes,
   nodePresentPages,
+  nodesCapable,
   toptierNodes,
   type ValidationRow,
   validateFormulas,
@@ -238,6 +239,10 @@ function tierSection(spec: MachineSpec): string {
   const weights = interleaveWeights(spec);
   const memory = memoryNids(spec);
   const orders = fallbackOrders(spec);
+  const capable = nodesCapable(spec.nodes);
+  const among = (nids: readonly number[], mask: number) => {
+    return nids.filter((other) => (mask & (1 << other)) !== 0);
+  };
   const columns = [
     right('node'),
     right('tier'),
@@ -249,7 +254,8 @@ function tierSection(spec: MachineSpec): string {
     right('weight'),
   ];
   const rows = memory.map((nid) => {
-    const { preferred, fallback } = targets[nid]!;
+    const preferred = among(targets[nid]!.preferred, capable.demotion_target);
+    const fallback = among(targets[nid]!.fallback, capable.demotion_target);
     const rest = fallback.filter((other) => !preferred.includes(other));
     return [
       nid,
@@ -258,7 +264,7 @@ function tierSection(spec: MachineSpec): string {
       toptier[nid] === 1 ? 'yes' : 'no',
       preferred.join(',') || '–',
       rest.join(',') || '–',
-      orders[nid]!.slice(1).join(', ') || '–',
+      among(orders[nid]!.slice(1), capable.fallback).join(', ') || '–',
       weights[nid]!,
     ];
   });

@@ -156,6 +156,32 @@ kernel: 6.12
   });
 });
 
+describe('device memory nodes and experimental features', () => {
+  const file = (more: string, top = '') => {
+    const text = `format: machine/1
+name: device
+${top}nodes:
+  - {kind: dram, cpus: 1, size: 256MiB, latency: 100ns, bandwidth: 100GB/s}
+  - {kind: hbm, size: 256MiB, latency: 100ns, bandwidth: 100GB/s, ${more}}
+`;
+    return parseMachine(text, 'device.yaml');
+  };
+
+  test('D6: a preset, or a list of capabilities; without the key all', () => {
+    expect(file('capabilities: coherent-2022').nodes[1].capabilities).toEqual([]);
+    expect(file('capabilities: [damon, ksm]').nodes[1].capabilities).toEqual(['damon', 'ksm']);
+    expect(file('hotplugged: false').nodes[1].capabilities).toBeUndefined();
+    expect(() => file('capabilities: cdm-1999')).toThrow(/cdm-2016|preset/);
+  });
+
+  test('what Linux does not have is named among the sources', () => {
+    const spec = file('hotplugged: false', 'experimental: [device_page_cache]\n');
+    expect(spec.experimental).toEqual(['device_page_cache']);
+    expect(spec.sources).toContain('experimental, not in Linux: device_page_cache');
+    expect(() => file('hotplugged: false', 'experimental: [magic]\n')).toThrow(/device_page_cache/);
+  });
+});
+
 describe('a wrong machine file', () => {
   const cxlMemory = '    bandwidth: {read: 20GB/s, mix: {"1:1": 30GB/s}}\n';
   const twoRows = (matrix: string): [string, string] => [
