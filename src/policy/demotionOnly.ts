@@ -2,6 +2,8 @@
  * Demotion in reclaim and nothing else: kswapd moves cold pages of a full fast node down instead of
  * swapping them out (mm/vmscan.c: demote_folio_list; TI-10..TI-18), nobody moves anything up.
  * What a policy that promotes as well is worth shows only against this one.
+ *
+ * Decides on nothing: reclaim does.
  */
 import { NO_NEEDS, NO_SETTINGS, type Policy, type PolicyDescription } from './policy.ts';
 

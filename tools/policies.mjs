@@ -1,0 +1,114 @@
+/**
+ * Writes docs/policies.md: what each policy decides on, what it needs of a machine, and where it
+ * departs from its source. From the compiled list of policies (run `npm run build` first), whose
+ * needs and settings are data, and from the comments that open their sources.
+ *
+ * Usage: node tools/policies.mjs
+ */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { deviationsIn } from './deviations.mjs';
+
+export const POLICIES_DOCUMENT = 'docs/policies.md';
+
+const INTRODUCTION = `# Policies
+
+What each policy decides on, what it needs, and where ours departs from its source. Made by
+\`npm run policies\` from the policies themselves: edit \`src/policy/\`, not this. Knobs:
+\`hetmem policies NAME\`; how policies are tried and what they are worth: [model/policies.md](model/policies.md).
+Names of heat sources are those of [model/heat.md](model/heat.md).
+`;
+
+/**
+ * @typedef {{ name: string, summary: string, source: string, knobs: readonly { name: string }[] }} Description
+ * @typedef {{ needs: { heat: string, residencyPeriodNs: number, vmstat: readonly string[], futureWindows: number },
+ *   settings: { sysctl: Record<string, number | boolean>, mempolicy: object | null, damon: object | null } }} Made
+ */
+
+/**
+ * @param {readonly Description[]} policies
+ * @param {(name: string) => Made} make with its defaults
+ * @param {ReadonlyMap<string, string>} sources path -> text of src/policy
+ */
+export function policiesDocument(policies, make, sources) {
+  const rows = policies.map((policy) => {
+    const { text } = sourceOf(policy.name, sources);
+    return `| [\`${policy.name}\`](#${policy.name}) | ${decidesOn(text)} | ${needsOf(policy, make(policy.name))} |`;
+  });
+  const table = ['| policy | decides on | needs |', '| --- | --- | --- |', ...rows].join('\n');
+  const sections = policies.map((policy) => {
+    const { path, text } = sourceOf(policy.name, sources);
+    const departures = deviationsIn(text).map(({ tag, text: what }) => `- **${tag}:** ${what}`);
+    const list = departures.length === 0 ? '' : `\n${departures.join('\n')}\n`;
+    return `## ${policy.name}\n\n${policy.summary}. Source: ${policy.source}. [\`${path}\`](../${path})\n${list}`;
+  });
+  return [INTRODUCTION, `${table}\n`, ...sections].join('\n');
+}
+
+/**
+ * The file that declares a policy.
+ * @param {string} name
+ * @param {ReadonlyMap<string, string>} sources
+ */
+function sourceOf(name, sources) {
+  for (const [path, text] of sources) {
+    if (text.includes(`PolicyDescription = {\n  name: '${name}',`)) return { path, text };
+  }
+  throw new Error(`no file of src/policy declares ${name}`);
+}
+
+/**
+ * The sentence of the opening comment, up to the order of steps.
+ * @param {string} text
+ */
+function decidesOn(text) {
+  const comment = text.slice(0, text.indexOf('*/')).replace(/\n \* ?/g, '\n');
+  const match = /Decides on:? ([^]*?)(?:\s+Order:|\. [A-Z]|\.\n|\n\n|$)/.exec(comment);
+  if (match === null) return '–';
+  return match[1].replace(/\s+/g, ' ').replace(/\.$/, '').trim();
+}
+
+/**
+ * @param {Description} policy
+ * @param {Made} made
+ */
+function needsOf({ knobs }, { needs, settings }) {
+  /** @type {string[]} */
+  const parts = [];
+  const isChosen = knobs.some(({ name }) => name === 'source');
+  if (needs.heat !== 'none') parts.push(`\`${needs.heat}\`${isChosen ? ' or another source' : ''}`);
+  if (needs.residencyPeriodNs > 0) parts.push('walks over page tables');
+  if (needs.vmstat.length > 0) parts.push(needs.vmstat.map((name) => `\`${name}\``).join(', '));
+  if (needs.futureWindows > 0) parts.push('the future: the simulator only');
+  const on = Object.entries(settings.sysctl).filter(([, value]) => value !== 0 && value !== false);
+  const names = on.map(([name]) => name).filter((name) => !/_scan_|_hot_|_rate_/.test(name));
+  if (names.length > 0) parts.push(names.map((name) => `\`${name}\``).join(', '));
+  if (settings.mempolicy !== null) parts.push('`set_mempolicy`');
+  if (settings.damon !== null) parts.push('`/sys/kernel/mm/damon/admin`');
+  return parts.length === 0 ? '–' : parts.join('; ');
+}
+
+/** @param {string} root */
+export function readPolicySources(root) {
+  const folder = join(root, 'src/policy');
+  const names = readdirSync(folder).filter((name) => /^[^.]+\.ts$/.test(name));
+  return new Map(
+    names.sort().map((name) => {
+      return [`src/policy/${name}`, readFileSync(join(folder, name), 'utf8')];
+    }),
+  );
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const root = dirname(dirname(fileURLToPath(import.meta.url)));
+  const { POLICIES, resolveKnobs } = await import('../dist/policy/index.js');
+  const { RandomStream } = await import('../dist/base/prng.js');
+  const make = (/** @type {string} */ name) => {
+    const policy = POLICIES.find((one) => one.name === name);
+    if (policy === undefined) throw new Error(name);
+    return policy.make(resolveKnobs(policy.knobs, {}).values, new RandomStream(1, name));
+  };
+  const document = policiesDocument(POLICIES, make, readPolicySources(root));
+  writeFileSync(join(root, POLICIES_DOCUMENT), document);
+}
