@@ -16,14 +16,36 @@ const INTRODUCTION = `# Policies
 
 What each policy decides on, what it needs, and where ours departs from its source. Made by
 \`npm run policies\` from the policies themselves: edit \`src/policy/\`, not this. Knobs:
-\`hetmem policies NAME\`; how policies are tried and what they are worth: [model/policies.md](model/policies.md).
+\`hetmem policies NAME\`; how policies work and what they are worth:
+[model/policies.md](model/policies.md).
 Names of heat sources are those of [model/heat.md](model/heat.md).
 `;
 
 /**
- * @typedef {{ name: string, summary: string, source: string, knobs: readonly { name: string }[] }} Description
- * @typedef {{ needs: { heat: string, residencyPeriodNs: number, vmstat: readonly string[], futureWindows: number },
- *   settings: { sysctl: Record<string, number | boolean>, mempolicy: object | null, damon: object | null } }} Made
+ * @typedef {object} Description
+ * @property {string} name
+ * @property {string} summary
+ * @property {string} source
+ * @property {readonly { name: string }[]} knobs
+ */
+
+/**
+ * @typedef {object} Needs
+ * @property {string} heat
+ * @property {number} residencyPeriodNs
+ * @property {readonly string[]} vmstat
+ * @property {number} futureWindows
+ */
+
+/**
+ * @typedef {object} Settings
+ * @property {Readonly<Record<string, number | boolean>>} sysctl
+ * @property {object | null} mempolicy
+ * @property {object | null} damon
+ */
+
+/**
+ * @typedef {{ needs: Needs, settings: Settings }} Made
  */
 
 /**
@@ -34,14 +56,16 @@ Names of heat sources are those of [model/heat.md](model/heat.md).
 export function policiesDocument(policies, make, sources) {
   const rows = policies.map((policy) => {
     const { text } = sourceOf(policy.name, sources);
-    return `| [\`${policy.name}\`](#${policy.name}) | ${decidesOn(text)} | ${needsOf(policy, make(policy.name))} |`;
+    const name = `[\`${policy.name}\`](#${policy.name})`;
+    return `| ${name} | ${decidesOn(text)} | ${needsOf(policy, make(policy.name))} |`;
   });
   const table = ['| policy | decides on | needs |', '| --- | --- | --- |', ...rows].join('\n');
   const sections = policies.map((policy) => {
     const { path, text } = sourceOf(policy.name, sources);
     const departures = deviationsIn(text).map(({ tag, text: what }) => `- **${tag}:** ${what}`);
     const list = departures.length === 0 ? '' : `\n${departures.join('\n')}\n`;
-    return `## ${policy.name}\n\n${policy.summary}. Source: ${policy.source}. [\`${path}\`](../${path})\n${list}`;
+    const where = `Source: ${policy.source}. [\`${path}\`](../${path})`;
+    return `## ${policy.name}\n\n${policy.summary}. ${where}\n${list}`;
   });
   return [INTRODUCTION, `${table}\n`, ...sections].join('\n');
 }
