@@ -88,7 +88,7 @@ function sourceOf(name, sources) {
  */
 function decidesOn(text) {
   const comment = text.slice(0, text.indexOf('*/')).replace(/\n \* ?/g, '\n');
-  const match = /Decides on:? ([^]*?)(?:\s+Order:|\. [A-Z]|\.\n|\n\n|$)/.exec(comment);
+  const match = /Decides on:? ([\s\S]*?)(?:\s+Order:|\. [A-Z]|\.\n|\n\n|$)/.exec(comment);
   if (match === null) return '–';
   return match[1].replace(/\s+/g, ' ').replace(/\.$/, '').trim();
 }
