@@ -39,8 +39,12 @@ export class DeviceBench {
   readonly mirror: Dmirror;
   readonly others: Child[] = [];
 
-  constructor(coherentPfn: number = PRIVATE, kernel?: Kernel['spec']['kernel']) {
-    const machine = plainMachine([{ cpus: [0], zones: [{ zone: 2, pages: 32768 }] }]);
+  constructor(
+    coherentPfn: number = PRIVATE,
+    kernel?: Kernel['spec']['kernel'],
+    pages: number = 32768,
+  ) {
+    const machine = plainMachine([{ cpus: [0], zones: [{ zone: 2, pages }] }]);
     this.k = new Kernel(
       { ...machine, kernel: kernel ?? machine.kernel, sysctl: { thp_enabled: 'madvise' } },
       { seed: 1, trackContent: true, deviceSections: 8 },

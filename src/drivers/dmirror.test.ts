@@ -13,8 +13,8 @@ import {
   storeWord,
   type Task,
 } from '../mm/index.ts';
-import { EINVAL } from '../uapi/errno.ts';
-import { PROT_READ } from '../uapi/mman.ts';
+import { EBUSY, EINVAL } from '../uapi/errno.ts';
+import { MAP_SHARED, PROT_READ } from '../uapi/mman.ts';
 import { COHERENT_PFN, DeviceBench, numbers, PRIVATE } from './deviceBench.ts';
 
 describe('pages on the device', () => {
@@ -103,6 +103,23 @@ describe('pages on the device', () => {
     expect(b.device.release(b.task)).toBe(0);
     expect([b.onDevice(start, 6), b.k.devices.pagemaps.size]).toEqual([0, 0]);
     expect(b.loads(start, 6)).toEqual(numbers(6));
+    expect(b.end()).toEqual([]);
+  });
+});
+
+describe('a range that memory cannot hold at once', () => {
+  it.each(['read', 'write'] as const)('%s of it is given up: -EBUSY', (call) => {
+    const b = new DeviceBench(PRIVATE, undefined, 1024);
+    const nr = 2048;
+    const start = b.map(nr, MAP_SHARED, b.k.newFile('f', 'ext4', nr));
+    const result =
+      call === 'read'
+        ? b.mirror.read(b.task, start, nr)
+        : b.mirror.write(b.task, start, numbers(nr));
+    expect(result).toMatchObject({ ret: -EBUSY, cpages: 0 });
+    expect(result.faults).toBeGreaterThan(1);
+    checkInvariants(b.k);
+    expect(b.mirror.read(b.task, start, 64)).toMatchObject({ ret: 0, cpages: 64 });
     expect(b.end()).toEqual([]);
   });
 });

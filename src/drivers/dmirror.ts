@@ -42,7 +42,7 @@ import {
   type Task,
   VM_READ,
 } from '../mm/index.ts';
-import { EFAULT, EINVAL, ENOENT, ENOMEM, EPERM } from '../uapi/errno.ts';
+import { EBUSY, EFAULT, EINVAL, ENOENT, ENOMEM, EPERM } from '../uapi/errno.ts';
 import { copyToDevice, copyToSystem } from './deviceCopy.ts';
 import type { DeviceMirror, DmirrorDevice } from './dmirrorDevice.ts';
 import { mirrorRange } from './mirrorRange.ts';
@@ -65,6 +65,9 @@ export interface DmirrorResult {
   /** Content word of each page that was read. */
   readonly words: readonly number[];
 }
+
+/** Faults without a page more before the driver gives a range up. */
+const FAULTS_IN_VAIN_MAX = 16;
 
 function failed(ret: number): DmirrorResult {
   return { ret, cpages: 0, faults: 0, words: [] };
@@ -114,31 +117,42 @@ export class Dmirror implements MmuListener, DeviceMirror {
     for (let vpn = start; vpn <= end; vpn++) this.table.delete(vpn);
   }
 
-  /** HMM_DMIRROR_READ. */
+  /**
+   * HMM_DMIRROR_READ.
+   *
+   * Deviates: a range that memory cannot hold at once, so that reclaim takes its first page before
+   * its last one is there, ends in -EBUSY; Linux' driver goes on until a signal comes.
+   */
   read(task: Task, start: Vpn, nr: number): DmirrorResult {
     const words: number[] = [];
     let faults = 0;
-    for (;;) {
+    for (let inVain = 0; ; inVain++) {
+      const before = words.length;
       if (this.#readMirror(start, nr, words)) return { ret: 0, cpages: nr, faults, words };
-      const ret = this.#fault(task, start + words.length, start + nr, false);
+      if (words.length > before) inVain = 0;
+      const isHopeless = inVain > FAULTS_IN_VAIN_MAX;
+      const ret = isHopeless ? -EBUSY : this.#fault(task, start + words.length, start + nr, false);
       if (ret < 0) return { ret, cpages: words.length, faults, words };
       faults++;
     }
   }
 
-  /** HMM_DMIRROR_WRITE: `words` go to the pages from `start` on. */
+  /** HMM_DMIRROR_WRITE: `words` go to the pages from `start` on. -EBUSY: as read(). */
   write(task: Task, start: Vpn, words: readonly number[]): DmirrorResult {
     const nr = words.length;
     let done = 0;
     let faults = 0;
-    for (;;) {
+    for (let inVain = 0; ; inVain++) {
+      const before = done;
       for (; done < nr; done++) {
         const entry = this.table.get(start + done);
         if (entry === undefined || entry % 4 !== TAG_WRITE) break;
         devicePageStore(this.k, Math.floor(entry / 4), words[done]);
       }
       if (done === nr) return { ret: 0, cpages: nr, faults, words: [] };
-      const ret = this.#fault(task, start + done, start + nr, true);
+      if (done > before) inVain = 0;
+      const isHopeless = inVain > FAULTS_IN_VAIN_MAX;
+      const ret = isHopeless ? -EBUSY : this.#fault(task, start + done, start + nr, true);
       if (ret < 0) return { ret, cpages: done, faults, words: [] };
       faults++;
     }
