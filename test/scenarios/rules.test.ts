@@ -39,7 +39,7 @@ function namedRules(): Set<string> {
   const named = new Set(Object.values(ofCases).flatMap(idsIn));
   for (const folder of ['src', 'test']) {
     for (const path of readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })) {
-      if (!path.endsWith('.test.ts') || path.endsWith('rules.test.ts')) continue;
+      if (!/\.(test|slow)\.ts$/.test(path) || path.endsWith('rules.test.ts')) continue;
       const lines = readFileSync(join(root, folder, path), 'utf8').split('\n');
       for (const line of lines.filter((one) => !/^\s*(\/\/|\*|\/\*)/.test(one))) {
         for (const id of idsIn(line)) named.add(id);

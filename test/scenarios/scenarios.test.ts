@@ -24,7 +24,7 @@ function citedIds(): Set<string> {
   const cited = new Set<string>();
   const files = ['src', 'test'].flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-      .filter((path) => path.endsWith('.test.ts'))
+      .filter((path) => /\.(test|slow)\.ts$/.test(path))
       .map((path) => join(root, folder, path)),
   );
   for (const path of files) {
