@@ -236,6 +236,22 @@ describe('merged pages in the rest of the kernel', () => {
     checkInvariants(s.k);
   });
 
+  it('MC-44, OV-29: locked by one process only, it is mlocked at the target too', () => {
+    const s = setup([5, 5]);
+    expect(applyLockFlags(s.k, s.task.mm!, s.start, s.start + 1, VM_LOCKED)).toBe(0);
+    const children = [forkTask(s.k, s.task), forkTask(s.k, s.task)];
+    expect(children.every((child) => typeof child !== 'number')).toBe(true);
+    ksmScan(s.k);
+    ksmScan(s.k);
+    const [source] = frames(s, s.task, 1);
+    expect(s.k.folios.isKsm(source)).toBe(true);
+    expect(migrate(s.k, source, 1)).toBe(0);
+    const [target] = frames(s, s.task, 1);
+    expect(s.k.pm.nidOf(target)).toBe(1);
+    expect(s.k.frames.has(target, PG_MLOCKED)).toBe(true);
+    checkInvariants(s.k);
+  });
+
   it('later pages of that content join it; it goes with the last place', () => {
     const s = merged();
     storeWord(s.k, s.task, s.start + 1, 9);
