@@ -10,10 +10,14 @@ import {
   loadWord,
   mprotectRange,
   munmapRange,
+  pinUserPages,
+  pinUserPagesFast,
   storeWord,
   type Task,
+  unpinUserPages,
 } from '../mm/index.ts';
 import { EBUSY, EINVAL } from '../uapi/errno.ts';
+import { FOLL_LONGTERM } from '../uapi/gup.ts';
 import { MAP_SHARED, PROT_READ } from '../uapi/mman.ts';
 import { COHERENT_PFN, DeviceBench, numbers, PRIVATE } from './deviceBench.ts';
 
@@ -222,6 +226,26 @@ describe('2 MiB pages', () => {
     expect(b.live).toBe(512);
     expect(b.mirror.migrateToSystem(b.task, start, 512)).toMatchObject({ ret: 0, cpages: 512 });
     expect(b.live).toBe(0);
+    expect(b.end()).toEqual([]);
+  });
+
+  it('DM-36: a large coherent page is not pinned for long: -EBUSY, it stays', () => {
+    const b = new DeviceBench(COHERENT_PFN);
+    // A chunk that comes for a large page is large pages altogether.
+    expect(b.device.release(b.task)).toBe(0);
+    const start = b.mapHuge();
+    expect(b.mirror.migrateToDevice(b.task, start, 512)).toMatchObject({ ret: 0, cpages: 512 });
+    const head = b.task.mm!.pmd[b.task.mm!.slotOf(start)];
+    const pinned: number[] = [];
+    for (const pin of [pinUserPages, pinUserPagesFast]) {
+      expect(pin(b.k, b.task, start + 7, 3, FOLL_LONGTERM, pinned)).toBe(-EBUSY);
+    }
+    expect([pinned, b.live]).toEqual([[], 512]);
+    expect(b.task.mm!.pmd[b.task.mm!.slotOf(start)]).toBe(head);
+    expect(pinUserPages(b.k, b.task, start + 7, 1, 0, pinned)).toBe(1);
+    unpinUserPages(b.k, pinned);
+    checkInvariants(b.k);
+    expect(b.loads(start, 512)).toEqual(numbers(512));
     expect(b.end()).toEqual([]);
   });
 });

@@ -9,7 +9,6 @@
  *
  * pgmigrate_* and nr_isolated_* are not touched (DM-26).
  */
-import { assert } from '../base/assert.ts';
 import type { FrameId } from '../base/units.ts';
 import { EBUSY, EINVAL } from '../uapi/errno.ts';
 import { __GFP_NOWARN, GFP_USER } from '../uapi/gfp.ts';
@@ -176,11 +175,13 @@ function letGo(k: Kernel, head: FrameId): void {
 /**
  * migrate_device_coherent_folio: a coherent page comes to system memory so that it can be pinned
  * for long (DM-36). The caller holds one reference, which is used up. 0 or -EBUSY.
+ *
+ * Deviates: a large coherent folio stays where it is, -EBUSY; Linux 6.19 and newer warns
+ * (WARN_ON_ONCE) and puts one small page in its place.
  */
 export function migrateDeviceCoherentFolio(k: Kernel, task: Task, head: FrameId): number {
   const f = k.frames;
-  assert(!k.folios.isLarge(head), 'long-term pins of large coherent folios', head);
-  if ((f.flags[head] & PG_LOCKED) !== 0) {
+  if (k.folios.isLarge(head) || (f.flags[head] & PG_LOCKED) !== 0) {
     k.putFolio(head);
     return -EBUSY;
   }
