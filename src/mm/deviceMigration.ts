@@ -78,6 +78,11 @@ export class DeviceMigration {
     return (this.srcBits[slot] & MIGRATE_PFN_COMPOUND) !== 0;
   }
 
+  /** The folio of the CPU fault this is for: the fault holds its lock and a reference (DM-25). */
+  isFaultFolio(k: Kernel, head: FrameId): boolean {
+    return this.faultPage >= 0 && k.frames.headOf(this.faultPage) === head;
+  }
+
   /** The driver takes a destination back: the slot is refused. */
   clearDestination(slot: number): void {
     this.dst[slot] = -1;

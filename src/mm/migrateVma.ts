@@ -112,7 +112,7 @@ function unmapCollected(k: Kernel, m: DeviceMigration): void {
 function hasNoOtherReference(k: Kernel, m: DeviceMigration, head: FrameId): boolean {
   const f = k.frames;
   let extra = 1;
-  if (m.faultPage >= 0 && f.headOf(m.faultPage) === head) extra++;
+  if (m.isFaultFolio(k, head)) extra++;
   if (k.pm.isZoneDevice(head)) extra++;
   const isCached = (f.flags[head] & PG_SWAPCACHE) !== 0;
   if (k.folios.hasFileMapping(head) || isCached) {
@@ -133,8 +133,7 @@ function deselect(k: Kernel, m: DeviceMigration, slot: number): void {
 }
 
 function unlockSource(k: Kernel, m: DeviceMigration, head: FrameId): void {
-  if (m.faultPage >= 0 && k.frames.headOf(m.faultPage) === head) return;
-  k.frames.clear(head, PG_LOCKED);
+  if (!m.isFaultFolio(k, head)) k.frames.clear(head, PG_LOCKED);
 }
 
 /** migrate_vma_finalize, migrate_device_finalize: DM-31. */

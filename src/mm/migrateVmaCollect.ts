@@ -105,7 +105,7 @@ function collectHuge(
     return DONE;
   }
   const f = k.frames;
-  const isFault = m.faultPage >= 0 && f.headOf(m.faultPage) === head;
+  const isFault = m.isFaultFolio(k, head);
   if (!isFault && (f.flags[head] & PG_LOCKED) !== 0) return DONE;
   if (isWhole(k, m, start, end)) {
     const isWritable = pteIsWrite(word, mm.pmdByte[slot]);
@@ -129,7 +129,7 @@ function isOwnPrivate(k: Kernel, m: DeviceMigration, page: FrameId): boolean {
 /** migrate_vma_split_folio: the lock and reference of a fault follow its page. */
 function splitForMigration(k: Kernel, m: DeviceMigration, head: FrameId): number {
   const f = k.frames;
-  const isFault = m.faultPage >= 0 && f.headOf(m.faultPage) === head;
+  const isFault = m.isFaultFolio(k, head);
   if (!isFault) {
     if ((f.flags[head] & PG_LOCKED) !== 0) return -1;
     k.folios.get(head);

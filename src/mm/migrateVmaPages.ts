@@ -174,7 +174,7 @@ function switchSlot(k: Kernel, m: DeviceMigration, i: number): void {
  */
 function splitSource(k: Kernel, m: DeviceMigration, i: number, head: FrameId): boolean {
   const f = k.frames;
-  const isFault = m.faultPage >= 0 && f.headOf(m.faultPage) === head;
+  const isFault = m.isFaultFolio(k, head);
   if (isFault) f.refcount[head]--;
   splitEveryPmd(k, head);
   const isSplit = splitUnmappedFolio(k, head) === 0;
@@ -211,7 +211,7 @@ function mayReceive(k: Kernel, src: FrameId, dst: FrameId): boolean {
 /** folio_migrate_mapping and folio_migrate_flags; false if somebody else has a reference. */
 function migrateMapping(k: Kernel, m: DeviceMigration, src: FrameId, dst: FrameId): boolean {
   const f = k.frames;
-  const extra = m.faultPage >= 0 && f.headOf(m.faultPage) === src ? 1 : 0;
+  const extra = m.isFaultFolio(k, src) ? 1 : 0;
   if (f.refcount[src] !== k.folios.expectedRefs(src) + 1 + extra) return false;
   const file = k.folios.hasFileMapping(src) ? k.files[k.folios.mappingId(src)] : null;
   switchMapping(k, src, dst, k.folios.nrPages(src), file);

@@ -37,6 +37,7 @@ export function bootNodes(
     sysctl?: Parameters<typeof plainMachine>[1];
     memoryBlockPages?: number;
     kernel?: KernelVersion;
+    deviceSections?: number;
   } = {},
 ): Kernel {
   const spec = plainMachine(nodes, { startPfn: 32768, ...options.sysctl });
@@ -48,7 +49,8 @@ export function bootNodes(
     options.memoryBlockPages === undefined ? {} : { memoryBlockPages: options.memoryBlockPages };
   const kernel = options.kernel ?? spec.kernel;
   const machine = { ...spec, kernel, nodes: withTiers, swap, ...blocks };
-  return new Kernel(machine, { seed: 1, trackContent: true });
+  const { deviceSections = 0 } = options;
+  return new Kernel(machine, { seed: 1, trackContent: true, deviceSections });
 }
 
 export class TestProgram {
