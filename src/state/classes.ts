@@ -350,5 +350,6 @@ export const SHORT_LIVED: readonly string[] = [
   'RmapScratch',
   'Scan',
   'ScanControl',
+  'TestDevice',
   'TestProgram',
 ];
