@@ -3,7 +3,15 @@ import type { KernelVersion } from '../hw/index.ts';
 import { EBUSY, EINVAL } from '../uapi/errno.ts';
 import { __GFP_THISNODE, GFP_HIGHUSER_MOVABLE } from '../uapi/gfp.ts';
 import { MIGRATE_SYNC, MR_SYSCALL } from '../uapi/migrate.ts';
-import { MADV_MERGEABLE, MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
+import {
+  MADV_MERGEABLE,
+  MAP_ANONYMOUS,
+  MAP_PRIVATE,
+  MREMAP_FIXED,
+  MREMAP_MAYMOVE,
+  PROT_READ,
+  PROT_WRITE,
+} from '../uapi/mman.ts';
 import { ZONE_NORMAL } from '../uapi/zone.ts';
 import { exitTask, forkTask } from './fork.ts';
 import { PG_MLOCKED } from './frameTable.ts';
@@ -22,6 +30,7 @@ import { madviseRange } from './madvise.ts';
 import { migratePages } from './migrate.ts';
 import { applyLockFlags } from './mlockRange.ts';
 import { mmapRegion, munmapRange } from './mmap.ts';
+import { mremapRange } from './mremap.ts';
 import { pageAt } from './pageWalk.ts';
 import { plainMachine } from './plainMachine.ts';
 import type { Task } from './task.ts';
@@ -250,6 +259,20 @@ describe('merged pages in the rest of the kernel', () => {
     expect(s.k.pm.nidOf(target)).toBe(1);
     expect(s.k.frames.has(target, PG_MLOCKED)).toBe(true);
     checkInvariants(s.k);
+  });
+
+  it('mremap: a moved place has a page of its own, which migration finds (move_vma)', () => {
+    const s = merged();
+    const to = s.start + 4096;
+    const how = MREMAP_MAYMOVE | MREMAP_FIXED;
+    expect(mremapRange(s.k, s.task, s.start + 1, 1, 1, how, to)).toBe(to);
+    const source = pageAt(s.k, s.task.mm!, to);
+    expect(s.k.folios.isKsm(source)).toBe(false);
+    expect(ksmPages(s.k)).toEqual({ shared: 1, sharing: 1 });
+    checkInvariants(s.k);
+    expect(migrate(s.k, source, 1)).toBe(0);
+    expect(s.k.pm.nidOf(pageAt(s.k, s.task.mm!, to))).toBe(1);
+    expect(loadWord(s.k, s.task, to)).toBe(5);
   });
 
   it('later pages of that content join it; it goes with the last place', () => {

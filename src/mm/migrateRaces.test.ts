@@ -152,7 +152,7 @@ describe('fork, munmap, mprotect, mremap, exit during the migration (MC-35, MC-9
     const flags = MREMAP_MAYMOVE | MREMAP_FIXED;
     const to = 0x300000;
     const { pages } = row;
-    expect(mremapRange(r.p.k, r.p.task.mm!, r.a, pages, pages, flags, to)).toBe(to);
+    expect(mremapRange(r.p.k, r.p.task, r.a, pages, pages, flags, to)).toBe(to);
     checkInvariants(r.p.k);
     finish(r);
     expect([r.p.nid(to), r.p.load(to + pages - 1)]).toEqual([1, pages]);

@@ -8,11 +8,13 @@ import { EFAULT, EINVAL, ENOMEM } from '../uapi/errno.ts';
 import { MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from '../uapi/mman.ts';
 import type { AddressSpace } from './addressSpace.ts';
 import type { Kernel } from './kernel.ts';
+import { unmergeRange } from './ksm.ts';
 import { findUnmappedArea, munmapRange, rangeIsFree } from './mmap.ts';
 import { MMU_NOTIFY_UNMAP, mmuNotifierInvalidate } from './mmuNotifier.ts';
 import { PTEB_SOFT_DIRTY } from './pageTable.ts';
 import { pteAlloc, splitPmd } from './pteSetup.ts';
-import { VM_DONTEXPAND, VM_LOCKED, VM_LOCKONFAULT, VM_PFNMAP, Vma } from './vma.ts';
+import type { Task } from './task.ts';
+import { VM_DONTEXPAND, VM_LOCKED, VM_LOCKONFAULT, VM_MERGEABLE, VM_PFNMAP, Vma } from './vma.ts';
 import {
   cloneAnonVmas,
   insertVma,
@@ -22,16 +24,17 @@ import {
   unlinkAnonVmas,
 } from './vmaList.ts';
 
-/** Moves or resizes [oldStart, +oldPages). The new first page or a negative errno. */
+/** Moves or resizes [oldStart, +oldPages) of `task`. The new first page or a negative errno. */
 export function mremapRange(
   k: Kernel,
-  mm: AddressSpace,
+  task: Task,
   oldStart: Vpn,
   oldPages: number,
   newPages: number,
   flags: number,
   newStart: Vpn,
 ): number {
+  const mm = task.mm!;
   const fixed = (flags & MREMAP_FIXED) !== 0;
   const keepOld = (flags & MREMAP_DONTUNMAP) !== 0;
   if (newPages <= 0) return -EINVAL;
@@ -58,6 +61,9 @@ export function mremapRange(
   const anonymous = vma.file === null;
   const target = fixed ? newStart : findUnmappedArea(mm, newPages, anonymous);
   if (target < 0) return -ENOMEM;
+  // Merged pages are found by their addresses: they may not move (move_vma, ksm_madvise).
+  const mayMerge = vma.has(VM_MERGEABLE);
+  if (mayMerge && unmergeRange(k, task, mm, oldStart, oldStart + kept) !== 0) return -ENOMEM;
   return moveVma(k, mm, oldStart, kept, target, newPages, keepOld);
 }
 

@@ -171,7 +171,7 @@ describe('mprotect', () => {
 
 describe('mremap', () => {
   const remap = (p: TestProgram, at: number, old: number, now: number, flags = 0, to = 0) =>
-    mremapRange(p.k, p.task.mm!, at, old, now, flags, to);
+    mremapRange(p.k, p.task, at, old, now, flags, to);
 
   it.each([
     { what: 'to nothing', old: 4, now: 0, flags: 0, answer: -EINVAL },

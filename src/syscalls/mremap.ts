@@ -3,15 +3,7 @@
  * Not modelled: old length 0, which duplicates a shared mapping: -EINVAL here.
  */
 import { HPAGE_PMD_NR, PAGE_SIZE, type Vpn } from '../base/units.ts';
-import {
-  type AddressSpace,
-  type Kernel,
-  mremapRange,
-  type Task,
-  unmergeRange,
-  VM_HUGETLB,
-  VM_MERGEABLE,
-} from '../mm/index.ts';
+import { type AddressSpace, type Kernel, mremapRange, type Task, VM_HUGETLB } from '../mm/index.ts';
 import { EINVAL } from '../uapi/errno.ts';
 import { MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from '../uapi/mman.ts';
 import { isPageAligned, pageOf, pagesOf, TASK_SIZE } from './addressRange.ts';
@@ -47,8 +39,6 @@ export function mremap(
   const from = pageOf(addr);
   const refused = checkHugetlb(mm, from, oldPages, newPages, target);
   if (refused !== 0) return refused;
-  // Merged pages are found by their addresses: they may not move.
-  if (mm.findVma(from)?.has(VM_MERGEABLE)) unmergeRange(k, caller, mm, from, from + oldPages);
-  const start = mremapRange(k, mm, from, oldPages, newPages, flags, target);
+  const start = mremapRange(k, caller, from, oldPages, newPages, flags, target);
   return start < 0 ? start : start * PAGE_SIZE;
 }

@@ -280,7 +280,7 @@ function playMremap(w: World, o: Extract<Operation, { op: 'mremap' }>): void {
     MREMAP_MAYMOVE | MREMAP_DONTUNMAP,
   ][o.how];
   const target = SLOT_BASE + o.fixed * SLOT_PAGES;
-  const at = mremapRange(w.k, p.task.mm!, start, oldPages, newPages, flags, target);
+  const at = mremapRange(w.k, p.task, start, oldPages, newPages, flags, target);
   const { space } = p;
   const fixed = o.how === 2;
   if (at < 0) {
