@@ -1,5 +1,6 @@
-/** mm_migrate_pages(_start), and the destination of a folio: MC-9, MC-50. */
+/** mm_migrate_pages(_start), migration entries, and the destination of a folio: MC-9, MC-50. */
 import { describe, expect, it } from 'vitest';
+import { PAGE_SIZE } from '../base/units.ts';
 import {
   __GFP_HIGHMEM,
   __GFP_RECLAIM,
@@ -47,6 +48,70 @@ describe('tracepoints of a call', () => {
     p.k.trace.run(9, 0);
     op.finish();
     expect([pids, p.k.trace.pid, p.k.trace.cpu]).toEqual([[7], 9, 0]);
+  });
+
+  it('a call that has not begun is of whoever carries it out', () => {
+    const p = boot();
+    const a = p.mapWritten(1);
+    p.k.trace.run(7, 1);
+    const op = migration(p.k, isolate(p, a, 1), 1);
+    p.k.trace.run(9, 0);
+    const pids: number[] = [];
+    for (const point of [p.k.trace.mmMigratePagesStart, p.k.trace.mmMigratePages]) {
+      point.attach(() => pids.push(p.k.trace.pid));
+    }
+    op.finish();
+    expect([pids, p.k.trace.pid]).toEqual([[9, 9], 9]);
+  });
+});
+
+describe('tracepoints of migration entries (MC-26, MC-32, MC-36)', () => {
+  function listen(p: TestProgram): unknown[][] {
+    const seen: unknown[][] = [];
+    const { setMigrationPte, removeMigrationPte, setMigrationPmd, removeMigrationPmd } = p.k.trace;
+    setMigrationPte.attach((_nowNs, values) => seen.push(['set pte', ...values]));
+    removeMigrationPte.attach((_nowNs, values) => seen.push(['remove pte', ...values]));
+    setMigrationPmd.attach((_nowNs, values) => seen.push(['set pmd', ...values]));
+    removeMigrationPmd.attach((_nowNs, values) => seen.push(['remove pmd', ...values]));
+    return seen;
+  }
+  const physical = (p: TestProgram, vpn: number) => p.k.frames.pfnOf(p.frame(vpn)) * PAGE_SIZE;
+
+  it('of a page: address, where it was, where it is, order', () => {
+    const p = boot();
+    const a = p.mapWritten(1);
+    const seen = listen(p);
+    const from = physical(p, a);
+    expect(migrate(p, a, 1, 1)).toBe(0);
+    expect(seen).toEqual([
+      ['set pte', a * PAGE_SIZE, from, 0],
+      ['remove pte', a * PAGE_SIZE, physical(p, a), 0],
+    ]);
+  });
+
+  it('of 2 MiB', () => {
+    const p = boot();
+    p.k.sysctl.thp_enabled = 'always';
+    const a = p.mapWritten(512, { addr: 512 * 1024 });
+    const seen = listen(p);
+    const from = physical(p, a);
+    expect(migrate(p, a, 1, 1)).toBe(0);
+    expect(seen).toEqual([
+      ['set pmd', a * PAGE_SIZE, from],
+      ['remove pmd', a * PAGE_SIZE, physical(p, a)],
+    ]);
+  });
+
+  it('of a large folio in PTEs: each page, and the order of the folio', () => {
+    const p = boot();
+    p.k.sysctl.mthpAlways = 1 << 2;
+    const a = p.mapWritten(4, { addr: 512 * 1024 });
+    const seen = listen(p);
+    const from = physical(p, a);
+    expect(migrate(p, a, 1, 1)).toBe(0);
+    const entries = (name: string, first: number) =>
+      [0, 1, 2, 3].map((i) => [name, (a + i) * PAGE_SIZE, first + i * PAGE_SIZE, 2]);
+    expect(seen).toEqual([...entries('set pte', from), ...entries('remove pte', physical(p, a))]);
   });
 });
 
