@@ -27,7 +27,7 @@ import {
 } from './ksm.ts';
 import { ksmScan } from './ksmScan.ts';
 import { madviseRange } from './madvise.ts';
-import { migratePages } from './migrate.ts';
+import { MigrationOp, migratePages } from './migrate.ts';
 import { applyLockFlags } from './mlockRange.ts';
 import { mmapRegion, munmapRange } from './mmap.ts';
 import { mremapRange } from './mremap.ts';
@@ -273,6 +273,23 @@ describe('merged pages in the rest of the kernel', () => {
     expect(migrate(s.k, source, 1)).toBe(0);
     expect(s.k.pm.nidOf(pageAt(s.k, s.task.mm!, to))).toBe(1);
     expect(loadWord(s.k, s.task, to)).toBe(5);
+  });
+
+  it('mremap waits for the migration of a merged page before it copies it (break_ksm)', () => {
+    const s = merged();
+    const list: number[] = [];
+    s.k.lru.drainAll();
+    isolateFolio(s.k, frames(s, s.task, 1)[0], list);
+    const gfp = GFP_HIGHUSER_MOVABLE | __GFP_THISNODE;
+    const op = new MigrationOp(s.k, list, { nid: 1, mask: -1, gfp }, MIGRATE_SYNC, MR_SYSCALL);
+    expect(op.step()).toBe(false);
+    const to = s.start + 4096;
+    const how = MREMAP_MAYMOVE | MREMAP_FIXED;
+    expect(mremapRange(s.k, s.task, s.start + 1, 1, 1, how, to)).toBe(to);
+    expect([op.step(), op.result]).toEqual([true, 0]);
+    expect(s.k.folios.isKsm(pageAt(s.k, s.task.mm!, to))).toBe(false);
+    expect(loadWord(s.k, s.task, to)).toBe(5);
+    checkInvariants(s.k);
   });
 
   it('later pages of that content join it; it goes with the last place', () => {

@@ -7,11 +7,19 @@
 import type { FrameId, Vpn } from '../base/units.ts';
 import { EBUSY, EINVAL } from '../uapi/errno.ts';
 import type { AddressSpace } from './addressSpace.ts';
-import { accountFault, FAULT_COPIED, FAULT_ERROR } from './fault.ts';
+import { accountFault, FAULT_COPIED, FAULT_ERROR, waitOnMigration } from './fault.ts';
 import { copyToAnon } from './faultCow.ts';
 import { MAPPING_KSM } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
-import { PTE_D, PTE_FAST, PTE_W, PTEB_SPECIAL, ptePayload } from './pageTable.ts';
+import {
+  PTE_D,
+  PTE_FAST,
+  PTE_KIND_MIGRATION,
+  PTE_W,
+  PTEB_SPECIAL,
+  pteIsKind,
+  ptePayload,
+} from './pageTable.ts';
 import type { Task } from './task.ts';
 import { type AnonVma, VM_MERGEABLE } from './vma.ts';
 
@@ -115,6 +123,11 @@ export function unmergeRange(
     for (let vpn = Math.max(start, vma.start); vpn < Math.min(end, vma.end); vpn++) {
       const i = mm.pteIndex(vpn);
       if (i < 0 || mm.pmd[mm.slotOf(vpn)] !== 0) continue;
+      // break_ksm finds merged pages on their way, too, and its fault waits for them.
+      const isMoving = pteIsKind(k.ptes.words[i], PTE_KIND_MIGRATION);
+      if (isMoving && k.folios.isKsm(k.frames.headOf(ptePayload(k.ptes.words[i])))) {
+        waitOnMigration(k, mm, vpn);
+      }
       const word = k.ptes.words[i];
       if ((word & PTE_FAST) === 0 || (k.ptes.bytes[i] & PTEB_SPECIAL) !== 0) continue;
       const page = ptePayload(word);
