@@ -44,6 +44,15 @@ describe('where pages go (D14)', () => {
     expect(b.end()).toEqual([]);
   });
 
+  it('by counter: the store that is one too many goes along with the page', () => {
+    const b = new AcceleratorBench({ placement: 'counter', counterThreshold: 3 });
+    const start = b.mapWritten(16);
+    for (let i = 0; i < 3; i++) expect(b.context.store(b.task, start + i, 100 + i)).toBe(0);
+    expect(b.live).toBe(16);
+    for (let i = 0; i < 3; i++) expect(loadWord(b.k, b.task, start + i)).toBe(100 + i);
+    expect(b.end()).toEqual([]);
+  });
+
   it('by hint: where the program said, the last word holds', () => {
     const b = new AcceleratorBench({ placement: 'hint' });
     const start = b.mapWritten(64);

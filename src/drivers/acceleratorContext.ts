@@ -117,20 +117,24 @@ export class AcceleratorContext implements MmuListener, DeviceUser {
 
   /** The device reads a page: its content word, or -EFAULT, -EPERM, -ENODEV (negative). */
   load(task: Task, vpn: Vpn): number {
-    const frame = this.#use(task, vpn, false);
-    return frame < 0 ? frame : devicePageLoad(this.k, frame);
+    const frame = this.#find(task, vpn, false);
+    if (frame < 0) return frame;
+    const word = devicePageLoad(this.k, frame);
+    this.#account(task, vpn, frame);
+    return word;
   }
 
   /** The device writes a page: 0 or the errno. */
   store(task: Task, vpn: Vpn, word: number): number {
-    const frame = this.#use(task, vpn, true);
+    const frame = this.#find(task, vpn, true);
     if (frame < 0) return frame;
     devicePageStore(this.k, frame, word);
+    this.#account(task, vpn, frame);
     return 0;
   }
 
-  /** One access: the frame it went to, or the errno. */
-  #use(task: Task, vpn: Vpn, write: boolean): FrameId {
+  /** The frame that an access goes to, or the errno. */
+  #find(task: Task, vpn: Vpn, write: boolean): FrameId {
     if (!this.isOpen) return -ENODEV;
     let entry = this.table.get(vpn);
     if (entry === undefined || (write && entry % 2 === 0)) {
@@ -138,11 +142,10 @@ export class AcceleratorContext implements MmuListener, DeviceUser {
       if (ret < 0) return ret;
       entry = this.table.get(vpn)!;
     }
-    const frame = Math.floor(entry / 2);
-    this.#account(task, vpn, frame);
-    return frame;
+    return Math.floor(entry / 2);
   }
 
+  /** Order: after the access, whose page may migrate because of it. */
   #account(task: Task, vpn: Vpn, frame: FrameId): void {
     const { device } = this;
     const { stats } = device;

@@ -1,6 +1,14 @@
 /** A smoke run of the fuzzer of mm/, and canaries: planted bugs that it must find. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { Dmirror, DmirrorDevice, Folios, type Kernel, SwapArea } from './mm/kernelDoor.ts';
+import {
+  AcceleratorContext,
+  Dmirror,
+  DmirrorDevice,
+  Folios,
+  type Kernel,
+  PrivateAccelerator,
+  SwapArea,
+} from './mm/kernelDoor.ts';
 import type { MachinePlan } from './mm/machines.ts';
 import type { Operation } from './mm/operations.ts';
 import { reduceHistory } from './mm/reduce.ts';
@@ -60,6 +68,20 @@ describe('the fuzzer of mm/', () => {
       bug: 'a driver does not bring the page of a fault back (DM-41)',
       plant: () => {
         vi.spyOn(DmirrorDevice.prototype, 'owns').mockReturnValue(false);
+        return undefined;
+      },
+    },
+    {
+      bug: 'an accelerator does not hear of changed entries (DM-3)',
+      plant: () => {
+        vi.spyOn(AcceleratorContext.prototype, 'invalidate').mockImplementation(() => {});
+        return undefined;
+      },
+    },
+    {
+      bug: 'an accelerator forgets pages that it gets back (DM-50)',
+      plant: () => {
+        vi.spyOn(PrivateAccelerator.prototype, 'folioFree').mockImplementation(() => {});
         return undefined;
       },
     },

@@ -50,6 +50,7 @@ export function findMismatches(w: World): string[] {
   }
   explainReferences(w, wrong);
   w.devices.compareMirrors(wrong);
+  w.accelerators.compare(wrong);
   return wrong;
 }
 

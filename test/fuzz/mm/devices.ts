@@ -1,26 +1,10 @@
 /** The devices of a world, one with private and one with coherent memory, and their mirrors. */
-import {
-  type AddressSpace,
-  Dmirror,
-  DmirrorDevice,
-  HPAGE_PMD_NR,
-  type Kernel,
-  PTE_FAST,
-  PTE_KIND_DEVICE_EXCLUSIVE,
-  PTE_W,
-  PTEB_WRITE,
-  pteIsKind,
-  pteMapsPage,
-  ptePayload,
-  type Task,
-} from './kernelDoor.ts';
+import { Dmirror, DmirrorDevice, HPAGE_PMD_NR, type Kernel, type Task } from './kernelDoor.ts';
+import { mirrorStaleness } from './mirrorCheck.ts';
 
 const COHERENT_PFN = 2 ** 22;
 /** One section. */
 const CHUNK_PAGES = 32768;
-/** Of mirror entries (dmirror.ts). */
-const TAG_ATOMIC = 1;
-const TAG_WRITE = 3;
 
 export interface SavedDevices {
   readonly devices: Map<boolean, DmirrorDevice>;
@@ -87,7 +71,7 @@ export class FuzzDevices {
     this.#dropDead();
     for (const { mm, table } of this.#mirrors) {
       for (const [vpn, entry] of table) {
-        const stale = staleness(this.#k, mm, vpn, Math.floor(entry / 4), entry % 4);
+        const stale = mirrorStaleness(this.#k, mm, vpn, Math.floor(entry / 4), entry % 4);
         if (stale !== '') wrong.push(`DM-3: mirror of page ${vpn} of mm ${mm.id}: ${stale}`);
       }
     }
@@ -109,23 +93,4 @@ export class FuzzDevices {
     }
     return left;
   }
-}
-
-/** Why an entry of a mirror is not true any more; '' if it is. */
-function staleness(k: Kernel, mm: AddressSpace, vpn: number, frame: number, tag: number): string {
-  const slot = mm.slotOf(vpn);
-  const isHuge = slot >= 0 && mm.pmd[slot] !== 0;
-  const i = slot < 0 || isHuge ? -1 : mm.pteIndex(vpn);
-  if (!isHuge && i < 0) return 'nothing is mapped';
-  const word = isHuge ? mm.pmd[slot] : k.ptes.words[i];
-  const byte = isHuge ? mm.pmdByte[slot] : k.ptes.bytes[i];
-  if (word === 0 || !pteMapsPage(word)) return 'nothing is mapped';
-  const offset = isHuge && ptePayload(word) !== k.hugeZeroHead ? vpn - mm.slotVpn[slot] : 0;
-  if (ptePayload(word) + offset !== frame) return `frame ${frame}, not ${ptePayload(word)}`;
-  const isExclusive = pteIsKind(word, PTE_KIND_DEVICE_EXCLUSIVE);
-  if (tag === TAG_ATOMIC) return isExclusive ? '' : 'exclusive no more';
-  if (isExclusive) return 'exclusive to somebody else';
-  const isFast = (word & PTE_FAST) !== 0;
-  const writes = isFast ? (word & PTE_W) !== 0 : (byte & PTEB_WRITE) !== 0;
-  return tag === TAG_WRITE && !writes ? 'writable no more' : '';
 }

@@ -2,10 +2,20 @@
  * The parts of the modelled kernel that the fuzzer calls. Tests outside src/ go through one file,
  * so that what they depend on can be read in one place.
  */
-export { type FrameId, HPAGE_PMD_NR, PAGE_SIZE } from '../../../src/base/units.ts';
-export { Dmirror, DmirrorDevice, type DmirrorResult } from '../../../src/drivers/index.ts';
+export { type FrameId, HPAGE_PMD_NR, HPAGE_PMD_ORDER, PAGE_SIZE } from '../../../src/base/units.ts';
+export {
+  type Accelerator,
+  AcceleratorContext,
+  type AcceleratorSpec,
+  CoherentAccelerator,
+  Dmirror,
+  DmirrorDevice,
+  type DmirrorResult,
+  PrivateAccelerator,
+} from '../../../src/drivers/index.ts';
 export {
   DEFAULT_KERNEL,
+  DEVICE_COST_DEFAULTS,
   KERNEL_VERSIONS,
   type KernelVersion,
   type MachineSpec,

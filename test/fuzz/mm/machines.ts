@@ -68,8 +68,8 @@ export const machineArbitrary: fc.Arbitrary<MachinePlan> = fc.record({
 });
 
 const PAGEBLOCK = 512;
-/** Room for a coherent device, and two chunks of a private one. */
-const DEVICE_SECTIONS = 3;
+/** Room for a coherent test device, two chunks of a private one, and two accelerators. */
+const DEVICE_SECTIONS = 5;
 /** Blocks of two pageblocks: most zones have one or two that can go offline. */
 const BLOCK_PAGES = 1024;
 

@@ -99,7 +99,20 @@ export type Operation =
   | { op: 'contig'; zone: number; at: number; pages: number }
   | { op: 'drain' }
   | { op: 'device'; what: DeviceWhat; proc: number; range: RangePick; coherent: boolean }
+  | { op: 'accelerator'; what: AcceleratorWhat; proc: number; range: RangePick; which: number }
   | SystemOperation;
+
+/** What an accelerator's driver is made to do. */
+export type AcceleratorWhat =
+  | 'migrate'
+  | 'back'
+  | 'load'
+  | 'store'
+  | 'advise'
+  | 'cpu'
+  | 'evict'
+  | 'close'
+  | 'remove';
 
 /** What a device is made to do. */
 export type DeviceWhat =
@@ -407,6 +420,30 @@ export const operationArbitrary: fc.Arbitrary<Operation> = fc.oneof(
       proc,
       range,
       coherent: fc.nat({ max: 2 }).map((n) => n === 2),
+    }),
+  },
+  {
+    weight: 10,
+    arbitrary: fc.record({
+      op: fc.constant('accelerator' as const),
+      what: fc.constantFrom<AcceleratorWhat>(
+        'migrate',
+        'migrate',
+        'migrate',
+        'back',
+        'load',
+        'load',
+        'store',
+        'store',
+        'advise',
+        'cpu',
+        'evict',
+        'close',
+        'remove',
+      ),
+      proc,
+      range,
+      which: fc.nat({ max: 2 }),
     }),
   },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('uffd' as const), proc, range }) },

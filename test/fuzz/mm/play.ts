@@ -4,6 +4,7 @@
  */
 
 import type { Operation } from './operations.ts';
+import { playAccelerator } from './playAccelerators.ts';
 import { playDevice } from './playDevices.ts';
 import { MEMORY_PLAYERS } from './playMemory.ts';
 import { PHYSICAL_PLAYERS } from './playPhysical.ts';
@@ -16,6 +17,7 @@ const PLAYERS = {
   ...PHYSICAL_PLAYERS,
   ...SYSTEM_PLAYERS,
   device: playDevice,
+  accelerator: playAccelerator,
 };
 
 export function play(w: World, operation: Operation): void {

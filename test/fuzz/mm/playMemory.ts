@@ -44,7 +44,7 @@ const FILE_PAGES_MAX = 1100;
 type Of<K extends Operation['op']> = Extract<Operation, { op: K }>;
 type MemoryOperation = Exclude<
   Operation,
-  SpaceOperation | PhysicalOperation | SystemOperation | Of<'device'>
+  SpaceOperation | PhysicalOperation | SystemOperation | Of<'device' | 'accelerator'>
 >;
 type Players = { readonly [K in MemoryOperation['op']]: (w: World, o: Of<K>) => void };
 

@@ -3,6 +3,7 @@
  * migrations that are taken apart, references and pins that drivers hold.
  */
 
+import { FuzzAccelerators } from './accelerators.ts';
 import { FuzzDevices } from './devices.ts';
 import {
   __GFP_THISNODE,
@@ -64,6 +65,7 @@ export class World {
   underway: Underway[] = [];
   held: Held[] = [];
   readonly devices: FuzzDevices;
+  readonly accelerators: FuzzAccelerators;
   /** The root first. */
   cpusets: Cpuset[] = [];
   readonly blocks: readonly number[];
@@ -87,6 +89,7 @@ export class World {
       this.modelOf.set(kernel, model);
     }
     this.devices = new FuzzDevices(this.k);
+    this.accelerators = new FuzzAccelerators(this.k);
     this.#freeAtBoot = this.#freePages();
     this.spawn(0);
   }
@@ -189,6 +192,7 @@ export class World {
     this.sweepMigrations();
     for (const held of this.held) this.put(held);
     this.held = [];
+    const last = this.processes.at(-1)?.task;
     for (const { task } of this.processes) {
       exitTask(k, task);
       reapTask(k, task);
@@ -206,6 +210,7 @@ export class World {
       for (const node of k.pm.nodes) this.reclaim(node.nid);
     }
     const left: string[] = this.devices.tearDown();
+    if (last !== undefined) left.push(...this.accelerators.tearDown(last));
     if (k.swap.used !== 0) left.push(`OV-25: ${k.swap.used} swap slots never freed`);
     if (k.deferredSplit.size !== 0) left.push('MC-12: folios left on the deferred split queue');
     if (k.inFlight.size !== 0) left.push('OV-51: migrations left in flight');

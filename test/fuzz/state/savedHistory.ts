@@ -9,6 +9,7 @@ import {
   firstDifference,
   KERNEL_CLASSES,
 } from '../../../src/state/index.ts';
+import type { SavedAccelerators } from '../mm/accelerators.ts';
 import { findMismatches } from '../mm/check.ts';
 import type { SavedDevices } from '../mm/devices.ts';
 import type { Cpuset, MappedFile, OfflineOp, Task } from '../mm/kernelDoor.ts';
@@ -46,12 +47,20 @@ export function playSaved(
 interface Attached {
   readonly underway: Underway[];
   readonly devices: SavedDevices;
+  readonly accelerators: SavedAccelerators;
   readonly cpusets: Cpuset[];
   readonly offlining: OfflineOp | null;
 }
 
-function attachedOf({ underway, devices, cpusets, offlining }: World): Attached {
-  return { underway, devices: devices.saved, cpusets, offlining };
+function attachedOf(world: World): Attached {
+  const { underway, devices, accelerators, cpusets, offlining } = world;
+  return {
+    underway,
+    devices: devices.saved,
+    accelerators: accelerators.saved,
+    cpusets,
+    offlining,
+  };
 }
 
 function compare(original: World, copy: World, when: string): void {
@@ -72,11 +81,12 @@ function restoreInto(world: World, bytes: Uint8Array): void {
   const { k, attached } = decodeKernel(bytes);
   const models = [...world.modelOf].map(([file, model]) => [file.id, model] as const);
   Reflect.set(world, 'k', k);
-  const { underway, devices, cpusets, offlining } = attached as Attached;
+  const { underway, devices, accelerators, cpusets, offlining } = attached as Attached;
   world.underway = underway;
   world.cpusets = cpusets;
   world.offlining = offlining;
   world.devices.adopt(k, devices);
+  world.accelerators.adopt(k, accelerators);
   world.modelOf.clear();
   for (const [id, model] of models) {
     const file = k.files[id];

@@ -1,0 +1,99 @@
+/**
+ * Accelerators against programs: their drivers move pages by faults, counters and hints, split what
+ * comes back or not, make room, are closed while in use, and go away while in use.
+ */
+import { type AcceleratorContext, CoherentAccelerator, ENODEV } from './kernelDoor.ts';
+import { Mismatch } from './mismatch.ts';
+import { store, wordOf } from './model.ts';
+import type { Operation } from './operations.ts';
+import { noteCopies } from './playSpace.ts';
+import { settle } from './settle.ts';
+import type { Process, World } from './world.ts';
+
+/** Pages that one operation has the device use. */
+const USED_MAX = 40;
+
+export function playAccelerator(w: World, o: Extract<Operation, { op: 'accelerator' }>): void {
+  const p = w.process(o.proc);
+  const { task } = p;
+  const [start, end] = w.range(p, o.range);
+  if (o.what === 'remove') {
+    w.accelerators.remove(o.which, task);
+    return;
+  }
+  const context = w.accelerators.context(task, o.which);
+  if (context === null) return;
+  const used = Math.min(end, start + USED_MAX);
+  switch (o.what) {
+    case 'migrate':
+      context.migrateToDevice(task, start, end - start);
+      break;
+    case 'back':
+      context.migrateToSystem(task, start, end - start);
+      break;
+    case 'load':
+      for (let vpn = start; vpn < used; vpn++) loadPage(p, context, vpn);
+      break;
+    case 'store':
+      for (let vpn = start; vpn < used; vpn++) storePage(w, p, context, vpn);
+      break;
+    case 'advise':
+      context.advise(start, end - start, o.range.at % 2 === 0 ? 'device' : 'host');
+      break;
+    case 'cpu':
+      noteCpu(p, context, start, used);
+      break;
+    case 'evict':
+      evictOldest(p, context);
+      break;
+    case 'close':
+      w.accelerators.close(context);
+      checkClosed(p, context, start);
+      break;
+  }
+}
+
+/** What the device reads is what the program would; where there is no area it reads nothing. */
+function loadPage(p: Process, context: AcceleratorContext, vpn: number): void {
+  const page = p.space.pages.get(vpn);
+  const word = context.load(p.task, vpn);
+  if (word < 0) return;
+  if (page === undefined || (page.prot & 1) === 0) {
+    throw new Mismatch(`accelerator reads page ${vpn}, which nobody may`);
+  }
+  if (settle(page, word) || word === wordOf(page)) return;
+  throw new Mismatch(`accelerator reads ${word} at page ${vpn}, not ${wordOf(page)}`);
+}
+
+/** A lazily freed page stays what it is: the CPU's entry does not know of the store. */
+function storePage(w: World, p: Process, context: AcceleratorContext, vpn: number): void {
+  const page = p.space.pages.get(vpn);
+  const word = w.newWord();
+  const ret = context.store(p.task, vpn, word);
+  noteCopies(w, p, vpn, vpn + 1);
+  if (ret < 0) return;
+  if (page === undefined || (page.prot & 2) === 0) {
+    throw new Mismatch(`accelerator writes page ${vpn}, which nobody may`);
+  }
+  const isLazy = page.lazy;
+  store(page, word);
+  page.lazy = isLazy;
+}
+
+/** CPUs have used pages of a coherent device, which counts. */
+function noteCpu(p: Process, context: AcceleratorContext, start: number, end: number): void {
+  const { device } = context;
+  if (!(device instanceof CoherentAccelerator)) return;
+  for (let vpn = start; vpn < end; vpn++) device.noteCpuAccess(p.task, vpn);
+}
+
+/** Room is needed: the longest unused folio goes, whoever maps it. */
+function evictOldest(p: Process, { device }: AcceleratorContext): void {
+  const { oldest } = device.pages;
+  if (oldest >= 0) device.sendHome(p.task, oldest);
+}
+
+function checkClosed(p: Process, context: AcceleratorContext, vpn: number): void {
+  const ret = context.load(p.task, vpn);
+  if (ret !== -ENODEV) throw new Mismatch(`a closed context reads ${ret}`);
+}
