@@ -107,6 +107,8 @@ export interface OutcomeTable {
    * As move_pages reports pages: the target nid when every page is there now, else the first
    * negative errno in page order (-ENOENT: no page, -EBUSY, -EACCES: shared, -ENOMEM: no memory on
    * the target, -EFAULT, -ESRCH: no such process, -ESTALE: the frame has another content now).
+   * Of a row that splits: 0, or why a folio stayed large (-EAGAIN: references, pins or locked,
+   * -EBUSY: writeback, -EINVAL: hugetlb).
    */
   readonly status: Int16Array;
   /** Pages that this row migrated. */

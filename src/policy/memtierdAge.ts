@@ -58,7 +58,9 @@ class MemtierdAge implements Policy {
   constructor(values: KnobValues) {
     const interval = numberOf(values, 'interval');
     this.periodNs = Math.round(interval * MILLION);
-    this.#heat = new UnitHeat(numberOf(values, 'regionPages'), (row) => this.#opened(row));
+    this.#heat = new UnitHeat(numberOf(values, 'regionPages'), {
+      opened: (row) => this.#opened(row),
+    });
     this.#idleNs = Math.round(numberOf(values, 'idleDuration') * MILLION);
     const active = numberOf(values, 'activeDuration');
     this.#activeRounds = active === 0 ? 0 : Math.floor(active / interval) + 1;

@@ -60,7 +60,9 @@ class MemtierdHeat implements Policy {
   constructor(values: KnobValues) {
     const interval = numberOf(values, 'interval');
     this.periodNs = Math.round(interval * MILLION);
-    this.#seen = new UnitHeat(numberOf(values, 'regionPages'), (row) => this.#opened(row));
+    this.#seen = new UnitHeat(numberOf(values, 'regionPages'), {
+      opened: (row) => this.#opened(row),
+    });
     this.#max = numberOf(values, 'heatMax');
     this.#retention = numberOf(values, 'heatRetention');
     this.#classes = numberOf(values, 'heatClasses');

@@ -1,6 +1,7 @@
 /**
  * What a policy wants: an append-only table of migrations, of fixed capacity. Rows are carried out
- * in order; a row that demotes to make room stands before the one that needs the room.
+ * in order; a row that demotes to make room stands before the one that needs the room. A row can
+ * also ask for large folios to be split where they are.
  *
  * A row names its pages virtually (pid, vpn, nrPages), which stays true wherever they are, or
  * physically (pfn, nrPages, generation), which may have become false: the generation tells
@@ -18,7 +19,23 @@ export const REASON_DEMOTE = 1;
 /** Keeping free memory in a fast node. */
 export const REASON_RESERVE = 2;
 export const REASON_BALANCE = 3;
-export const REASON_NAMES = ['promote', 'demote', 'reserve', 'balance'] as const;
+/** So that parts of a large folio can go different ways. */
+export const REASON_SPLIT = 4;
+export const REASON_NAMES = ['promote', 'demote', 'reserve', 'balance', 'split'] as const;
+
+/** Migrates as move_pages does. */
+export const ACTION_MIGRATE = 0;
+/**
+ * Migrates by a transaction (Nomad, TI-71): pages stay mapped while they are copied, written ones
+ * answer -EAGAIN. Linux cannot; other hosts than the simulator refuse.
+ */
+export const ACTION_TRANSACT = 1;
+/**
+ * Splits large folios to base pages where they are (TI-55). No system call does that: a real host
+ * writes "PID,0xSTART,0xEND,0" (bytes) to /sys/kernel/debug/split_huge_pages, which needs debugfs
+ * and root and tells no status; it learns from the next walk what came of it.
+ */
+export const ACTION_SPLIT = 2;
 
 /** generation of a physical row: do not check. */
 export const GENERATION_UNCHECKED = 0;
@@ -36,14 +53,12 @@ export class MigrationPlan {
   readonly page: Float64Array;
   readonly nrPages: Int32Array;
   readonly generation: Uint32Array;
+  /** -1 in rows that split. */
   readonly targetNid: Int8Array;
   /** REASON_*. */
   readonly reason: Uint8Array;
-  /**
-   * 1 = by a transaction (Nomad, TI-71): pages stay mapped while they are copied, written ones
-   * answer -EAGAIN. Linux cannot; other hosts than the simulator refuse.
-   */
-  readonly isTransactional: Uint8Array;
+  /** ACTION_*. */
+  readonly action: Uint8Array;
 
   constructor(capacity: number) {
     assert(capacity > 0, `a plan of ${capacity} rows`);
@@ -55,7 +70,7 @@ export class MigrationPlan {
     this.generation = new Uint32Array(capacity);
     this.targetNid = new Int8Array(capacity);
     this.reason = new Uint8Array(capacity);
-    this.isTransactional = new Uint8Array(capacity);
+    this.action = new Uint8Array(capacity);
   }
 
   get isFull(): boolean {
@@ -81,7 +96,14 @@ export class MigrationPlan {
   /** As migrateVirtual, by a transaction. */
   migrateTransactional(pid: number, vpn: Vpn, nrPages: number, nid: Nid, reason: number): boolean {
     if (!this.migrateVirtual(pid, vpn, nrPages, nid, reason)) return false;
-    this.isTransactional[this.nrRows - 1] = 1;
+    this.action[this.nrRows - 1] = ACTION_TRANSACT;
+    return true;
+  }
+
+  /** Large folios with pages in [vpn, vpn + nrPages) of a process are split. False if full. */
+  splitVirtual(pid: number, vpn: Vpn, nrPages: number): boolean {
+    if (!this.#add(KEY_VIRTUAL, pid, vpn, nrPages, 0, -1, REASON_SPLIT)) return false;
+    this.action[this.nrRows - 1] = ACTION_SPLIT;
     return true;
   }
 
@@ -99,7 +121,8 @@ export class MigrationPlan {
     nid: Nid,
     reason: number,
   ): boolean {
-    assert(nrPages > 0 && nid >= 0, `a plan row of ${nrPages} pages to node ${nid}`);
+    const isPlaced = nid >= 0 || reason === REASON_SPLIT;
+    assert(nrPages > 0 && isPlaced, `a plan row of ${nrPages} pages to node ${nid}`);
     if (this.isFull) return false;
     const row = this.nrRows++;
     this.keyKind[row] = kind;
@@ -109,7 +132,7 @@ export class MigrationPlan {
     this.generation[row] = generation;
     this.targetNid[row] = nid;
     this.reason[row] = reason;
-    this.isTransactional[row] = 0;
+    this.action[row] = ACTION_MIGRATE;
     this.nrPagesTotal += nrPages;
     return true;
   }

@@ -1,9 +1,11 @@
 /** A host for tests of policies: it sees and does what a real one would, as simply as it can. */
 import { assert } from '../base/assert.ts';
 import { RandomStream } from '../base/prng.ts';
+import { HPAGE_PMD_NR } from '../base/units.ts';
 import { HeatTable } from '../heat/index.ts';
 import { EBUSY } from '../uapi/errno.ts';
 import {
+  ACTION_SPLIT,
   type FutureTable,
   findPolicy,
   type HostView,
@@ -21,6 +23,8 @@ export class NaiveHost {
   readonly where = new Map<number, number>();
   readonly heat = new HeatTable();
   readonly frameHeat = new HeatTable();
+  /** First pages of huge pages. */
+  readonly huge = new Set<number>();
   /** Pages that answer -EBUSY. */
   readonly busy = new Set<number>();
   future: FutureTable | null = null;
@@ -39,6 +43,13 @@ export class NaiveHost {
   /** First touch of pages [from, to). */
   touch(from: number, to: number): void {
     for (let vpn = from; vpn < to; vpn++) this.where.set(vpn, this.free(0) > 0 ? 0 : 1);
+  }
+
+  /** First touch of a huge page at `vpn`. */
+  touchHuge(vpn: number): void {
+    const nid = this.free(0) >= HPAGE_PMD_NR ? 0 : 1;
+    for (let page = vpn; page < vpn + HPAGE_PMD_NR; page++) this.where.set(page, nid);
+    this.huge.add(vpn);
   }
 
   free(nid: number): number {
@@ -117,6 +128,13 @@ export class NaiveHost {
       const nrPages = plan.nrPages[row];
       const nid = plan.targetNid[row];
       const reason = plan.reason[row];
+      if (plan.action[row] === ACTION_SPLIT) {
+        rows.push(`split ${page}+${nrPages}`);
+        this.huge.delete(page);
+        this.#outcome.push({ page, nrPages, nid, reason, status: 0 });
+        this.#moved.push(0);
+        continue;
+      }
       rows.push(`${reason === REASON_PROMOTE ? 'promote' : 'demote'} ${page}+${nrPages}>${nid}`);
       let status = nid;
       let moved = 0;
@@ -149,7 +167,10 @@ export class NaiveHost {
       pid: new Int32Array(vpns.length).fill(PID),
       vpn: Float64Array.from(vpns),
       nrPages: new Int32Array(vpns.length).fill(1),
-      folioPages: new Int32Array(vpns.length).fill(1),
+      folioPages: Int32Array.from(vpns, (vpn) => {
+        const isHuge = this.huge.has(vpn - (vpn % HPAGE_PMD_NR));
+        return isHuge ? HPAGE_PMD_NR : 1;
+      }),
       nid: Int8Array.from(vpns, (vpn) => this.where.get(vpn)!),
     };
   }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { EAGAIN } from '../uapi/errno.ts';
-import { MigrationPlan } from './index.ts';
+import { ACTION_TRANSACT, MigrationPlan } from './index.ts';
 import { makePolicy, NaiveHost, PID } from './naiveHost.ts';
 
 describe('nomad', () => {
@@ -25,7 +25,7 @@ describe('nomad', () => {
     const plan = new MigrationPlan(policy.planCapacity);
     policy.decide(host.view(policy), plan);
     expect([plan.nrRows, plan.page[0], plan.targetNid[0]]).toEqual([1, 20, 0]);
-    expect(plan.isTransactional[0]).toBe(1);
+    expect(plan.action[0]).toBe(ACTION_TRANSACT);
   });
 
   it('TI-71: an aborted transaction is tried again, `retries` times', () => {

@@ -7,8 +7,7 @@
  * Decides on: the future (only the simulator has one), page tables. At the start of a window, and
  * when pages have appeared since, it ranks all resident folios and all pages still to come by their
  * accesses per page and fills the fast nodes from the top. A folio in the wrong place changes
- * places with the coldest one in the way; for a page to come, room is made: the kernel will put it
- * there at its first access.
+ * places with the coldest one in the way; for a page to come, room is made.
  *
  * With `migration: free` nothing is charged: the bound for placement. With `charged` migrations
  * cost what they cost, and a change must pay for itself within the window.
@@ -16,7 +15,8 @@
  * Deviates: a page to come may find its room taken by a colder one that was touched first; the next
  * decision corrects it, so a short `period` makes the bound tighter.
  * Deviates: pages touched first count as if all accesses of their window were still to come.
- * Not modelled: bandwidth: all hot pages go to fast nodes, even where spreading would be faster.
+ * Not modelled: bandwidth (all hot pages go to fast nodes, even where spreading would be faster);
+ * splitting (policies that split huge pages can be ahead).
  */
 import { MIB, type Nid, PAGE_SIZE } from '../base/units.ts';
 import type { HostView } from './hostView.ts';

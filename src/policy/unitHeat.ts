@@ -4,7 +4,7 @@
  * could not move (backoff.ts).
  */
 
-import type { Nid } from '../base/units.ts';
+import type { Nid, Vpn } from '../base/units.ts';
 import { ROWS_INITIAL, resized } from '../heat/index.ts';
 import { Backoff } from './backoff.ts';
 import type { HostView } from './hostView.ts';
@@ -17,12 +17,22 @@ const TICKS_MAX = 60;
 /** TI-91: rounds that a unit which may not move is left alone. */
 const BLACKLIST_ROUNDS = 100;
 
+/** What the owner of a UnitHeat does with its own columns. */
+export interface UnitHeatRows {
+  /** Whether folios of so many pages make units; left out = all do. */
+  accepts?(folioPages: number): boolean;
+  /** A new unit has the row. */
+  opened?(row: number): void;
+  /** `seen` more samples of the pages [vpn, vpn + nrPages) of the row's unit. */
+  seen?(row: number, vpn: Vpn, nrPages: number, seen: number): void;
+}
+
 export class UnitHeat implements UnitRows {
   units: UnitTable;
   /** Samples taken in since the start. */
   samples = 0;
   readonly #unitPages: number;
-  readonly #onOpened: (row: number) => void;
+  readonly #rows: UnitHeatRows;
   readonly #backoff = new Backoff(ROWS_INITIAL, BLACKLIST_ROUNDS);
   #count = new Float64Array(ROWS_INITIAL);
   /** Row -> pages seen accessed in the last view, each as often as it was; its round. */
@@ -34,10 +44,9 @@ export class UnitHeat implements UnitRows {
   #clock = 0;
   #round = 0;
 
-  /** `onOpened(row)`: a new unit has the row, for columns of the policy's own. */
-  constructor(unitPages: number, onOpened: (row: number) => void = () => {}) {
+  constructor(unitPages: number, rows: UnitHeatRows = {}) {
     this.#unitPages = unitPages;
-    this.#onOpened = onOpened;
+    this.#rows = rows;
     this.units = new UnitTable(unitPages, 1);
   }
 
@@ -56,7 +65,8 @@ export class UnitHeat implements UnitRows {
       this.samples += seen;
       const row = this.units.find(heat.pid[i], heat.vpn[i]);
       if (row < 0) continue;
-      this.#count[row] = this.countOf(row) + seen;
+      this.addCount(row, seen);
+      this.#rows.seen?.(row, heat.vpn[i], heat.nrPages[i], seen);
       this.#seen[row] = this.pagesSeenOf(row) + seen * heat.nrPages[i];
       this.#seenRound[row] = this.#round;
     }
@@ -80,6 +90,10 @@ export class UnitHeat implements UnitRows {
     return this.#count[row];
   }
 
+  addCount(row: number, samples: number): void {
+    this.#count[row] = this.countOf(row) + samples;
+  }
+
   /** Whether a unit's row is in use and may be planned now. */
   isReady(row: number): boolean {
     if (this.units.index.pid[row] < 0 || this.#pending[row] !== 0) return false;
@@ -91,13 +105,19 @@ export class UnitHeat implements UnitRows {
    * rising with `coldFirst`; ties by row.
    */
   ranked(nids: readonly Nid[], countMin: number, coldFirst = false): number[] {
+    const rows = this.readyOn(nids, countMin);
+    const sign = coldFirst ? 1 : -1;
+    return rows.sort((a, b) => sign * (this.#count[a] - this.#count[b]) || a - b);
+  }
+
+  /** Rows that are ready, have pages on `nids` and count at least `countMin`, ascending. */
+  readyOn(nids: readonly Nid[], countMin: number): number[] {
     const rows: number[] = [];
     for (let row = 0; row < this.units.index.nrRows; row++) {
       if (!this.isReady(row) || this.units.residentOn(row, nids) === 0) continue;
       if (this.countOf(row) >= countMin) rows.push(row);
     }
-    const sign = coldFirst ? 1 : -1;
-    return rows.sort((a, b) => sign * (this.#count[a] - this.#count[b]) || a - b);
+    return rows;
   }
 
   /** Plans a unit's migration; it is left alone until the outcome is known. False if full. */
@@ -108,6 +128,18 @@ export class UnitHeat implements UnitRows {
     return true;
   }
 
+  /** Plans that a unit's large folio is split; as migrate. */
+  split(plan: MigrationPlan, row: number): boolean {
+    const { pid, vpn } = this.units.index;
+    if (!plan.splitVirtual(pid[row], vpn[row], this.#unitPages)) return false;
+    this.#pending[row] = 1;
+    return true;
+  }
+
+  accepts(folioPages: number): boolean {
+    return this.#rows.accepts?.(folioPages) ?? true;
+  }
+
   opened(row: number): void {
     const { capacity } = this.units.index;
     if (capacity > this.#count.length) this.#grow(capacity);
@@ -116,7 +148,7 @@ export class UnitHeat implements UnitRows {
     this.#seenRound[row] = 0;
     this.#pending[row] = 0;
     this.#backoff.forget(row);
-    this.#onOpened(row);
+    this.#rows.opened?.(row);
   }
 
   found(): void {}
@@ -126,6 +158,7 @@ export class UnitHeat implements UnitRows {
   #takeOutcome({ outcome }: HostView): void {
     for (let i = 0; i < outcome.nrRows; i++) {
       if (outcome.keyKind[i] !== KEY_VIRTUAL) continue;
+      if (outcome.nrPages[i] !== this.#unitPages) continue; // a unit of another size
       const row = this.units.find(outcome.pid[i], outcome.page[i]);
       if (row < 0) continue;
       this.#pending[row] = 0;

@@ -59,12 +59,14 @@ export class UnitTable {
   }
 
   /**
-   * Takes over a walk. `opened(row)` is called for every new unit before its pages are counted,
-   * `closed(row)` for every unit without pages before it is forgotten, `found(row)` for the others.
+   * Takes over a walk, of folios that `rows` accepts. `opened(row)` is called for every new unit
+   * before its pages are counted, `closed(row)` for every unit without pages before it is
+   * forgotten, `found(row)` for the others.
    */
   takeWalk(walk: ResidencyTable, rows: UnitRows): void {
     const number = ++this.#nrWalks;
     for (let run = 0; run < walk.nrRows; run++) {
+      if (rows.accepts?.(walk.folioPages[run]) === false) continue;
       const end = walk.vpn[run] + walk.nrPages[run];
       for (let vpn = walk.vpn[run]; vpn < end; ) {
         const unitEnd = Math.min(this.unitOf(vpn) + this.unitPages, end);
@@ -123,6 +125,8 @@ export class UnitTable {
 
 /** What the owner of a UnitTable does with its own columns. */
 export interface UnitRows {
+  /** Whether folios of so many pages make units; left out = all do. */
+  accepts?(folioPages: number): boolean;
   opened(row: number): void;
   found(row: number): void;
   closed(row: number): void;

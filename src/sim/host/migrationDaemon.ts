@@ -1,7 +1,8 @@
 /**
  * The thread that carries plans out: takes rows in order, a batch of up to 512 pages for one node
  * at a time, and needs the CPU time of the batch before it takes the next (design 3.4). What a
- * tiering daemon that calls move_pages in a loop does, with one thread by default.
+ * tiering daemon that calls move_pages in a loop does, with one thread by default. Rows that split
+ * folios take their time in the same way (folioSplitter.ts).
  *
  * Per-cpu LRU batches are off while it works, as during move_pages (MP-11), so that pages just
  * touched can be isolated.
@@ -16,6 +17,8 @@ import { type FrameId, type Nanoseconds, PAGE_SIZE } from '../../base/units.ts';
 import type { EventHandler, EventQueue } from '../../engine/index.ts';
 import type { AccessCost } from '../../hw/index.ts';
 import type { Kernel } from '../../mm/index.ts';
+import { ACTION_SPLIT, ACTION_TRANSACT } from '../../policy/index.ts';
+import { FolioSplitter } from './folioSplitter.ts';
 import { BATCH_PAGES_MAX, MigrationBatch } from './migrationBatch.ts';
 import { PAGE_QUEUED, PageResolver } from './pageResolver.ts';
 import type { PlanQueue } from './planQueue.ts';
@@ -38,6 +41,7 @@ export class MigrationDaemon implements EventHandler {
   readonly #queue: PlanQueue;
   readonly #options: DaemonOptions;
   readonly #resolver: PageResolver;
+  readonly #splitter: FolioSplitter;
   /** Worker -> its batch, null = idle. */
   readonly #batches: (MigrationBatch | null)[];
   /** Worker -> 1 while it waits for the bandwidth limit. */
@@ -61,6 +65,7 @@ export class MigrationDaemon implements EventHandler {
     this.#queue = queue;
     this.#options = options;
     this.#resolver = new PageResolver(k, options.isMoveAll);
+    this.#splitter = new FolioSplitter(k);
     this.#batches = new Array<MigrationBatch | null>(options.workers).fill(null);
     this.#isPaused = new Uint8Array(options.workers);
   }
@@ -95,16 +100,39 @@ export class MigrationDaemon implements EventHandler {
   #startNext(worker: number, nowNs: Nanoseconds): void {
     while (this.#queue.hasWork) {
       if (nowNs < this.#allowedNs) {
-        this.#isPaused[worker] = 1;
-        this.#events.schedule(this.#allowedNs, this, worker);
+        this.#pause(worker, this.#allowedNs);
         return;
       }
       this.#k.trace.runMigrationDaemon(worker);
+      if (this.#isNext(ACTION_SPLIT)) {
+        const ns = this.#splitNext();
+        if (this.#options.isFree || ns === 0) continue;
+        this.backgroundNs += ns;
+        this.#pause(worker, nowNs + ns);
+        return;
+      }
       const batch = this.#gather();
       if (batch.nrFolios === 0) continue;
       this.#run(worker, batch, nowNs);
       if (!this.#options.isFree) return;
     }
+  }
+
+  #pause(worker: number, untilNs: Nanoseconds): void {
+    this.#isPaused[worker] = 1;
+    this.#events.schedule(untilNs, this, worker);
+  }
+
+  #isNext(action: number): boolean {
+    return this.#queue.hasWork && this.#queue.action[this.#queue.at(this.#queue.next)] === action;
+  }
+
+  /** Rows that split, until there is time to be passed. Returns it. */
+  #splitNext(): Nanoseconds {
+    const nrCpus = this.#nrCpusFlushed();
+    let ns = 0;
+    while (ns === 0 && this.#isNext(ACTION_SPLIT)) ns = this.#splitter.step(this.#queue, nrCpus);
+    return Math.ceil(ns);
   }
 
   #run(worker: number, batch: MigrationBatch, nowNs: Nanoseconds): void {
@@ -132,14 +160,14 @@ export class MigrationDaemon implements EventHandler {
     const queue = this.#queue;
     const first = queue.at(queue.next);
     const target = queue.targetNid[first];
-    const isTransactional = queue.isTransactional[first];
-    const batch = new MigrationBatch(this.#k, target, isTransactional === 1);
+    const action = queue.action[first];
+    const batch = new MigrationBatch(this.#k, target, action === ACTION_TRANSACT);
     // Drains the per-cpu batches: nothing is isolated otherwise.
     if (this.#nrBusy === 0) this.#k.lru.drainAll();
     while (queue.hasWork && batch.nrPages < BATCH_PAGES_MAX) {
       const at = queue.at(queue.next);
       if (queue.targetNid[at] !== target) break;
-      if (queue.isTransactional[at] !== isTransactional) break;
+      if (queue.action[at] !== action) break;
       const row = queue.next;
       const verdict = this.#resolver.resolve(queue, batch.list);
       const { head, pages } = this.#resolver;

@@ -21,12 +21,12 @@ export class PlanQueue {
   generation = new Uint32Array(CAPACITY_INITIAL);
   targetNid = new Int8Array(CAPACITY_INITIAL);
   reason = new Uint8Array(CAPACITY_INITIAL);
-  isTransactional = new Uint8Array(CAPACITY_INITIAL);
+  action = new Uint8Array(CAPACITY_INITIAL);
   /** Pages looked at, from the front. */
   cursor = new Int32Array(CAPACITY_INITIAL);
   /** Folios in migrations that run. */
   running = new Int32Array(CAPACITY_INITIAL);
-  /** The target, or the errno to report. */
+  /** The target (0 = split), or the errno to report. */
   status = new Int16Array(CAPACITY_INITIAL);
   migratedPages = new Int32Array(CAPACITY_INITIAL);
   /** First row not reported, first not looked at to its end, end. */
@@ -65,10 +65,10 @@ export class PlanQueue {
       this.generation[i] = plan.generation[row];
       this.targetNid[i] = plan.targetNid[row];
       this.reason[i] = plan.reason[row];
-      this.isTransactional[i] = plan.isTransactional[row];
+      this.action[i] = plan.action[row];
       this.cursor[i] = 0;
       this.running[i] = 0;
-      this.status[i] = plan.targetNid[row];
+      this.status[i] = Math.max(0, plan.targetNid[row]);
       this.migratedPages[i] = 0;
       this.#pend(plan.targetNid[row], plan.nrPages[row]);
     }
@@ -112,6 +112,7 @@ export class PlanQueue {
   }
 
   #pend(nid: Nid, pages: number): void {
+    if (nid < 0) return; // a row that splits brings nothing
     this.incoming[nid] += pages;
     this.pendingPages += pages;
   }
@@ -127,7 +128,7 @@ export class PlanQueue {
     this.generation = this.#laid(this.generation, new Uint32Array(capacity), before);
     this.targetNid = this.#laid(this.targetNid, new Int8Array(capacity), before);
     this.reason = this.#laid(this.reason, new Uint8Array(capacity), before);
-    this.isTransactional = this.#laid(this.isTransactional, new Uint8Array(capacity), before);
+    this.action = this.#laid(this.action, new Uint8Array(capacity), before);
     this.cursor = this.#laid(this.cursor, new Int32Array(capacity), before);
     this.running = this.#laid(this.running, new Int32Array(capacity), before);
     this.status = this.#laid(this.status, new Int16Array(capacity), before);
