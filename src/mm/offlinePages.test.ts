@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { FrameId, Vpn } from '../base/units.ts';
-import { type ObservedMachines, observedMachine } from '../hw/index.ts';
+import { type KernelVersion, type ObservedMachines, observedMachine } from '../hw/index.ts';
 import { EBUSY, EHWPOISON, EINTR, EINVAL } from '../uapi/errno.ts';
 import { __GFP_THISNODE, GFP_HIGHUSER_MOVABLE, GFP_KERNEL } from '../uapi/gfp.ts';
 import { FOLL_LONGTERM, FOLL_WRITE } from '../uapi/gup.ts';
@@ -10,12 +10,12 @@ import { MR_MEMORY_HOTPLUG } from '../uapi/migrate.ts';
 import { ZONE_MOVABLE, ZONE_NORMAL } from '../uapi/zone.ts';
 import { allocContigRange, freeContigRange } from './allocContigRange.ts';
 import { CAUSE_UNMOVABLE } from './failureLog.ts';
-import { PG_MOVABLE_OPS, PGTY_OFFLINE, PGTY_SLAB } from './frameTable.ts';
+import { PG_HWPOISON, PG_MOVABLE_OPS, PGTY_OFFLINE, PGTY_SLAB } from './frameTable.ts';
 import { pinUserPages, unpinUserPages } from './gup.ts';
 import { checkInvariants } from './invariants.ts';
 import { Kernel } from './kernel.ts';
 import { MEM_OFFLINE, MEM_ONLINE } from './memoryBlocks.ts';
-import { memoryFailure } from './memoryFailure.ts';
+import { memoryFailure, softOffline } from './memoryFailure.ts';
 import { Mempolicy } from './mempolicy.ts';
 import { blockOfflineObstacles } from './offlineObstacles.ts';
 import { beginOffline, OfflineOp } from './offlinePages.ts';
@@ -27,13 +27,16 @@ import { freeCount } from './watermark.ts';
 const BLOCK = 1024;
 
 /** Node 0 with CPUs: NORMAL. Node 1: MOVABLE, four blocks. */
-function machine(cma: readonly { at: number; pages: number }[] = []): Kernel {
+function machine(
+  cma: readonly { at: number; pages: number }[] = [],
+  kernel: KernelVersion = '7.3',
+): Kernel {
   return bootNodes(
     [
       { cpus: [0], zones: [{ zone: ZONE_NORMAL, pages: 8 * BLOCK, cma }] },
       { cpus: [], zones: [{ zone: ZONE_MOVABLE, pages: 4 * BLOCK }] },
     ],
-    { memoryBlockPages: BLOCK },
+    { memoryBlockPages: BLOCK, kernel },
   );
 }
 
@@ -293,6 +296,18 @@ describe('offlining a block', () => {
     checkInvariants(k);
     expect(writeBlockState(k, block, 'online')).toBe(-EHWPOISON);
     expect(k.pm.memoryBlocks.state[block]).toBe(MEM_OFFLINE);
+  });
+
+  it('PM-64: 6.1 makes new frames of the poisoned ones when the block comes back', () => {
+    const k = machine([], '6.1');
+    const { p, start, block } = writtenOn1(k, 2);
+    const [hard, soft] = [p.frame(start), p.frame(start + 1)];
+    expect(memoryFailure(k, hard, null, false)).toBe(0);
+    expect(softOffline(k, soft, false)).toBe(0);
+    expect(offline(k, block)).toBe(0);
+    expect(writeBlockState(k, block, 'online')).toBe(0);
+    expect([hard, soft].map((frame) => k.frames.has(frame, PG_HWPOISON))).toEqual([false, false]);
+    checkInvariants(k);
   });
 
   it('PM-71, PM-25: without room elsewhere it repeats, and nobody is killed', () => {

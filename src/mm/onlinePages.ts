@@ -11,7 +11,7 @@ import type { Nid, Pfn } from '../base/units.ts';
 import { EHWPOISON, EINVAL } from '../uapi/errno.ts';
 import { ZONE_MOVABLE, ZONE_NAMES, ZONE_NORMAL, type ZoneType } from '../uapi/zone.ts';
 import { cpusetTrackOnlineNodes } from './cpuset.ts';
-import { PG_HWPOISON } from './frameTable.ts';
+import { MAPPING_NONE, PG_HWPOISON } from './frameTable.ts';
 import { addToZone, zoneOfNode } from './hotplugZone.ts';
 import type { Kernel } from './kernel.ts';
 import { MEM_OFFLINE, MEM_ONLINE } from './memoryBlocks.ts';
@@ -71,12 +71,16 @@ function onlineBlock(k: Kernel, block: number, type: OnlineType): number {
 
 /** From 6.2 on a block with poisoned pages stays offline; 6.1 made new pages of them. */
 function forgetPoison(k: Kernel, start: number, end: number): boolean {
-  const { flags, refcount } = k.frames;
+  const { flags, refcount, mapcount, mapping, private_ } = k.frames;
   for (let frame = start; frame < end; frame++) {
     if ((flags[frame] & PG_HWPOISON) === 0) continue;
     if (k.profile.poisonedBlocksStayOffline) return false;
     flags[frame] = 0;
     refcount[frame] = 0;
+    mapcount[frame] = 0;
+    // Freed as a poisoned page it kept these: what it was is not tidied.
+    mapping[frame] = MAPPING_NONE;
+    private_[frame] = 0;
   }
   return true;
 }
