@@ -1,5 +1,6 @@
 /** OV-24b, OV-31g: madvise, advice by advice; mlock. */
 import { describe, expect, it } from 'vitest';
+import { EFAULT, EHWPOISON, EINVAL, ENOMEM } from '../uapi/errno.ts';
 import {
   MADV_COLD,
   MADV_DONTNEED,
@@ -19,16 +20,14 @@ import { FAULT_DONE } from './fault.ts';
 import { PG_ACTIVE, PG_MLOCKED, PG_SWAPBACKED, PG_UNEVICTABLE } from './frameTable.ts';
 import { checkInvariants } from './invariants.ts';
 import { madviseRange } from './madvise.ts';
+import { injectError } from './memoryFailure.ts';
 import { applyLockFlags, populateRange } from './mlockRange.ts';
 import { munmapRange } from './mmap.ts';
 import { PTE_A, PTE_D, PTE_KIND_SWAP, PTE_W, pteIsKind } from './pageTable.ts';
 import { PAGE_NOT_PRESENT, PAGE_ZERO } from './pageWalk.ts';
 import { splitPmdAt } from './pteSetup.ts';
-import { bootNodes, TestProgram, vmstat } from './testProgram.ts';
+import { bootNodes, fillNode, TestProgram, vmstat } from './testProgram.ts';
 import { VM_LOCKED, VM_LOCKONFAULT } from './vma.ts';
-
-const EINVAL = 22;
-const ENOMEM = 12;
 
 function boot(options: { thp?: boolean; mthp?: number; swapPages?: number } = {}): TestProgram {
   const zones = [{ zone: ZONE_NORMAL, pages: 4096 }];
@@ -96,6 +95,40 @@ describe('what madvise answers', () => {
     expect(p.frame(a)).toBe(PAGE_ZERO);
     expect(advise(p, a, 2, MADV_POPULATE_WRITE)).toBe(0);
     expect(p.frame(a)).toBeGreaterThanOrEqual(0);
+  });
+});
+
+describe('what POPULATE answers', () => {
+  const both = [MADV_POPULATE_READ, MADV_POPULATE_WRITE];
+  const answers = (p: TestProgram, a: number, pages = 1) =>
+    both.map((advice) => advise(p, a, pages, advice));
+
+  it('-EINVAL where the area does not allow it, -ENOMEM at a hole', () => {
+    const p = boot();
+    expect(answers(p, p.map(1, { prot: 0 }))).toEqual([-EINVAL, -EINVAL]);
+    expect(answers(p, p.map(1, { prot: PROT_READ }))).toEqual([0, -EINVAL]);
+    const raw = p.map(1, { file: p.k.newFile('/dev/mem', 'devmem', 1), shared: true });
+    expect(answers(p, raw)).toEqual([-EINVAL, -EINVAL]);
+    const a = p.map(3);
+    munmapRange(p.k, p.task.mm!, a + 1, a + 2);
+    expect(answers(p, a, 3)).toEqual([-ENOMEM, -ENOMEM]);
+    expect(p.frame(a)).toBeGreaterThanOrEqual(0);
+  });
+
+  it('-EFAULT behind the end of a file, -ENOMEM without memory', () => {
+    const p = boot();
+    const a = p.map(2, { file: p.k.newFile('t', 'tmpfs', 1), shared: true });
+    expect(answers(p, a, 2)).toEqual([-EFAULT, -EFAULT]);
+    const b = p.map(1);
+    fillNode(p.k, 0, 0);
+    expect(answers(p, b)).toEqual([0, -ENOMEM]); // the zero page is there
+  });
+
+  it('-EHWPOISON at a page with an error (MC-82a)', () => {
+    const p = boot();
+    const a = p.mapWritten(1);
+    injectError(p.k, p.task, a, a + 1, false);
+    expect(answers(p, a)).toEqual([-EHWPOISON, -EHWPOISON]);
   });
 });
 

@@ -4,8 +4,8 @@
  * Not modelled: WILLNEED and RANDOM/SEQUENTIAL (no readahead), REMOVE on files other than shmem.
  */
 import { HPAGE_PMD_NR, type Vpn } from '../base/units.ts';
-import { EINVAL, ENOMEM } from '../uapi/errno.ts';
-import { FOLL_TOUCH, FOLL_WRITE } from '../uapi/gup.ts';
+import { EINVAL, ENOMEM, EREMOTEIO } from '../uapi/errno.ts';
+import { FOLL_HWPOISON, FOLL_TOUCH, FOLL_WRITE } from '../uapi/gup.ts';
 import {
   MADV_COLD,
   MADV_DODUMP,
@@ -29,7 +29,7 @@ import {
   MADV_WILLNEED,
   MADV_WIPEONFORK,
 } from '../uapi/mman.ts';
-import { faultInPage } from './gupFollow.ts';
+import { checkVmaFlags, faultInPage } from './gupFollow.ts';
 import { checkHugetlbCuts } from './hugetlb.ts';
 import type { Kernel } from './kernel.ts';
 import { coldOrPageout } from './madviseCold.ts';
@@ -163,12 +163,18 @@ function adviseFlags(vma: Vma, advice: number): number {
   }
 }
 
+/**
+ * madvise_populate: 0, -ENOMEM (holes, no memory), -EINVAL (the area does not allow it), -EFAULT
+ * (SIGBUS), -EHWPOISON.
+ */
 function populate(k: Kernel, task: Task, start: Vpn, end: Vpn, write: boolean): number {
   for (let vpn = start; vpn < end; vpn++) {
     const vma = task.mm!.findVma(vpn);
     if (vma === null) return -ENOMEM;
-    const flags = write ? FOLL_TOUCH | FOLL_WRITE : FOLL_TOUCH;
-    if (faultInPage(k, task, vma, vpn, flags) < 0) return -EINVAL;
+    const flags = FOLL_TOUCH | FOLL_HWPOISON | (write ? FOLL_WRITE : 0);
+    if (checkVmaFlags(vma, flags) !== 0) return -EINVAL;
+    const page = faultInPage(k, task, vma, vpn, flags);
+    if (page < 0) return page === -EREMOTEIO ? -ENOMEM : page;
   }
   return 0;
 }

@@ -28,10 +28,7 @@ import { removeMigrationPtes, tryToMigrate } from './migrationEntries.ts';
 import { releaseSource } from './moveFolio.ts';
 import { allocFolioPolicy, NO_INTERLEAVE_INDEX } from './policyNode.ts';
 import type { Task } from './task.ts';
-import { VM_DAX, VM_DONTEXPAND, VM_HUGETLB, VM_IO, VM_MIXEDMAP, VM_PFNMAP } from './vma.ts';
-
-/** VM_SPECIAL. */
-const VM_SPECIAL = VM_IO | VM_DONTEXPAND | VM_PFNMAP | VM_MIXEDMAP;
+import { VM_DAX, VM_HUGETLB, VM_SPECIAL } from './vma.ts';
 
 /** migrate_vma_setup: 0, also when nothing was collected; -EINVAL (DM-20). */
 export function migrateVmaSetup(k: Kernel, m: DeviceMigration): number {

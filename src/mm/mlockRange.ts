@@ -14,7 +14,7 @@ import { PTEB_SPECIAL, pteIsPresent, pteMapsPage, ptePayload } from './pageTable
 import { folioPteBatch } from './pageWalk.ts';
 import type { Task } from './task.ts';
 import {
-  VM_HUGETLB,
+  isLockable,
   VM_IO,
   VM_LOCKED,
   VM_LOCKONFAULT,
@@ -45,7 +45,8 @@ export function applyLockFlags(
       result = -ENOMEM;
       break;
     }
-    if (!vma.has(VM_IO | VM_PFNMAP)) lockVma(k, vma, flags);
+    // Secret memory is locked by its mmap or not at all (MC-41a).
+    if (isLockable(vma.flags) && vma.file?.kind !== 'secretmem') lockVma(k, vma, flags);
     vpn = vma.end;
   }
   mergeRange(k, mm, start, end);
@@ -53,7 +54,6 @@ export function applyLockFlags(
 }
 
 function lockVma(k: Kernel, vma: Vma, flags: number): void {
-  if (vma.has(VM_HUGETLB)) return;
   const was = vma.has(VM_LOCKED);
   const now = (flags & VM_LOCKED) !== 0;
   vma.flags = (vma.flags & ~(VM_LOCKED | VM_LOCKONFAULT)) | flags;
@@ -100,17 +100,20 @@ function lockFolio(k: Kernel, head: number, lock: boolean): void {
 
 /**
  * Faults every page of [start, end) in, writable where the area is private and writable, and marks
- * it accessed, as GUP does (populate_vma_page_range, FOLL_TOUCH). Stops where a page cannot be had.
+ * it accessed, as GUP does (populate_vma_page_range, FOLL_TOUCH). Stops where a page cannot be had:
+ * -EFAULT (no access, SIGBUS), -ENOMEM.
  */
 export function populateRange(k: Kernel, task: Task, start: Vpn, end: Vpn): number {
   const mm = task.mm!;
   for (let vpn = start; vpn < end; vpn++) {
     const vma = mm.findVma(vpn);
     if (vma === null) return -ENOMEM;
-    if (!vma.isAccessible() || vma.has(VM_IO | VM_PFNMAP)) continue;
+    if (vma.has(VM_IO | VM_PFNMAP | VM_LOCKONFAULT)) continue;
     const write = vma.has(VM_WRITE) && !vma.has(VM_SHARED);
-    const flags = FOLL_TOUCH | FOLL_FORCE | (write ? FOLL_WRITE : 0);
-    if (faultInPage(k, task, vma, vpn, flags) < 0) return -ENOMEM;
+    // Everything but PROT_NONE can be locked.
+    const force = vma.isAccessible() ? FOLL_FORCE : 0;
+    const page = faultInPage(k, task, vma, vpn, FOLL_TOUCH | force | (write ? FOLL_WRITE : 0));
+    if (page < 0) return page;
   }
   return 0;
 }

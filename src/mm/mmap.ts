@@ -20,6 +20,7 @@ import type { Kernel } from './kernel.ts';
 import type { MappedFile } from './mappedFile.ts';
 import { MMU_NOTIFY_RELEASE, mmuNotifierInvalidate } from './mmuNotifier.ts';
 import {
+  isLockable,
   VM_DAX,
   VM_DONTEXPAND,
   VM_EXEC,
@@ -98,9 +99,9 @@ function vmFlagsOf(k: Kernel, mm: AddressSpace, request: MmapRequest): number {
   if (request.file?.kind === 'devmem') vm |= VM_PFNMAP | VM_IO;
   if (request.file?.kind === 'dax') vm |= VM_DAX;
   if (request.file?.kind === 'p2pmem') vm |= VM_MIXEDMAP | VM_DONTEXPAND;
-  // Huge pages of the pool are never swapped: there is nothing to lock.
-  if (request.file?.kind === 'hugetlb') vm = (vm & ~(VM_LOCKED | VM_LOCKONFAULT)) | VM_HUGETLB;
-  return vm;
+  if (request.file?.kind === 'hugetlb') vm |= VM_HUGETLB;
+  // What reclaim never takes is not locked either, and does not count as locked.
+  return isLockable(vm) ? vm : vm & ~(VM_LOCKED | VM_LOCKONFAULT);
 }
 
 function attachFile(k: Kernel, vma: Vma, request: MmapRequest): void {

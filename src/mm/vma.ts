@@ -31,6 +31,13 @@ export const VM_DAX = 1 << 19;
 export const VM_UFFD_MISSING = 1 << 20;
 
 export const VM_ACCESS_FLAGS = VM_READ | VM_WRITE | VM_EXEC;
+/** Areas whose pages are not the kernel's to lock, merge or give to a device. */
+export const VM_SPECIAL = VM_IO | VM_DONTEXPAND | VM_PFNMAP | VM_MIXEDMAP;
+
+/** Whether mlock and MAP_LOCKED mean anything to an area with these flags (mlock_fixup). */
+export function isLockable(flags: number): boolean {
+  return (flags & (VM_SPECIAL | VM_HUGETLB | VM_DAX)) === 0;
+}
 
 /** Which folios an anonymous area's pages may be found through; shared along fork (OV-35). */
 export class AnonVma {

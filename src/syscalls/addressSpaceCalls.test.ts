@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { accessPage, CAP_IPC_LOCK, checkInvariants, loadWord, VM_LOCKED } from '../mm/index.ts';
+import { fillNode } from '../mm/testProgram.ts';
 import { EAGAIN, ECHILD, EEXIST, EFAULT, EINVAL, ENOMEM, EPERM } from '../uapi/errno.ts';
 import {
   MADV_COLLAPSE,
@@ -9,9 +10,12 @@ import {
   MAP_ANONYMOUS,
   MAP_FIXED,
   MAP_FIXED_NOREPLACE,
+  MAP_HUGETLB,
   MAP_LOCKED,
+  MAP_NONBLOCK,
   MAP_POPULATE,
   MAP_PRIVATE,
+  MAP_SHARED,
   MCL_CURRENT,
   MCL_FUTURE,
   MCL_ONFAULT,
@@ -210,6 +214,86 @@ describe('mlock and its relatives', () => {
     munmap(p.k, p.task, p.address(3), 4096);
     expect(mlock(p.k, p.task, p.area, 8 * 4096)).toBe(-ENOMEM);
     expect(munlock(p.k, p.task, 0x100000, 4096)).toBe(-ENOMEM);
+  });
+
+  it.each([
+    ['a page without access is -ENOMEM', { prot: 0, file: null, kind: null }, -ENOMEM, 1],
+    ['read-only memory is faulted in', { prot: PROT_READ, file: null, kind: null }, 0, 1],
+    ['behind the end of a file is -ENOMEM', { prot: RW, kind: 'tmpfs' as const }, -ENOMEM, 1],
+    // mlock_fixup leaves these out; populating says what GUP does (PM-3).
+    ['secret memory is -ENOMEM', { prot: RW, kind: 'secretmem' as const }, -ENOMEM, 0],
+    ['raw memory is left out', { prot: RW, kind: 'devmem' as const }, 0, 0],
+  ])('%s', (_what, { prot, kind }, ret, locked) => {
+    const { k, task } = new TestProgram();
+    const file = kind === null ? null : k.newFile('f', kind, kind === 'tmpfs' ? 0 : 1);
+    const flags = kind === null ? ANON : MAP_SHARED;
+    const at = mmap(k, task, 0, 4096, prot, flags, file, 0);
+    expect([mlock(k, task, at, 4096), task.mm!.lockedVm]).toEqual([ret, locked]);
+    munlock(k, task, at, 4096);
+    mmap(k, task, 0, 4096, prot, flags | MAP_LOCKED, file, 0);
+    expect(task.mm!.lockedVm).toBe(kind === 'devmem' ? 0 : 1);
+    checkInvariants(k);
+  });
+
+  it('no memory for a page is -EAGAIN', () => {
+    const p = new TestProgram(threeNodes(), 0);
+    p.task.memsAllowed = 1;
+    fillNode(p.k, 0, 0);
+    expect(mlock(p.k, p.task, p.area, 16 * 4096)).toBe(-EAGAIN);
+  });
+
+  it('ONFAULT counts against the limit, and POPULATE leaves it alone', () => {
+    const p = new TestProgram(threeNodes(), 0);
+    mlockall(p.k, p.task, MCL_FUTURE | MCL_ONFAULT);
+    const at = mmap(p.k, p.task, 0, 4 * 4096, RW, ANON | MAP_POPULATE, null, 0);
+    expect([at > 0, p.task.mm!.lockedVm, p.task.mm!.rssAnon]).toEqual([true, 4, 0]);
+    p.task.caps &= ~CAP_IPC_LOCK;
+    p.task.rlimitMemlock = 5 * 4096;
+    expect(mmap(p.k, p.task, 0, 8192, RW, ANON, null, 0)).toBe(-EAGAIN);
+    const heap = p.task.mm!.brk * 4096;
+    expect(brk(p.k, p.task, heap + 8192)).toBe(heap);
+    expect(brk(p.k, p.task, heap + 4096)).toBe(heap + 4096);
+    expect([p.task.mm!.lockedVm, p.task.mm!.rssAnon]).toEqual([5, 0]);
+    checkInvariants(p.k);
+  });
+
+  it('mremap: what grows is limited and faulted in', () => {
+    const p = new TestProgram(threeNodes(), 0);
+    const at = p.map(4);
+    expect([mlock(p.k, p.task, at, 4 * 4096), p.task.mm!.rssAnon]).toEqual([0, 4]);
+    p.task.caps &= ~CAP_IPC_LOCK;
+    p.task.rlimitMemlock = 6 * 4096;
+    const grow = (pages: number) =>
+      mremap(p.k, p.task, at, 4 * 4096, pages * 4096, MREMAP_MAYMOVE, 0);
+    expect(grow(7)).toBe(-EAGAIN);
+    expect(grow(6)).toBeGreaterThan(0);
+    expect([p.task.mm!.lockedVm, p.task.mm!.rssAnon]).toEqual([6, 6]);
+    checkInvariants(p.k);
+  });
+
+  it('MAP_NONBLOCK takes MAP_POPULATE back, MAP_LOCKED does not care', () => {
+    const { k, task } = new TestProgram(threeNodes(), 0);
+    mmap(k, task, 0, 8192, RW, ANON | MAP_POPULATE | MAP_NONBLOCK, null, 0);
+    expect(task.mm!.rssAnon).toBe(0);
+    mmap(k, task, 0, 8192, RW, ANON | MAP_LOCKED | MAP_NONBLOCK, null, 0);
+    expect(task.mm!.rssAnon).toBe(2);
+  });
+
+  it('huge pages of the pool: the limit is asked, they are faulted in, none is locked', () => {
+    const { k, task } = new TestProgram(threeNodes(), 0);
+    k.hugetlb.resize(2, 0);
+    const huge = ANON | MAP_HUGETLB | MAP_LOCKED;
+    const make = () => mmap(k, task, 0, 512 * 4096, RW, huge, null, 0);
+    task.caps &= ~CAP_IPC_LOCK;
+    task.rlimitMemlock = 4096;
+    expect(make()).toBe(-EAGAIN);
+    task.rlimitMemlock = 0;
+    expect(make()).toBe(-EPERM);
+    expect(k.hugetlb.reserved).toBe(0);
+    task.caps |= CAP_IPC_LOCK;
+    expect(make()).toBeGreaterThan(0);
+    expect([task.mm!.hugetlbPages, task.mm!.lockedVm]).toEqual([512, 0]);
+    checkInvariants(k);
   });
 
   it('mlockall: flags; what is there, what comes', () => {

@@ -10,12 +10,15 @@ import {
   VM_LOCKED,
   VM_LOCKONFAULT,
 } from '../mm/index.ts';
-import { EAGAIN, EINVAL, ENOMEM, EPERM } from '../uapi/errno.ts';
+import { EAGAIN, EFAULT, EINVAL, ENOMEM, EPERM } from '../uapi/errno.ts';
 import { MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT, MLOCK_ONFAULT } from '../uapi/mman.ts';
 import { pageOf, wrapsAround } from './addressRange.ts';
 import { canDoMlock, exceedsMemlock, populate } from './mlockLimit.ts';
 
-/** Returns 0, -EPERM, -ENOMEM (limit, holes), -EAGAIN (a page cannot be had), -EINVAL (range). */
+/**
+ * Returns 0, -EPERM, -ENOMEM (limit, holes, pages without access or behind the end of a file),
+ * -EAGAIN (no memory for a page), -EINVAL (range).
+ */
 export function mlock(k: Kernel, caller: Task, addr: number, len: number): number {
   return doMlock(k, caller, addr, len, VM_LOCKED);
 }
@@ -43,7 +46,13 @@ function doMlock(k: Kernel, caller: Task, addr: number, len: number, vmFlags: nu
   }
   const error = lockRange(k, mm, addr, len, vmFlags);
   if (error !== 0 || (vmFlags & VM_LOCKONFAULT) !== 0) return error;
-  return populate(k, caller, start, end) === 0 ? 0 : -EAGAIN;
+  return posixError(populate(k, caller, start, end));
+}
+
+/** __mlock_posix_error_return. */
+function posixError(error: number): number {
+  if (error === -EFAULT) return -ENOMEM;
+  return error === -ENOMEM ? -EAGAIN : error;
 }
 
 function lockRange(

@@ -3,14 +3,8 @@
  * mlock_future_ok; mm/gup.c: __mm_populate).
  */
 import { PAGE_SIZE, type Vpn } from '../base/units.ts';
-import {
-  CAP_IPC_LOCK,
-  type Kernel,
-  populateRange,
-  type Task,
-  VM_LOCKED,
-  VM_LOCKONFAULT,
-} from '../mm/index.ts';
+import { CAP_IPC_LOCK, type Kernel, populateRange, type Task, VM_LOCKED } from '../mm/index.ts';
+import { EAGAIN } from '../uapi/errno.ts';
 
 export function canDoMlock(task: Task): boolean {
   return task.rlimitMemlock > 0 || task.capable(CAP_IPC_LOCK);
@@ -21,9 +15,10 @@ export function exceedsMemlock(task: Task, pages: number): boolean {
   return !task.capable(CAP_IPC_LOCK) && pages > Math.floor(task.rlimitMemlock / PAGE_SIZE);
 }
 
-/** Locked, and to be faulted in at once. */
-export function isLockedNow(vmFlags: number): boolean {
-  return (vmFlags & VM_LOCKED) !== 0 && (vmFlags & VM_LOCKONFAULT) === 0;
+/** mlock_future_ok: -EAGAIN if `pages` more of an area with these flags pass the limit. */
+export function mlockFuture(task: Task, vmFlags: number, pages: number): number {
+  if ((vmFlags & VM_LOCKED) === 0) return 0;
+  return exceedsMemlock(task, task.mm!.lockedVm + pages) ? -EAGAIN : 0;
 }
 
 /** mm_populate: what cannot be faulted in is left; the mapping stays. */

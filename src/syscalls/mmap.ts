@@ -6,14 +6,16 @@
  */
 import { HPAGE_PMD_NR, PAGE_SHIFT, PAGE_SIZE } from '../base/units.ts';
 import {
+  type AddressSpace,
   dropHugetlbFile,
   type Kernel,
   type MappedFile,
   mmapRegion,
   newHugetlbFile,
   type Task,
+  VM_LOCKED,
 } from '../mm/index.ts';
-import { EAGAIN, EINVAL, ENOMEM, EPERM } from '../uapi/errno.ts';
+import { EINVAL, ENOMEM, EPERM } from '../uapi/errno.ts';
 import {
   MAP_ANONYMOUS,
   MAP_FIXED,
@@ -22,6 +24,7 @@ import {
   MAP_HUGE_SHIFT,
   MAP_HUGETLB,
   MAP_LOCKED,
+  MAP_NONBLOCK,
   MAP_POPULATE,
   MAP_PRIVATE,
   MAP_SHARED,
@@ -29,7 +32,7 @@ import {
   MAP_TYPE,
 } from '../uapi/mman.ts';
 import { isPageAligned, pageOf, pagesOf, TASK_SIZE } from './addressRange.ts';
-import { canDoMlock, exceedsMemlock, isLockedNow, populate } from './mlockLimit.ts';
+import { canDoMlock, mlockFuture, populate } from './mlockLimit.ts';
 
 /** log2 of the huge page size, as MAP_HUGETLB flags may name it. */
 const HPAGE_SHIFT = PAGE_SHIFT + 9;
@@ -56,9 +59,8 @@ export function mmap(
   }
   const pages = pagesOf(len);
   const mm = caller.mm!;
-  if ((flags & MAP_LOCKED) !== 0 && !canDoMlock(caller)) return -EPERM;
-  const locked = (flags & MAP_LOCKED) !== 0 || isLockedNow(mm.lockFutureFlags);
-  if (locked && exceedsMemlock(caller, mm.lockedVm + pages)) return -EAGAIN;
+  const refused = checkLocked(caller, flags, pages);
+  if (refused !== 0) return refused;
   const type = flags & MAP_TYPE;
   if (type !== MAP_SHARED && type !== MAP_PRIVATE && type !== MAP_SHARED_VALIDATE) return -EINVAL;
   if (fixed && !isPageAligned(addr)) return -EINVAL;
@@ -66,8 +68,25 @@ export function mmap(
   const request = { addr: pageOf(addr), pages, prot, flags, file, pgoff };
   const start = mmapRegion(k, mm, request);
   if (start < 0) return start;
-  if (locked || (flags & MAP_POPULATE) !== 0) populate(k, caller, start, start + pages);
+  if (populates(mm, flags)) populate(k, caller, start, start + pages);
   return start * PAGE_SIZE;
+}
+
+/** Flags of areas that are locked as they are made. */
+function lockFlags(mm: AddressSpace, flags: number): number {
+  return mm.lockFutureFlags | ((flags & MAP_LOCKED) !== 0 ? VM_LOCKED : 0);
+}
+
+/** -EPERM: the caller may lock nothing; -EAGAIN: not so much. */
+function checkLocked(caller: Task, flags: number, pages: number): number {
+  if ((flags & MAP_LOCKED) !== 0 && !canDoMlock(caller)) return -EPERM;
+  return mlockFuture(caller, lockFlags(caller.mm!, flags), pages);
+}
+
+/** Whether the area is faulted in at once; what is to be locked on fault is left out there. */
+function populates(mm: AddressSpace, flags: number): boolean {
+  if ((lockFlags(mm, flags) & VM_LOCKED) !== 0) return true;
+  return (flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE;
 }
 
 /** MAP_HUGETLB: lengths are rounded up to huge pages, which are promised now or never. */
@@ -92,11 +111,12 @@ function mmapHugetlb(
   if (file === null) return -ENOMEM;
   const hint = Math.ceil(first / HPAGE_PMD_NR) * HPAGE_PMD_NR;
   const request = { addr: hint, pages, prot, flags, file, pgoff: 0 };
-  const start = mmapRegion(k, caller.mm!, request);
+  const refused = checkLocked(caller, flags, pages);
+  const start = refused !== 0 ? refused : mmapRegion(k, caller.mm!, request);
   if (start < 0) {
     dropHugetlbFile(k, file);
     return start;
   }
-  if ((flags & MAP_POPULATE) !== 0) populate(k, caller, start, start + pages);
+  if (populates(caller.mm!, flags)) populate(k, caller, start, start + pages);
   return start * PAGE_SIZE;
 }

@@ -3,10 +3,18 @@
  * Not modelled: old length 0, which duplicates a shared mapping: -EINVAL here.
  */
 import { HPAGE_PMD_NR, PAGE_SIZE, type Vpn } from '../base/units.ts';
-import { type AddressSpace, type Kernel, mremapRange, type Task, VM_HUGETLB } from '../mm/index.ts';
-import { EINVAL } from '../uapi/errno.ts';
+import {
+  type AddressSpace,
+  type Kernel,
+  mremapRange,
+  type Task,
+  VM_HUGETLB,
+  VM_LOCKED,
+} from '../mm/index.ts';
+import { EAGAIN, EINVAL } from '../uapi/errno.ts';
 import { MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from '../uapi/mman.ts';
 import { isPageAligned, pageOf, pagesOf, TASK_SIZE } from './addressRange.ts';
+import { mlockFuture, populate } from './mlockLimit.ts';
 
 const MREMAP_VALID = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
 
@@ -17,7 +25,7 @@ function checkHugetlb(mm: AddressSpace, from: Vpn, old: number, now: number, to:
   return isWhole && now <= old ? 0 : -EINVAL;
 }
 
-/** Returns the address in bytes, or -EINVAL, -EFAULT, -ENOMEM. */
+/** Returns the address in bytes, or -EINVAL, -EFAULT, -ENOMEM, -EAGAIN (RLIMIT_MEMLOCK). */
 export function mremap(
   k: Kernel,
   caller: Task,
@@ -39,6 +47,12 @@ export function mremap(
   const from = pageOf(addr);
   const refused = checkHugetlb(mm, from, oldPages, newPages, target);
   if (refused !== 0) return refused;
+  const vma = mm.findVma(from);
+  const lock = vma !== null && vma.end >= from + oldPages ? vma.flags & VM_LOCKED : 0;
+  const more = Math.max(0, newPages - oldPages);
+  if (more > 0 && mlockFuture(caller, lock, more) !== 0) return -EAGAIN;
   const start = mremapRange(k, caller, from, oldPages, newPages, flags, target);
-  return start < 0 ? start : start * PAGE_SIZE;
+  if (start < 0) return start;
+  if (lock !== 0) populate(k, caller, start + oldPages, start + oldPages + more);
+  return start * PAGE_SIZE;
 }
