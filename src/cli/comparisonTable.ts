@@ -62,7 +62,7 @@ function groupText(comparison: Comparison, group: GroupRecord, widthMax: number)
   const results = group.outcomes.map(({ representative }) => runs[representative]?.result ?? null);
   const sample = results.find((result) => result !== null) ?? null;
   const nameOf = (outcome: PolicyOutcome) => policies[outcome.policy]!.label;
-  const columns = columnsOf(sample, nameOf, seeds.length > 1);
+  const columns = columnsOf(results, nameOf, seeds.length > 1);
   const baseline = group.baselineNs === null ? 'failed' : formatNs(group.baselineNs.median);
   const heading = paint('bold', groupLabel(comparison, group));
   const sizes = sample === null ? '' : `, ${sizesOf(sample)}`;
@@ -95,10 +95,12 @@ function fitted(
 }
 
 function columnsOf(
-  sample: RunResult | null,
+  results: readonly (RunResult | null)[],
   nameOf: (outcome: PolicyOutcome) => string,
   hasSeeds: boolean,
 ): TableColumn[] {
+  const sample = results.find((result) => result !== null) ?? null;
+  const isDeferring = results.some((result) => (result?.migration.deferredPages ?? 0) > 0);
   const tier = (isToptier: boolean) => tierName(sample, isToptier);
   const share = (title: string, rank: number, of: (result: RunResult) => number): TableColumn =>
     column(title, rank, (result) => percent(of(result) / result.time.totalNs));
@@ -124,6 +126,7 @@ function columnsOf(
     pages('promoted', 2, ({ migration }) => migration.promotedPages),
     pages('demoted', 7, ({ migration }) => migration.demotedPages),
     pages('ping-pong', 10, ({ migration }) => migration.pingPongPages),
+    ...(isDeferring ? [pages('put off', 10, ({ migration }) => migration.deferredPages)] : []),
     pages('failed', 8, ({ migration }) => sumOf(migration.failures)),
     column('migr. traffic', 13, (result) => formatBytes(migrationBytes(result))),
     column('heat prec.', 12, ({ heat }) => (heat === null ? '–' : percent(heat.precision))),

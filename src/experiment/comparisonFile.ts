@@ -64,6 +64,7 @@ const migration = z.object({
   pingPongPages: count,
   wastedBytes: count,
   // Not told in results of before.
+  deferredPages: count.default(0),
   roundTrips: numbers.default([]),
   restless: z
     .array(z.object({ pid: index, vpn: count, nrPages: count, roundTrips: count }))

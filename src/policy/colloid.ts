@@ -24,6 +24,7 @@ import {
   type PolicyDescription,
   type PolicyNeeds,
 } from './policy.ts';
+import { BACKOFF_KNOB } from './promotionBackoff.ts';
 import { Room } from './room.ts';
 import { UnitHeat } from './unitHeat.ts';
 
@@ -44,6 +45,7 @@ const KNOBS: readonly Knob[] = [
   numberKnob('migrateRate', 10, 0.001, 1000, 'GB/s', 'most that is migrated'),
   numberKnob('reserveShare', 0.005, 0, 0.5, '', 'of each fast node, kept free'),
   numberKnob('walkPeriod', 100, 0.001, 100_000, 'ms', 'time between two walks over page tables'),
+  BACKOFF_KNOB,
   ...heatSourceKnobs('pebs', ['period']),
 ];
 
@@ -79,7 +81,8 @@ class Colloid implements Policy {
   #slowNs: Nanoseconds = -1;
 
   constructor(values: KnobValues) {
-    this.#heat = new UnitHeat(choiceOf(values, 'unit') === '2MiB' ? HPAGE_PMD_NR : 1);
+    const unitPages = choiceOf(values, 'unit') === '2MiB' ? HPAGE_PMD_NR : 1;
+    this.#heat = new UnitHeat(unitPages, {}, numberOf(values, BACKOFF_KNOB.name));
     this.periodNs = Math.round(numberOf(values, 'period') * MILLION);
     this.#smoothing = numberOf(values, 'smoothing');
     this.#coolingNs = Math.round(numberOf(values, 'coolingPeriod') * MILLION);
@@ -94,6 +97,10 @@ class Colloid implements Policy {
       vmstat: [],
       futureWindows: 0,
     };
+  }
+
+  get deferredPages(): number {
+    return this.#heat.deferredPages;
   }
 
   decide(view: HostView, plan: MigrationPlan): void {
@@ -131,7 +138,9 @@ class Colloid implements Policy {
     const victims = heat.ranked(room.fast, 0, true);
     let left = budget;
     let next = 0;
-    for (const row of this.#worth(heat.ranked(room.slow, Number.MIN_VALUE), share)) {
+    const wanted = heat.ranked(room.slow, Number.MIN_VALUE);
+    const allowed = wanted.filter((row) => heat.mayPromote(row, room.slow));
+    for (const row of this.#worth(allowed, share)) {
       const pages = heat.units.residentOn(row, room.slow);
       let target = room.promotionTarget(pages);
       while (target < 0 && next < victims.length && left > 0) {

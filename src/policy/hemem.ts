@@ -14,7 +14,7 @@
  * Not modelled: allocations below 1 GB being left to the kernel; migration by userfaultfd
  * write-protection (the host migrates as move_pages does).
  */
-import type { Nid } from '../base/units.ts';
+import type { Nanoseconds, Nid } from '../base/units.ts';
 import { cooled, NO_LIST, NO_PID, ROWS_INITIAL, RowLists, resized } from '../heat/index.ts';
 import { ENOMEM } from '../uapi/errno.ts';
 import { Backoff } from './backoff.ts';
@@ -35,6 +35,7 @@ import {
   type PolicyDescription,
   type PolicyNeeds,
 } from './policy.ts';
+import { PromotionBackoff } from './promotionBackoff.ts';
 import { Room } from './room.ts';
 import { type UnitRows, UnitTable } from './unitTable.ts';
 
@@ -67,6 +68,8 @@ export class Hemem implements Policy, UnitRows {
   /** Row -> 1 while a plan row of it is under way. */
   #pending = new Uint8Array(ROWS_INITIAL);
   readonly #backoff: Backoff;
+  readonly #promotions: PromotionBackoff;
+  #nowNs: Nanoseconds = 0;
   #globalClock = 0;
   #coolingCursor = 0;
   #round = 0;
@@ -86,10 +89,16 @@ export class Hemem implements Policy, UnitRows {
     this.settings = { ...NO_SETTINGS, sysctl: { ...off, ...heatSettings(knobs.heat) } };
     this.#units = new UnitTable(knobs.unitPages, 1);
     this.#backoff = new Backoff(ROWS_INITIAL, knobs.blacklistRounds);
+    this.#promotions = new PromotionBackoff(knobs.backoffMs);
+  }
+
+  get deferredPages(): number {
+    return this.#promotions.deferredPages;
   }
 
   decide(view: HostView, plan: MigrationPlan): void {
     this.#round++;
+    this.#nowNs = view.nowNs;
     if (this.#units.nrNodes !== view.nodes.nrNodes) {
       this.#units = new UnitTable(this.#knobs.unitPages, view.nodes.nrNodes);
     }
@@ -114,6 +123,7 @@ export class Hemem implements Policy, UnitRows {
     this.#clock[row] = this.#globalClock;
     this.#pending[row] = 0;
     this.#backoff.forget(row);
+    this.#promotions.forget(row);
   }
 
   found(row: number): void {
@@ -136,7 +146,7 @@ export class Hemem implements Policy, UnitRows {
 
   /** TI-91. Returns whether a promotion met a full node: then this round promotes nothing. */
   #takeOutcome(view: HostView): boolean {
-    const { outcome } = view;
+    const { outcome, nodes, nowNs } = view;
     let noRoom = false;
     for (let i = 0; i < outcome.nrRows; i++) {
       if (outcome.keyKind[i] !== KEY_VIRTUAL) continue;
@@ -145,6 +155,9 @@ export class Hemem implements Policy, UnitRows {
       const status = outcome.status[i];
       this.#pending[row] = 0;
       this.#units.migrated(row, outcome.targetNid[i], outcome.migratedPages[i]);
+      if (outcome.migratedPages[i] > 0) {
+        this.#promotions.settle(row, nodes.isToptier[outcome.targetNid[i]] === 1, nowNs);
+      }
       if (status === -ENOMEM && outcome.reason[i] === REASON_PROMOTE) noRoom = true;
       this.#backoff.settle(row, status, this.#round);
       this.#classify(row);
@@ -229,7 +242,7 @@ export class Hemem implements Policy, UnitRows {
   #promote(room: Room, plan: MigrationPlan, budget: number): void {
     let left = budget;
     while (left > 0) {
-      const row = this.#firstReady(SLOW_HOT);
+      const row = this.#firstReady(SLOW_HOT, room.slow);
       if (row < 0) return;
       const pages = this.#units.residentOn(row, room.slow);
       let target = room.promotionTarget(pages);
@@ -257,10 +270,16 @@ export class Hemem implements Policy, UnitRows {
     return pages;
   }
 
-  /** The first unit of a list that may be tried now; those that may not are left out. */
-  #firstReady(list: number): number {
+  /**
+   * The first unit of a list that may be tried now; those that may not are left out. With `from`,
+   * its pages there are to be promoted.
+   */
+  #firstReady(list: number, from: readonly Nid[] | null = null): number {
     for (let row = this.#lists.first[list]; row >= 0; row = this.#lists.next(row)) {
-      if (this.#backoff.isReady(row, this.#round)) return row;
+      if (!this.#backoff.isReady(row, this.#round)) continue;
+      if (from === null) return row;
+      const pages = this.#units.residentOn(row, from);
+      if (this.#promotions.mayPromote(row, pages, this.#nowNs)) return row;
     }
     return -1;
   }
@@ -282,5 +301,6 @@ export class Hemem implements Policy, UnitRows {
     this.#clock = resized(this.#clock, new Uint32Array(capacity));
     this.#pending = resized(this.#pending, new Uint8Array(capacity));
     this.#backoff.reserve(capacity);
+    this.#promotions.reserve(capacity);
   }
 }

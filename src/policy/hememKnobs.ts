@@ -5,6 +5,7 @@
 import { HPAGE_PMD_NR, PAGE_SIZE } from '../base/units.ts';
 import { type HeatNeeds, heatNeeds, heatSourceKnobs } from './heatSources.ts';
 import { choiceOf, integerKnob, type Knob, type KnobValues, numberKnob, numberOf } from './knob.ts';
+import { BACKOFF_KNOB } from './promotionBackoff.ts';
 
 const MILLION = 1_000_000;
 
@@ -55,6 +56,7 @@ export const HEMEM_KNOBS: readonly Knob[] = [
     'rounds',
     'that a unit which cannot move is left',
   ),
+  BACKOFF_KNOB,
   ...heatSourceKnobs('pebs', ['period', 'interval']),
 ];
 
@@ -70,6 +72,7 @@ export interface HememKnobs {
   readonly reserveShare: number;
   readonly residencyPeriodNs: number;
   readonly blacklistRounds: number;
+  readonly backoffMs: number;
 }
 
 export function hememKnobs(values: KnobValues): HememKnobs {
@@ -89,5 +92,6 @@ export function hememKnobs(values: KnobValues): HememKnobs {
     reserveShare: numberOf(values, 'reserveShare'),
     residencyPeriodNs: Math.round(numberOf(values, 'walkPeriod') * MILLION),
     blacklistRounds: numberOf(values, 'blacklistRounds'),
+    backoffMs: numberOf(values, BACKOFF_KNOB.name),
   };
 }

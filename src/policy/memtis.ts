@@ -43,6 +43,7 @@ import {
   type PolicyDescription,
   type PolicyNeeds,
 } from './policy.ts';
+import { BACKOFF_KNOB } from './promotionBackoff.ts';
 import { Room } from './room.ts';
 
 const MILLION = 1_000_000;
@@ -67,6 +68,7 @@ const KNOBS: readonly Knob[] = [
   numberKnob('period', 500, 0.001, 10_000, 'ms', 'time between two rounds of kmigrated'),
   numberKnob('migrateRate', 10, 0.001, 1000, 'GB/s', 'most that a round migrates'),
   numberKnob('reserveShare', 0.005, 0, 0.5, '', 'of each fast node, kept free'),
+  BACKOFF_KNOB,
   ...heatSourceKnobs('pebs', ['period']),
 ];
 
@@ -102,7 +104,8 @@ class Memtis implements Policy {
 
   constructor(values: KnobValues) {
     const periodMs = numberOf(values, 'period');
-    this.#pages = new MemtisPages(choiceOf(values, 'unit') as MemtisUnit);
+    const unit = choiceOf(values, 'unit') as MemtisUnit;
+    this.#pages = new MemtisPages(unit, numberOf(values, BACKOFF_KNOB.name));
     this.#isSplitting = booleanOf(values, 'split');
     this.periodNs = Math.round(periodMs * MILLION);
     this.#adaptSamples = numberOf(values, 'adaptSamples');
@@ -118,6 +121,10 @@ class Memtis implements Policy {
       vmstat: [],
       futureWindows: 0,
     };
+  }
+
+  get deferredPages(): number {
+    return this.#pages.deferredPages;
   }
 
   decide(view: HostView, plan: MigrationPlan): void {
@@ -206,6 +213,7 @@ class Memtis implements Policy {
     let next = 0;
     for (const page of this.#pages.hottest(room.slow)) {
       if (!this.#isHot(page)) return;
+      if (!this.#pages.mayPromote(page, room.slow)) continue;
       const nrPages = this.#pages.residentOn(page, room.slow);
       let target = room.promotionTarget(nrPages);
       while (target < 0 && left > 0) {

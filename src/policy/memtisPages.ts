@@ -7,7 +7,7 @@
  *
  * Deviates: a huge page that is made of base pages begins without samples.
  */
-import { HPAGE_PMD_NR, type Nid } from '../base/units.ts';
+import { HPAGE_PMD_NR, type Nid, type Vpn } from '../base/units.ts';
 import { type HeatHistogram, resized } from '../heat/index.ts';
 import type { HostView } from './hostView.ts';
 import { type BasePageHistogram, skewBin } from './memtisSplit.ts';
@@ -36,17 +36,21 @@ export class MemtisPages {
   hugeSeen = 0;
   hugeSamples = 0;
 
-  constructor(unit: MemtisUnit) {
+  constructor(unit: MemtisUnit, backoffMs: number) {
     this.#isSplittable = unit === 'mapped';
-    this.#base = new UnitHeat(1, {
-      accepts: (folioPages) => unit === '4KiB' || folioPages < HPAGE_PMD_NR,
-      opened: (row) => this.#inherit(row),
-    });
-    this.#huge = new UnitHeat(HPAGE_PMD_NR, {
-      accepts: (folioPages) => unit === '2MiB' || folioPages >= HPAGE_PMD_NR,
-      opened: (row) => this.#openHuge(row),
-      seen: (row, vpn, nrPages, seen) => this.#seeSubpage(row, vpn, nrPages, seen),
-    });
+    const base = {
+      accepts: (folioPages: number) => unit === '4KiB' || folioPages < HPAGE_PMD_NR,
+      opened: (row: number) => this.#inherit(row),
+    };
+    const huge = {
+      accepts: (folioPages: number) => unit === '2MiB' || folioPages >= HPAGE_PMD_NR,
+      opened: (row: number) => this.#openHuge(row),
+      seen: (row: number, vpn: Vpn, nrPages: number, seen: number) => {
+        this.#seeSubpage(row, vpn, nrPages, seen);
+      },
+    };
+    this.#base = new UnitHeat(1, base, backoffMs);
+    this.#huge = new UnitHeat(HPAGE_PMD_NR, huge, backoffMs);
     if (unit === '2MiB') this.#tables = [this.#huge];
     else this.#tables = unit === '4KiB' ? [this.#base] : [this.#base, this.#huge];
   }
@@ -69,6 +73,15 @@ export class MemtisPages {
   /** Ready pages on `nids` that were seen at least once, hottest first. */
   hottest(nids: readonly Nid[]): number[] {
     return this.#ranked(nids, Number.MIN_VALUE, -1);
+  }
+
+  /** Whether back-off lets a page be promoted. */
+  mayPromote(page: number, nids: readonly Nid[]): boolean {
+    return this.#tableOf(page).mayPromote(rowOf(page), nids);
+  }
+
+  get deferredPages(): number {
+    return this.#base.deferredPages + this.#huge.deferredPages;
   }
 
   /** Ready pages on `nids`, coldest first. */

@@ -26,6 +26,8 @@ export interface Policy {
   readonly periodNs: Nanoseconds;
   /** Rows a plan can have. */
   readonly planCapacity: number;
+  /** Base pages whose promotion back-off has put off so far; left out = it has none. */
+  readonly deferredPages?: number;
   /** Adds to the plan, which is empty. */
   decide(view: HostView, plan: MigrationPlan): void;
 }

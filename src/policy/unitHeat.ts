@@ -4,11 +4,12 @@
  * could not move (backoff.ts).
  */
 
-import type { Nid, Vpn } from '../base/units.ts';
+import type { Nanoseconds, Nid, Vpn } from '../base/units.ts';
 import { ROWS_INITIAL, resized } from '../heat/index.ts';
 import { Backoff } from './backoff.ts';
 import type { HostView } from './hostView.ts';
 import { KEY_VIRTUAL, type MigrationPlan } from './migrationPlan.ts';
+import { PromotionBackoff } from './promotionBackoff.ts';
 import { type UnitRows, UnitTable } from './unitTable.ts';
 
 /** Halvings after which nothing is left of any count. */
@@ -34,6 +35,7 @@ export class UnitHeat implements UnitRows {
   readonly #unitPages: number;
   readonly #rows: UnitHeatRows;
   readonly #backoff = new Backoff(ROWS_INITIAL, BLACKLIST_ROUNDS);
+  readonly #promotions: PromotionBackoff;
   #count = new Float64Array(ROWS_INITIAL);
   /** Row -> pages seen accessed in the last view, each as often as it was; its round. */
   #seen = new Float64Array(ROWS_INITIAL);
@@ -43,16 +45,20 @@ export class UnitHeat implements UnitRows {
   #pending = new Uint8Array(ROWS_INITIAL);
   #clock = 0;
   #round = 0;
+  #nowNs: Nanoseconds = 0;
 
-  constructor(unitPages: number, rows: UnitHeatRows = {}) {
+  /** `backoffMs`: what BACKOFF_KNOB says. */
+  constructor(unitPages: number, rows: UnitHeatRows = {}, backoffMs = 0) {
     this.#unitPages = unitPages;
     this.#rows = rows;
+    this.#promotions = new PromotionBackoff(backoffMs);
     this.units = new UnitTable(unitPages, 1);
   }
 
   /** Takes in outcomes, walk and samples of a view; call once at the start of each decision. */
   take(view: HostView): void {
     this.#round++;
+    this.#nowNs = view.nowNs;
     if (this.units.nrNodes !== view.nodes.nrNodes) {
       this.units = new UnitTable(this.#unitPages, view.nodes.nrNodes);
     }
@@ -110,6 +116,15 @@ export class UnitHeat implements UnitRows {
     return rows.sort((a, b) => sign * (this.#count[a] - this.#count[b]) || a - b);
   }
 
+  /** Whether back-off lets a ready unit be promoted, with its pages on `nids`. */
+  mayPromote(row: number, nids: readonly Nid[]): boolean {
+    return this.#promotions.mayPromote(row, this.units.residentOn(row, nids), this.#nowNs);
+  }
+
+  get deferredPages(): number {
+    return this.#promotions.deferredPages;
+  }
+
   /** Rows that are ready, have pages on `nids` and count at least `countMin`, ascending. */
   readyOn(nids: readonly Nid[], countMin: number): number[] {
     const rows: number[] = [];
@@ -148,6 +163,7 @@ export class UnitHeat implements UnitRows {
     this.#seenRound[row] = 0;
     this.#pending[row] = 0;
     this.#backoff.forget(row);
+    this.#promotions.forget(row);
     this.#rows.opened?.(row);
   }
 
@@ -155,7 +171,7 @@ export class UnitHeat implements UnitRows {
 
   closed(): void {}
 
-  #takeOutcome({ outcome }: HostView): void {
+  #takeOutcome({ outcome, nodes, nowNs }: HostView): void {
     for (let i = 0; i < outcome.nrRows; i++) {
       if (outcome.keyKind[i] !== KEY_VIRTUAL) continue;
       if (outcome.nrPages[i] !== this.#unitPages) continue; // a unit of another size
@@ -163,6 +179,9 @@ export class UnitHeat implements UnitRows {
       if (row < 0) continue;
       this.#pending[row] = 0;
       this.units.migrated(row, outcome.targetNid[i], outcome.migratedPages[i]);
+      if (outcome.migratedPages[i] > 0) {
+        this.#promotions.settle(row, nodes.isToptier[outcome.targetNid[i]] === 1, nowNs);
+      }
       this.#backoff.settle(row, outcome.status[i], this.#round);
     }
   }
@@ -174,5 +193,6 @@ export class UnitHeat implements UnitRows {
     this.#tick = resized(this.#tick, new Uint32Array(capacity));
     this.#pending = resized(this.#pending, new Uint8Array(capacity));
     this.#backoff.reserve(capacity);
+    this.#promotions.reserve(capacity);
   }
 }

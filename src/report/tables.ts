@@ -124,6 +124,7 @@ function migrationTable(rows: readonly Row[]): Markup {
     ...pages('swapped in', ({ migration }) => migration.swappedInPages),
     ...pages('ping-pong', ({ migration }) => migration.pingPongPages),
     ...wasted(rows),
+    ...pages('put off by back-off', ({ migration }) => migration.deferredPages),
     ...[...causes].sort().flatMap((cause) => {
       return pages(`failed: ${cause}`, ({ migration }) => migration.failures[cause] ?? 0);
     }),

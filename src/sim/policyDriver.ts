@@ -71,6 +71,10 @@ export class PolicyDriver implements EventHandler {
     return notes;
   }
 
+  get deferredPages(): number {
+    return this.#policy.deferredPages ?? 0;
+  }
+
   get sampler(): AccessSampler | null {
     return this.#monitor?.sampler ?? null;
   }

@@ -168,6 +168,7 @@ function migrationResult(sim: Simulation): MigrationResult {
     reasons,
     pingPongPages: moves.pingPongPages,
     wastedBytes: moves.wastedBytes,
+    deferredPages: sim.driver.deferredPages,
     roundTrips: moves.roundTrips.histogram(),
     restless: moves.roundTrips.restless(),
   };

@@ -118,6 +118,8 @@ export interface MigrationResult {
   /** Pages demoted and promoted again within the window (TI-92), and the bytes copied for it. */
   readonly pingPongPages: number;
   readonly wastedBytes: Bytes;
+  /** Pages whose promotion the policy's back-off put off, once for each time that it did. */
+  readonly deferredPages: number;
   /** Pages that made round trips, by how many: 1, 2 to 3, 4 to 7, ... */
   readonly roundTrips: readonly number[];
   /** Those with most, at most eight. */

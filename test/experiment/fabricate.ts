@@ -275,6 +275,7 @@ function migrationOf(isMigrating: boolean, random: RandomStream) {
       .map(reasonOf),
     pingPongPages: Math.floor(promotedPages / 9),
     wastedBytes: Math.floor(promotedPages / 9) * 2 * PAGE_SIZE,
+    deferredPages: 0,
     roundTrips: [],
     restless: [],
   };
