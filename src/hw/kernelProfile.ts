@@ -112,6 +112,12 @@ export const BEHAVIOURS = {
     evidence: '6.13: do_huge_zero_wp_pmd',
     what: 'a write to the huge zero page gets a huge page; before: a small one',
   },
+  mremapMovesManyAreas: {
+    since: '7.2',
+    rule: 'OV-29',
+    evidence: '6.17: remap_move',
+    what: 'mremap with FIXED and one length moves all areas of a range; before: one, else -EFAULT',
+  },
   ksmSmartScan: {
     since: '6.12',
     rule: 'OV-31h',

@@ -19,7 +19,7 @@ import { PTE_KIND_SWAP, PTEB_UFFD_WP, pteIsKind } from './pageTable.ts';
 import { PAGE_ZERO, pageAt } from './pageWalk.ts';
 import type { Task } from './task.ts';
 import { mapNewHuge } from './thpFault.ts';
-import { VM_HUGETLB, VM_NOHUGEPAGE, VM_PFNMAP, type Vma } from './vma.ts';
+import { VM_HUGETLB, VM_NOHUGEPAGE, VM_SPECIAL, type Vma } from './vma.ts';
 import { zapRange } from './zap.ts';
 
 const THP_COLLAPSE_ALLOC = vmEvent('thp_collapse_alloc');
@@ -32,25 +32,36 @@ const THP_COLLAPSE_ALLOC_FAILED = vmEvent('thp_collapse_alloc_failed');
 export function madviseCollapse(k: Kernel, task: Task, start: Vpn, end: Vpn): number {
   const mm = task.mm!;
   k.lru.drainAll();
-  let last = 0;
+  let holes = 0;
   for (let vpn = start; vpn < end; ) {
-    const vma = mm.findVma(vpn);
-    if (vma === null) return -ENOMEM;
+    const vma = mm.vmas[mm.indexAtOrAfter(vpn)];
+    if (vma === undefined || vma.start >= end) return -ENOMEM;
+    if (vma.start > vpn) holes = -ENOMEM;
     const to = Math.min(end, vma.end);
-    const first = Math.ceil(vpn / HPAGE_PMD_NR) * HPAGE_PMD_NR;
-    if (!mayCollapse(vma) || first > Math.floor(to / HPAGE_PMD_NR) * HPAGE_PMD_NR) return -EINVAL;
-    for (let at = first; at + HPAGE_PMD_NR <= to; at += HPAGE_PMD_NR) {
-      const result = collapseRange(k, task, vma, at, HPAGE_PMD_NR);
-      if (result === -ENOMEM) return result;
-      if (result !== 0) last = result;
-    }
+    const result = collapseInVma(k, task, vma, Math.max(vpn, vma.start), to);
+    if (result !== 0) return result;
     vpn = to;
+  }
+  return holes;
+}
+
+/** madvise_collapse of [from, to), which lies in one area. */
+function collapseInVma(k: Kernel, task: Task, vma: Vma, from: Vpn, to: Vpn): number {
+  const first = Math.ceil(from / HPAGE_PMD_NR) * HPAGE_PMD_NR;
+  if (!mayCollapse(vma) || first > Math.floor(to / HPAGE_PMD_NR) * HPAGE_PMD_NR) return -EINVAL;
+  let last = 0;
+  for (let at = first; at + HPAGE_PMD_NR <= to; at += HPAGE_PMD_NR) {
+    const result = collapseRange(k, task, vma, at, HPAGE_PMD_NR);
+    if (result === -ENOMEM) return result;
+    if (result !== 0) last = result;
   }
   return last;
 }
 
+/** thp_vma_allowable_order: an ordinary area that has an aligned 2 MiB. */
 export function mayCollapse(vma: Vma): boolean {
-  return !vma.has(VM_NOHUGEPAGE | VM_HUGETLB | VM_PFNMAP);
+  if (vma.has(VM_NOHUGEPAGE | VM_HUGETLB | VM_SPECIAL)) return false;
+  return Math.ceil(vma.start / HPAGE_PMD_NR) * HPAGE_PMD_NR + HPAGE_PMD_NR <= vma.end;
 }
 
 /** One aligned 2 MiB of an area, of which at most `holesMax` pages may be missing. */

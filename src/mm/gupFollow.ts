@@ -58,6 +58,7 @@ import {
 import { PAGE_SPECIAL, PAGE_ZERO, presentPage } from './pageWalk.ts';
 import { splitPmd } from './pteSetup.ts';
 import type { Task } from './task.ts';
+import { doHugePmdWp, FAULT_FALLBACK } from './thpFault.ts';
 import {
   VM_ACCESS_FLAGS,
   VM_DAX,
@@ -212,7 +213,10 @@ function unsharePage(k: Kernel, task: Task, vma: Vma, vpn: Vpn): number {
   const mm = vma.mm;
   const slot = mm.slotOf(vpn);
   if (vma.has(VM_HUGETLB)) return hugetlbWp(k, task, vma, slot, true);
-  if (mm.pmd[slot] !== 0) splitPmd(k, mm, slot);
+  if (mm.pmd[slot] !== 0) {
+    const huge = unshareHuge(k, task, vma, slot);
+    if (huge !== FAULT_FALLBACK) return huge;
+  }
   const i = mm.pteIndex(vpn);
   const page = presentPage(k, k.ptes.words[i], k.ptes.bytes[i]);
   const head = page < 0 ? -1 : k.frames.headOf(page);
@@ -224,6 +228,13 @@ function unsharePage(k: Kernel, task: Task, vma: Vma, vpn: Vpn): number {
     if (!vma.isAccessible()) changeProtection(k, vma, vpn, vpn + 1);
   }
   return outcome;
+}
+
+/** wp_huge_pmd: only private anonymous areas take a huge leaf over; others fall back to entries. */
+function unshareHuge(k: Kernel, task: Task, vma: Vma, slot: number): number {
+  if (vma.isAnonymous()) return doHugePmdWp(k, task, vma, slot, true);
+  splitPmd(k, vma.mm, slot);
+  return FAULT_FALLBACK;
 }
 
 /** faultin_page: an ordinary fault, or one that the area's protection would not let a CPU take. */

@@ -48,19 +48,22 @@ import { VM_HUGETLB, VM_SHARED, VM_WRITE, type Vma } from './vma.ts';
 
 /**
  * The file of a new hugetlb mapping with its pages promised (hugetlb_file_setup), or null
- * (-ENOMEM). `pages` is a multiple of 512. A private mapping's promise is that of `mm` alone.
+ * (-ENOMEM). `pages` is a multiple of 512. A private mapping's promise is that of `mm` alone; with
+ * MAP_NORESERVE nothing is promised.
  */
 export function newHugetlbFile(
   k: Kernel,
   task: Task,
   pages: number,
   isShared: boolean,
+  isReserved = true,
 ): MappedFile | null {
   const count = pages / HPAGE_PMD_NR;
   k.pm.currentNid = task.cpuNid;
-  if (count > allowedPages(k, task) || !k.hugetlb.promise(count)) return null;
+  if (isReserved && (count > allowedPages(k, task) || !k.hugetlb.promise(count))) return null;
   const file = k.newFile('/anon_hugepage (deleted)', 'hugetlb', pages);
   file.openCount = 0;
+  if (!isReserved) return file;
   file.hugetlbOwner = isShared ? null : task.mm;
   for (let n = 0; n < count; n++) file.hugetlbPromised.add(n);
   return file;

@@ -41,6 +41,7 @@ export function kernelPageFlags(k: Kernel, page: FrameId): number {
   const type = frames.mapcount[page];
   if (type < 0) return typeFlags(type);
   const head = frames.headOf(page);
+  if (head === k.hugeZeroHead) return compoundFlags(k, page, head) + kpfBit(KPF.KPF_ZERO_PAGE);
   const flags = frames.flags[head];
   let word = 0;
   for (const [flag, bit] of COPIED) if ((flags & flag) !== 0) word += kpfBit(bit);
@@ -50,7 +51,7 @@ export function kernelPageFlags(k: Kernel, page: FrameId): number {
   const isKsm = k.profile.kpageflagsSaysKsmOfAnon ? folios.isAnon(head) : folios.isKsm(head);
   if (isKsm) word += kpfBit(KPF.KPF_KSM);
   if (folios.isLarge(head)) word += compoundFlags(k, page, head);
-  if (page === k.zeroFrame || head === k.hugeZeroHead) word += kpfBit(KPF.KPF_ZERO_PAGE);
+  if (page === k.zeroFrame) word += kpfBit(KPF.KPF_ZERO_PAGE);
   // Boot never wrote the rows of the frames that it kept.
   const isMarked = (flags & PG.PG_RESERVED) !== 0;
   if (!isMarked && k.pm.isReserved(page)) word += kpfBit(KPF.KPF_RESERVED);

@@ -1,10 +1,10 @@
 /**
  * madvise(2) over one range of page numbers (mm/madvise.c). OV-24b, OV-31g.
  *
- * Not modelled: WILLNEED and RANDOM/SEQUENTIAL (no readahead), REMOVE on files other than shmem.
+ * Not modelled: WILLNEED and RANDOM/SEQUENTIAL (no readahead), REMOVE of hugetlb pages (-EINVAL).
  */
 import { HPAGE_PMD_NR, type Vpn } from '../base/units.ts';
-import { EINVAL, ENOMEM, EREMOTEIO } from '../uapi/errno.ts';
+import { EACCES, EINVAL, ENOMEM, EOPNOTSUPP, EREMOTEIO } from '../uapi/errno.ts';
 import { FOLL_HWPOISON, FOLL_TOUCH, FOLL_WRITE } from '../uapi/gup.ts';
 import {
   MADV_COLD,
@@ -24,6 +24,7 @@ import {
   MADV_POPULATE_READ,
   MADV_POPULATE_WRITE,
   MADV_RANDOM,
+  MADV_REMOVE,
   MADV_SEQUENTIAL,
   MADV_UNMERGEABLE,
   MADV_WILLNEED,
@@ -35,15 +36,18 @@ import type { Kernel } from './kernel.ts';
 import { coldOrPageout } from './madviseCold.ts';
 import { freeLazily } from './madviseFree.ts';
 import type { Task } from './task.ts';
+import { punchHole } from './truncate.ts';
 import {
   VM_DONTCOPY,
   VM_HUGEPAGE,
   VM_HUGETLB,
+  VM_IO,
   VM_LOCKED,
   VM_MERGEABLE,
   VM_NOHUGEPAGE,
   VM_PFNMAP,
   VM_SHARED,
+  VM_SPECIAL,
   VM_WIPEONFORK,
   type Vma,
 } from './vma.ts';
@@ -88,6 +92,7 @@ function changesFlags(advice: number): boolean {
     case MADV_COLD:
     case MADV_PAGEOUT:
     case MADV_WILLNEED:
+    case MADV_REMOVE:
       return false;
     default:
       return true;
@@ -101,8 +106,11 @@ function adviseVma(k: Kernel, cpu: number, vma: Vma, start: Vpn, end: Vpn, advic
     case MADV_SEQUENTIAL:
     case MADV_WILLNEED:
     case MADV_DONTDUMP:
-    case MADV_DODUMP:
       return 0;
+    case MADV_DODUMP:
+      return vma.has(VM_SPECIAL) && !vma.has(VM_HUGETLB) ? -EINVAL : 0;
+    case MADV_REMOVE:
+      return removeFromFile(k, vma, start, end);
     case MADV_DONTNEED:
     case MADV_DONTNEED_LOCKED:
       if (vma.has(VM_PFNMAP) || (advice === MADV_DONTNEED && vma.has(VM_LOCKED))) return -EINVAL;
@@ -123,6 +131,16 @@ function adviseVma(k: Kernel, cpu: number, vma: Vma, start: Vpn, end: Vpn, advic
   }
 }
 
+/** madvise_remove: a hole in the file of a shared mapping. */
+function removeFromFile(k: Kernel, vma: Vma, start: Vpn, end: Vpn): number {
+  const { file } = vma;
+  if (vma.has(VM_LOCKED) || file === null || vma.has(VM_HUGETLB)) return -EINVAL;
+  if (!vma.has(VM_SHARED) || file.kind === 'devmem') return -EACCES;
+  if (!file.isShmem() && file.kind !== 'ext4') return -EOPNOTSUPP;
+  punchHole(k, file, vma.indexOf(start), vma.indexOf(end));
+  return 0;
+}
+
 /** madvise_dontneed_free_valid_vma: from a huge page's start on, whole huge pages only. */
 function dropHugetlb(k: Kernel, vma: Vma, start: Vpn, end: Vpn): number {
   if (start % HPAGE_PMD_NR !== 0) return -EINVAL;
@@ -133,7 +151,6 @@ function dropHugetlb(k: Kernel, vma: Vma, start: Vpn, end: Vpn): number {
 function adviseFlags(vma: Vma, advice: number): number {
   switch (advice) {
     case MADV_HUGEPAGE:
-      if (vma.has(VM_HUGETLB)) return -EINVAL;
       vma.flags = (vma.flags & ~VM_NOHUGEPAGE) | VM_HUGEPAGE;
       return 0;
     case MADV_NOHUGEPAGE:
@@ -143,6 +160,7 @@ function adviseFlags(vma: Vma, advice: number): number {
       vma.flags |= VM_DONTCOPY;
       return 0;
     case MADV_DOFORK:
+      if (vma.has(VM_IO)) return -EINVAL;
       vma.flags &= ~VM_DONTCOPY;
       return 0;
     case MADV_WIPEONFORK:
@@ -153,7 +171,8 @@ function adviseFlags(vma: Vma, advice: number): number {
       vma.flags &= ~VM_WIPEONFORK;
       return 0;
     case MADV_MERGEABLE:
-      vma.flags |= VM_MERGEABLE;
+      // vma_ksm_compatible: other areas are left as they are.
+      if (!vma.has(VM_SHARED | VM_SPECIAL | VM_HUGETLB)) vma.flags |= VM_MERGEABLE;
       return 0;
     case MADV_UNMERGEABLE:
       vma.flags &= ~VM_MERGEABLE;

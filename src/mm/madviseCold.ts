@@ -101,7 +101,7 @@ function coldEntries(
     const run = folioPteBatch(k, i, nr - n, head, page);
     if (run < k.folios.nrPages(head)) {
       const may = !k.folios.maybeMappedShared(head) && (k.frames.flags[head] & PG_LOCKED) === 0;
-      if (!may || splitMappedFolio(k, head) !== 0) n++;
+      if (!may || splitMappedFolio(k, head) !== 0) n += run;
       continue; // once split, the same entry again
     }
     n += run;

@@ -14,7 +14,16 @@ import { MMU_NOTIFY_UNMAP, mmuNotifierInvalidate } from './mmuNotifier.ts';
 import { PTEB_SOFT_DIRTY } from './pageTable.ts';
 import { pteAlloc, splitPmd } from './pteSetup.ts';
 import type { Task } from './task.ts';
-import { VM_DONTEXPAND, VM_LOCKED, VM_LOCKONFAULT, VM_MERGEABLE, VM_PFNMAP, Vma } from './vma.ts';
+import {
+  VM_DONTEXPAND,
+  VM_LOCKED,
+  VM_LOCKONFAULT,
+  VM_MERGEABLE,
+  VM_PFNMAP,
+  VM_UFFD_MISSING,
+  VM_UFFD_WP,
+  Vma,
+} from './vma.ts';
 import {
   cloneAnonVmas,
   insertVma,
@@ -26,6 +35,54 @@ import {
 
 /** Moves or resizes [oldStart, +oldPages) of `task`. The new first page or a negative errno. */
 export function mremapRange(
+  k: Kernel,
+  task: Task,
+  oldStart: Vpn,
+  oldPages: number,
+  newPages: number,
+  flags: number,
+  newStart: Vpn,
+): number {
+  const isMove = (flags & MREMAP_FIXED) !== 0 && (flags & MREMAP_DONTUNMAP) === 0;
+  const overlaps = newStart < oldStart + oldPages && oldStart < newStart + newPages;
+  const mayBeMany = k.profile.mremapMovesManyAreas && isMove && oldPages === newPages && !overlaps;
+  if (mayBeMany && (flags & MREMAP_MAYMOVE) !== 0) {
+    return moveAreas(k, task, oldStart, oldPages, flags, newStart);
+  }
+  return remapArea(k, task, oldStart, oldPages, newPages, flags, newStart);
+}
+
+/**
+ * remap_move: the areas of a range go to a new place one after the other, with the holes between
+ * them but not at the beginning. What is moved already stays moved if a later one fails.
+ */
+function moveAreas(
+  k: Kernel,
+  task: Task,
+  oldStart: Vpn,
+  oldPages: number,
+  flags: number,
+  newStart: Vpn,
+): number {
+  const mm = task.mm!;
+  const end = oldStart + oldPages;
+  if (mm.findVma(oldStart) === null) return -EFAULT;
+  for (let vpn = oldStart; ; ) {
+    const vma = mm.vmas[mm.indexAtOrAfter(vpn)];
+    if (vma === undefined || vma.start >= end) return newStart;
+    const from = Math.max(vma.start, oldStart);
+    const to = Math.min(vma.end, end);
+    const isWhole = from === oldStart && to === end;
+    if (!isWhole && vma.has(VM_UFFD_WP | VM_UFFD_MISSING)) return -EFAULT; // vma_multi_allowed
+    const target = newStart + (from - oldStart);
+    const result = remapArea(k, task, from, to - from, to - from, flags, target);
+    if (result < 0) return result;
+    vpn = to;
+  }
+}
+
+/** One area, or a part of one. */
+function remapArea(
   k: Kernel,
   task: Task,
   oldStart: Vpn,

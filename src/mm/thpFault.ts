@@ -134,9 +134,16 @@ function hugeZero(k: Kernel): FrameId {
 
 /**
  * Write to a read-only PMD leaf: reuse of an exclusive folio, a fresh one instead of the zero
- * page, else split and fall back to small copies (do_huge_pmd_wp_page).
+ * page, else split and fall back to small copies (do_huge_pmd_wp_page). `isUnshare`: a folio that
+ * can be reused only becomes exclusive (FAULT_FLAG_UNSHARE).
  */
-export function doHugePmdWp(k: Kernel, task: Task, vma: Vma, slot: number): number {
+export function doHugePmdWp(
+  k: Kernel,
+  task: Task,
+  vma: Vma,
+  slot: number,
+  isUnshare = false,
+): number {
   const mm = vma.mm;
   if ((mm.pmdByte[slot] & PTEB_SPECIAL) !== 0) {
     const start = mm.slotVpn[slot];
@@ -161,6 +168,7 @@ export function doHugePmdWp(k: Kernel, task: Task, vma: Vma, slot: number): numb
     }
     f.flags[head] |= PG_ANON_EXCLUSIVE;
   }
+  if (isUnshare) return FAULT_DONE;
   mm.pmd[slot] = (mm.pmd[slot] | PTE_A | PTE_D | PTE_W) >>> 0;
   mm.pmdByte[slot] = (mm.pmdByte[slot] & ~PTEB_UFFD_WP) | PTEB_SOFT_DIRTY;
   return FAULT_DONE;

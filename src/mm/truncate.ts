@@ -1,16 +1,18 @@
 /**
- * Cutting a file (mm/truncate.c: truncate_pagecache, truncate_inode_pages; mm/memory.c:
- * unmap_mapping_pages). MC-90, PM-10.
+ * Cutting a file and punching holes (mm/truncate.c: truncate_pagecache, truncate_inode_pages_range;
+ * mm/memory.c: unmap_mapping_pages). MC-90, PM-10.
  *
- * Order: entries go first, private copies and locked areas included; then each folio behind the
- * cut, once a migration that holds its lock is over.
+ * Order: entries go first, locked areas included, and of a cut file private copies, too; then each
+ * folio of the range, once a migration that holds its lock is over.
  */
-import type { FrameId } from '../base/units.ts';
+import type { FrameId, Vpn } from '../base/units.ts';
 import { removeFromPageCache } from './fileFolio.ts';
 import { PG_WRITEBACK } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
 import type { MappedFile } from './mappedFile.ts';
+import { pageAt } from './pageWalk.ts';
 import { splitMappedFolio } from './splitFolio.ts';
+import { VM_SHARED, type Vma } from './vma.ts';
 import { zapRange } from './zap.ts';
 
 /**
@@ -19,9 +21,48 @@ import { zapRange } from './zap.ts';
  */
 export function truncateFile(k: Kernel, file: MappedFile, size: number): void {
   file.sizePages = size;
-  unmapBehind(k, file, size);
+  for (const vma of file.vmas)
+    unmapPart(vma, size, Infinity, (from, to) => zapRange(k, vma, from, to));
+  removePages(k, file, size, Infinity);
+}
+
+/**
+ * FALLOC_FL_PUNCH_HOLE of the pages [first, end): they are zero from then on. Private copies stay;
+ * a large folio that is partly in the hole and cannot be split keeps its memory.
+ */
+export function punchHole(k: Kernel, file: MappedFile, first: number, end: number): void {
+  for (const vma of file.vmas) {
+    unmapPart(vma, first, end, (from, to) => {
+      if (vma.has(VM_SHARED)) zapRange(k, vma, from, to);
+      else zapFilePages(k, vma, from, to);
+    });
+  }
+  removePages(k, file, first, end);
+}
+
+/** The addresses of an area that show the pages [first, end) of its file. */
+function unmapPart(
+  vma: Vma,
+  first: number,
+  end: number,
+  unmap: (from: Vpn, to: Vpn) => void,
+): void {
+  const from = Math.max(vma.start, vma.start + (first - vma.pgoff));
+  const to = Math.min(vma.end, vma.start + (end - vma.pgoff));
+  if (from < to) unmap(from, to);
+}
+
+function zapFilePages(k: Kernel, vma: Vma, from: Vpn, to: Vpn): void {
+  for (let vpn = from; vpn < to; vpn++) {
+    const page = pageAt(k, vma.mm, vpn);
+    if (page >= 0 && !k.folios.isAnon(k.frames.headOf(page))) zapRange(k, vma, vpn, vpn + 1);
+  }
+}
+
+/** truncate_inode_pages_range: cached and swapped pages and the backing store. */
+function removePages(k: Kernel, file: MappedFile, first: number, end: number): void {
   for (const index of [...file.pages.keys()]) {
-    if (index < size) continue;
+    if (index < first || index >= end) continue;
     const slot = file.swapSlotAt(index);
     if (slot >= 0) {
       file.pages.delete(index);
@@ -30,21 +71,20 @@ export function truncateFile(k: Kernel, file: MappedFile, size: number): void {
     }
     const head = lockedFolioAt(k, file, index);
     if (head < 0) continue;
-    if (k.frames.indexOf(head) < size) truncatePartialFolio(k, head, size);
+    if (!isWithin(k, head, first, end)) truncatePartialFolio(k, head, first, end);
     const left = file.frameAt(index);
     if (left < 0) continue;
     const folio = k.frames.headOf(left);
-    if (k.frames.indexOf(folio) >= size) removeFromPageCache(k, folio, false);
+    if (isWithin(k, folio, first, end)) removeFromPageCache(k, folio, false);
   }
-  for (const index of [...file.backing.keys()]) if (index >= size) file.backing.delete(index);
+  for (const index of [...file.backing.keys()]) {
+    if (index >= first && index < end) file.backing.delete(index);
+  }
 }
 
-/** unmap_mapping_pages with even_cows: every area that shows the file lets go of what is behind. */
-function unmapBehind(k: Kernel, file: MappedFile, size: number): void {
-  for (const vma of file.vmas) {
-    const start = Math.max(vma.start, vma.start + (size - vma.pgoff));
-    if (start < vma.end) zapRange(k, vma, start, vma.end);
-  }
+function isWithin(k: Kernel, head: FrameId, first: number, end: number): boolean {
+  const index = k.frames.indexOf(head);
+  return index >= first && index + k.folios.nrPages(head) <= end;
 }
 
 /** The folio cached at an index, after whoever holds its lock or writes it back is done. */
@@ -57,11 +97,17 @@ function lockedFolioAt(k: Kernel, file: MappedFile, index: number): FrameId {
   return head;
 }
 
-/** truncate_inode_partial_folio: what is behind the cut becomes zero and leaves, if it splits. */
-function truncatePartialFolio(k: Kernel, head: FrameId, size: number): void {
-  const kept = size - k.frames.indexOf(head);
-  const nr = k.folios.nrPages(head);
-  k.frames.content?.fill(0, head + kept, head + nr);
-  const at = k.profile.truncateKeepsLargePieces ? head + kept : -1;
-  splitMappedFolio(k, head, { order: 0, at });
+/** truncate_inode_partial_folio: what is in the range becomes zero and leaves, if it splits. */
+function truncatePartialFolio(k: Kernel, head: FrameId, first: number, end: number): void {
+  const index = k.frames.indexOf(head);
+  const from = head + Math.max(0, first - index);
+  const to = head + Math.min(k.folios.nrPages(head), end - index);
+  k.frames.content?.fill(0, from, to);
+  if (!k.profile.truncateKeepsLargePieces) {
+    splitMappedFolio(k, head, { order: 0, at: -1 });
+    return;
+  }
+  if (splitMappedFolio(k, head, { order: 0, at: from }) !== 0) return;
+  const last = k.frames.headOf(to - 1);
+  if (last + k.folios.nrPages(last) > to) splitMappedFolio(k, last, { order: 0, at: to });
 }

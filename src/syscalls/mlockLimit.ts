@@ -21,7 +21,7 @@ export function mlockFuture(task: Task, vmFlags: number, pages: number): number 
   return exceedsMemlock(task, task.mm!.lockedVm + pages) ? -EAGAIN : 0;
 }
 
-/** mm_populate: what cannot be faulted in is left; the mapping stays. */
+/** __mm_populate: 0, or the errno of the first page that cannot be faulted in. */
 export function populate(k: Kernel, task: Task, start: Vpn, end: Vpn): number {
   return populateRange(k, task, start, end);
 }

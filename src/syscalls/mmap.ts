@@ -25,6 +25,7 @@ import {
   MAP_HUGETLB,
   MAP_LOCKED,
   MAP_NONBLOCK,
+  MAP_NORESERVE,
   MAP_POPULATE,
   MAP_PRIVATE,
   MAP_SHARED,
@@ -107,7 +108,8 @@ function mmapHugetlb(
   if (fixed && (!isPageAligned(addr) || first % HPAGE_PMD_NR !== 0)) return -EINVAL;
   const pages = Math.ceil(pagesOf(len) / HPAGE_PMD_NR) * HPAGE_PMD_NR;
   const isShared = type !== MAP_PRIVATE;
-  const file = newHugetlbFile(k, caller, pages, isShared);
+  const isReserved = (flags & MAP_NORESERVE) === 0;
+  const file = newHugetlbFile(k, caller, pages, isShared, isReserved);
   if (file === null) return -ENOMEM;
   const hint = Math.ceil(first / HPAGE_PMD_NR) * HPAGE_PMD_NR;
   const request = { addr: hint, pages, prot, flags, file, pgoff: 0 };
