@@ -97,6 +97,7 @@ function secondsOfLoop(
   const { k, mm, slots } = kernel;
   const weight = new Uint16Array(RUNS).fill(1);
   const batch = new ReplayBatch();
+  if (observer !== null) batch.served = new Int32Array(STEP);
   let best = Number.POSITIVE_INFINITY;
   for (let round = 0; round < ROUNDS; round++) {
     const startMs = performance.now();
@@ -106,7 +107,7 @@ function secondsOfLoop(
       const end = Math.min(RUNS, batch.at + STEP);
       const from = batch.at;
       const stop = replayRuns(k, mm, slots, words, weight, end, until, batch);
-      observer?.onRuns(mm, slots, words, weight, from, batch.at);
+      if (batch.served !== null) observer?.onRuns(batch.served, words, weight, from, batch.at);
       if (stop === STOP_FAULT) throw new Error('a page is not mapped');
       until -= batch.accesses;
       if (until <= 0) until += PERIOD;

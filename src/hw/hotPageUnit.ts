@@ -75,11 +75,8 @@ export class HotPageUnit {
   readonly capabilities: HotPageCapabilities;
   /** null = not enabled. */
   #config: HotPageConfig | null = null;
-  /**
-   * Unit -> downsampled accesses of the epoch. Whoever counts millions adds here by himself if
-   * isPlain, and saturates at countMax; everybody else calls count().
-   */
-  counters: Uint32Array = new Uint32Array(0);
+  /** Unit -> downsampled accesses of the epoch. */
+  #counters: Uint32Array = new Uint32Array(0);
   /** Range of 256 MiB -> 1 if counted. */
   readonly #ranges: Uint8Array;
   #rangeShift = 0;
@@ -120,7 +117,7 @@ export class HotPageUnit {
     const isEpoch = config.mode === CHMU_EPOCH;
     if (isEpoch && (lengthNs < epochMinNs || lengthNs > epochMaxNs)) return -EINVAL;
     this.#config = config;
-    this.counters = new Uint32Array(Math.ceil(deviceBytes / config.unitBytes));
+    this.#counters = new Uint32Array(Math.ceil(deviceBytes / config.unitBytes));
     this.#rangeShift = Math.max(0, 28 - log);
     this.#downsampleMask = powerOfTwo(config.downsample) - 1;
     this.#kinds = config.accessKinds;
@@ -129,7 +126,7 @@ export class HotPageUnit {
     return 0;
   }
 
-  /** Every access counts, and counts one, until the end of the epoch. */
+  /** Every access counts, and counts one, until the end of the epoch: their order is no matter. */
   get isPlain(): boolean {
     const all = CHMU_READS | CHMU_WRITES;
     const isAll = this.#kinds === all && this.#downsampleMask === 0 && !this.#isAlwaysOn;
@@ -139,7 +136,7 @@ export class HotPageUnit {
   /** Counters are lost, the ring stays. */
   disable(): void {
     this.#config = null;
-    this.counters = new Uint32Array(0);
+    this.#counters = new Uint32Array(0);
   }
 
   /** Empties the ring. */
@@ -165,11 +162,11 @@ export class HotPageUnit {
       this.#skipped = sum & this.#downsampleMask;
       hits = (sum - this.#skipped) / (this.#downsampleMask + 1);
     }
-    const sum = this.counters[unit] + hits;
+    const sum = this.#counters[unit] + hits;
     const next = Math.min(sum, this.countMax);
-    this.counters[unit] = next;
+    this.#counters[unit] = next;
     if (this.#isAlwaysOn && next >= this.#threshold) {
-      this.counters[unit] = 0;
+      this.#counters[unit] = 0;
       this.#append(unit, next);
     }
   }
@@ -177,7 +174,7 @@ export class HotPageUnit {
   /** The end of an epoch, for the device's own clock. */
   endEpoch(): void {
     if (this.#isAlwaysOn) return;
-    const counters = this.counters;
+    const counters = this.#counters;
     for (let unit = 0; unit < counters.length; unit++) {
       if (counters[unit] >= this.#threshold) this.#append(unit, counters[unit]);
     }

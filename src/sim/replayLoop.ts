@@ -26,6 +26,11 @@ export class ReplayBatch {
   accesses = 0;
   /** Accesses by node and kind since the caller cleared them: nid * 2 + write. */
   readonly counts: Int32Array = new Int32Array(64);
+  /**
+   * If set: run of this call (from 0) -> the frame that served it. As long as the longest call;
+   * tells who counts every access where it went.
+   */
+  served: Int32Array | null = null;
 }
 
 /**
@@ -47,7 +52,9 @@ export function replayRuns(
   const leaf = mm.leaf;
   const pmd = mm.pmd;
   const counts = batch.counts;
-  let i = batch.at;
+  const served = batch.served;
+  const start = batch.at;
+  let i = start;
   let accesses = 0;
   // Eight runs at a time while all of them find every bit set that they would set: their look-ups
   // do not wait for each other and nothing is stored. A group that needs more goes run by run.
@@ -108,6 +115,16 @@ export function replayRuns(
       counts[(nidOfBlock[e5 >>> 13] << 1) | (w5 & 1)] += n5;
       counts[(nidOfBlock[e6 >>> 13] << 1) | (w6 & 1)] += n6;
       counts[(nidOfBlock[e7 >>> 13] << 1) | (w7 & 1)] += n7;
+      if (served !== null) {
+        served[i - start + 0] = e0 >>> 4;
+        served[i - start + 1] = e1 >>> 4;
+        served[i - start + 2] = e2 >>> 4;
+        served[i - start + 3] = e3 >>> 4;
+        served[i - start + 4] = e4 >>> 4;
+        served[i - start + 5] = e5 >>> 4;
+        served[i - start + 6] = e6 >>> 4;
+        served[i - start + 7] = e7 >>> 4;
+      }
       accesses += n0 + n1 + n2 + n3 + n4 + n5 + n6 + n7;
       i += 8;
       if (accesses >= limit) return stopAt(batch, i, accesses, STOP_LIMIT);
@@ -129,6 +146,9 @@ export function replayRuns(
       entry = pmd[slot];
       if ((entry & need) !== need) return stopAt(batch, i, accesses, STOP_FAULT);
       pmd[slot] = entry | set;
+    }
+    if (served !== null) {
+      served[i - start] = (entry >>> 4) + (table >= 0 ? 0 : (word >>> 1) & 511);
     }
     const n = weight[i];
     counts[(nidOfBlock[entry >>> 13] << 1) | write] += n;

@@ -135,6 +135,7 @@ export class Simulation {
     const random = new RandomStream(spec.seed, 'heat source');
     const parts = { kernel: k, queue, cost, programs, source, truth, random };
     this.driver = new PolicyDriver(parts, policy);
+    if (this.driver.observer !== null) this.#batch.served = new Int32Array(RUNS_PER_STEP);
   }
 
   /**
@@ -251,7 +252,8 @@ export class Simulation {
     if (at === from) return;
     const { pid, page, weight } = slice;
     this.truth.count(pid, nrRegions, page, weight, from, at, this.clock.nowNs);
-    this.driver.observer?.onRuns(state.mm, state.slotOfRegion, page, weight, from, at);
+    const { served } = this.#batch;
+    if (served !== null) this.driver.observer?.onRuns(served, page, weight, from, at);
     this.heatMap?.count(pid, state.mm, state.slotOfRegion, page, weight, from, at);
   }
 

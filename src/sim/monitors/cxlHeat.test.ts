@@ -72,14 +72,6 @@ describe('CxlSet', () => {
     }
   });
 
-  it('has units of a single device in the order of pages', () => {
-    for (const unitBytes of [4096, 16384, 1 << 21]) {
-      const set = new CxlSet(1, 0, 2048, options({}, { unitBytes }));
-      const units = Array.from(set.unitOf, (_, page) => page >>> set.unitShift);
-      expect(Array.from(set.unitOf)).toEqual(units);
-    }
-  });
-
   it('gives each page of a single device a unit of its own', () => {
     const set = new CxlSet(1, 0, 512, OPTIONS);
     expect(new Set(set.unitOf.filter((_, at) => at % set.partsPerPage === 0)).size).toBe(512);
@@ -112,17 +104,11 @@ describe('CxlHeatMonitor', () => {
     const monitor = new CxlHeatMonitor(k, queue, given);
     monitor.start(0);
     const mm = task.mm!;
-    const slots = Int32Array.of(mm.slotOf(BASE));
     const replay = (...runs: readonly (readonly [page: number, n: number])[]) => {
+      const served = Int32Array.from(runs, ([page]) => pageAt(k, mm, BASE + page));
       const words = Uint32Array.from(runs, ([page]) => page << 1);
-      monitor.onRuns(
-        mm,
-        slots,
-        words,
-        Uint16Array.from(runs, ([, n]) => n),
-        0,
-        runs.length,
-      );
+      const weight = Uint16Array.from(runs, ([, n]) => n);
+      monitor.onRuns(served, words, weight, 0, runs.length);
     };
     const seen = () => {
       const heat = new HeatTable();
@@ -156,6 +142,15 @@ describe('CxlHeatMonitor', () => {
     for (let n = 0; n < 10; n++) replay([0, 200]);
     queue.runUntil(1e6);
     expect(seen()).toEqual([[pfnOf(0), 255]]);
+  });
+
+  it('saturates at 32 bits as well, however many accesses an epoch has', () => {
+    const capabilities = { ...OPTIONS.capabilities, counterWidth: 32 };
+    const { queue, replay, seen, pfnOf } = machine(1, 1, { ...OPTIONS, capabilities });
+    const runs = Array.from({ length: 4096 }, () => [0, 65535] as const);
+    for (let n = 0; n < 20; n++) replay(...runs);
+    queue.runUntil(1e6);
+    expect(seen()).toEqual([[pfnOf(0), 2 ** 32 - 1]]);
   });
 
   it('spreads a unit over the pages that it has parts of (HS-59)', () => {

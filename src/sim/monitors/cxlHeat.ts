@@ -12,12 +12,12 @@
  * Deviates: the counts of a unit larger than a page are spread over its pages, rounded up.
  */
 import type { Nanoseconds } from '../../base/units.ts';
-import { HPAGE_PMD_NR } from '../../base/units.ts';
 import type { EventHandler, EventQueue } from '../../engine/index.ts';
 import { HeatTable } from '../../heat/index.ts';
-import { type AddressSpace, type Kernel, ptePayload } from '../../mm/index.ts';
+import type { Kernel } from '../../mm/index.ts';
 import { CxlSet, type CxlSetOptions } from './cxlSet.ts';
 import type { AccessObserver, Monitor, MonitorStats } from './monitor.ts';
+import { PlainCounts } from './plainCounts.ts';
 
 export interface CxlHeatOptions extends CxlSetOptions {
   /** Epoch, or time between two readings in always-on mode. */
@@ -39,6 +39,8 @@ export class CxlHeatMonitor implements Monitor, AccessObserver, EventHandler {
   /** By set: generations of the frames at the start of the epoch. */
   readonly #generations: readonly Uint32Array[];
   readonly #pages: Int32Array;
+  /** null = devices are told of each access as it happens. */
+  readonly #plain: PlainCounts | null;
   readonly #seen = new HeatTable();
   /** Part of the page that the next access of a page in several parts goes to. */
   #part = 0;
@@ -62,6 +64,10 @@ export class CxlHeatMonitor implements Monitor, AccessObserver, EventHandler {
     this.#sets = sets;
     this.#generations = sets.map(({ nrFrames }) => new Uint32Array(nrFrames));
     this.#pages = new Int32Array(Math.max(1, ...sets.map((set) => set.pagesOfUnitMax)));
+    const first = Math.min(...sets.map(({ firstFrame }) => firstFrame));
+    const end = Math.max(...sets.map(({ firstFrame, nrFrames }) => firstFrame + nrFrames));
+    const isPlain = sets.length > 0 && sets.every((set) => set.isPlain);
+    this.#plain = isPlain ? new PlainCounts(first, end) : null;
   }
 
   get observer(): AccessObserver {
@@ -84,45 +90,33 @@ export class CxlHeatMonitor implements Monitor, AccessObserver, EventHandler {
 
   /** What the devices see of runs [from, to). */
   onRuns(
-    mm: AddressSpace,
-    slotOfRegion: Int32Array,
+    served: Int32Array,
     page: Uint32Array,
     weight: Uint16Array,
     from: number,
     to: number,
   ): void {
-    const { words } = this.#k.ptes;
-    const { nidOfBlock } = this.#k.pm.blocks;
-    const { leaf, pmd } = mm;
-    const setOf = this.#setOf;
-    let current = -1;
-    let plain: Uint32Array | null = null;
-    let shift = 0;
-    let firstFrame = 0;
-    let most = 0;
-    for (let i = from; i < to; i++) {
-      const word = page[i];
-      const slot = slotOfRegion[word >>> 10];
-      const table = leaf[slot];
-      const offset = (word >>> 1) & (HPAGE_PMD_NR - 1);
-      const entry = table >= 0 ? words[(table << 9) | offset] : pmd[slot];
-      const set = setOf[nidOfBlock[entry >>> 13]];
-      if (set < 0) continue;
-      if (set !== current) {
-        current = set;
-        ({ unitShift: shift, firstFrame } = this.#sets[set]);
-        plain = this.#sets[set].plainCounters;
-        most = this.#sets[set].devices[0].countMax;
-      }
-      const frame = ptePayload(entry) + (table >= 0 ? 0 : offset);
-      if (plain === null) {
-        this.#count(this.#sets[set], frame, weight[i], word & 1);
-        continue;
-      }
-      const unit = (frame - firstFrame) >>> shift;
-      const sum = plain[unit] + weight[i];
-      plain[unit] = Math.min(sum, most);
+    const plain = this.#plain;
+    if (plain !== null) {
+      if (plain.isFullFor(to - from)) this.#tellDevices(plain);
+      plain.add(served, weight, from, to);
+      return;
     }
+    for (let i = from; i < to; i++) {
+      const frame = served[i - from];
+      const set = this.#setOf[this.#k.pm.nidOf(frame)];
+      if (set >= 0) this.#count(this.#sets[set], frame, weight[i], page[i] & 1);
+    }
+  }
+
+  #tellDevices(plain: PlainCounts): void {
+    for (const set of this.#sets) {
+      for (let frame = set.firstFrame; frame < set.firstFrame + set.nrFrames; frame++) {
+        const n = plain.of(frame);
+        if (n > 0) this.#count(set, frame, n, 0);
+      }
+    }
+    plain.clear();
   }
 
   #count(set: CxlSet, frame: number, n: number, isWrite: number): void {
@@ -145,6 +139,7 @@ export class CxlHeatMonitor implements Monitor, AccessObserver, EventHandler {
 
   /** The end of an epoch: lists are filled and read. */
   onEvent(nowNs: Nanoseconds): void {
+    if (this.#plain !== null) this.#tellDevices(this.#plain);
     for (const [s, set] of this.#sets.entries()) {
       for (const [position, device] of set.devices.entries()) {
         device.endEpoch();

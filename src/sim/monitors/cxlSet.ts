@@ -89,15 +89,9 @@ export class CxlSet {
     this.#fillPlaces();
   }
 
-  /** With one device and units of at least a page: log2 of a unit's pages. */
-  get unitShift(): number {
-    return 31 - Math.clz32(Math.max(1, this.#unitBytes / PAGE_SIZE));
-  }
-
-  /** Counters by unit if there is but one device and it counts plainly, else null. */
-  get plainCounters(): Uint32Array | null {
-    const [only, ...others] = this.devices;
-    return others.length === 0 && this.partsPerPage === 1 && only.isPlain ? only.counters : null;
+  /** The devices do not care for the order of accesses before the end of an epoch. */
+  get isPlain(): boolean {
+    return this.devices.every((device) => device.isPlain);
   }
 
   #fillPlaces(): void {

@@ -10,7 +10,6 @@
  */
 import type { FrameId, Nanoseconds, Nid, Vpn } from '../../base/units.ts';
 import type { HeatTable } from '../../heat/index.ts';
-import type { AddressSpace } from '../../mm/index.ts';
 import type { HeatSourceName } from '../../policy/index.ts';
 
 /**
@@ -59,10 +58,12 @@ export interface AccessSampler {
 
 /** What is told of all accesses, a batch at a time: a device that counts what it serves. */
 export interface AccessObserver {
-  /** Runs [from, to) were replayed; their pages are where the page tables say. */
+  /**
+   * Runs [from, to) of a batch were served: run i by frame served[i - from], with weight[i]
+   * accesses, writes if page[i] is odd.
+   */
   onRuns(
-    mm: AddressSpace,
-    slotOfRegion: Int32Array,
+    served: Int32Array,
     page: Uint32Array,
     weight: Uint16Array,
     from: number,
