@@ -104,6 +104,16 @@ describe('the way back', () => {
     expect(b.end()).toEqual([]);
   });
 
+  it('DM-51: what nobody maps any more is free after the split, and not on the LRU', () => {
+    const b = new AcceleratorBench({ rangePages: 512, splitsOnReturn: true });
+    const start = b.mapWritten(512, true);
+    b.context.load(b.task, start);
+    munmapRange(b.k, b.task.mm!, start + 1, start + 2);
+    expect(loadWord(b.k, b.task, start)).toBe(1);
+    expect([b.live, b.device.pages.used.size]).toEqual([510, 510]);
+    expect(b.end()).toEqual([]);
+  });
+
   it('coherent memory stays where it is until CPUs have used it often enough (D4)', () => {
     const b = new AcceleratorBench({ isCoherent: true, counterThreshold: 4 });
     const device = b.device as CoherentAccelerator;

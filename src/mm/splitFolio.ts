@@ -109,6 +109,8 @@ export function splitFolio(
   if ((f.flags[head] & PG_MLOCKED) !== 0) k.clearMlocked(head);
   const pieces = piecesOf(head, f.orderOf(head), to, k.folios.isAnon(head));
   breakUp(k, head, nr, pieces);
+  // Before any of them can be freed again.
+  tellDriver(k, pieces);
   for (const piece of pieces) {
     remapPiece(k, piece);
     if (list !== null) list.push(piece);
@@ -117,7 +119,6 @@ export function splitFolio(
       if (kept < piece || kept >= piece + k.folios.nrPages(piece)) k.putFolio(piece);
     }
   }
-  tellDriver(k, pieces);
   if (wasThp) k.vmstat.count(THP_SPLIT_PAGE, 1);
   return 0;
 }
