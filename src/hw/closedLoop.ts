@@ -4,9 +4,9 @@
  *
  * How we model it: quantum by quantum, throughput = bytes in flight / mean latency (Little), spread
  * over the nodes by weight; AccessCost answers with the latencies of the next quantum, until both
- * agree. Used by the validation; replay has threads that compute as well.
+ * agree. Used by the validation, and for what runs beside a replay (RunSpec.background).
  */
-import type { Bytes, Nid } from '../base/units.ts';
+import type { Bytes, Nanoseconds, Nid } from '../base/units.ts';
 import { AccessCost } from './accessCost.ts';
 import type { MachineSpec } from './machineSpec.ts';
 
@@ -49,24 +49,34 @@ export function runClosedLoop(spec: MachineSpec, streams: readonly Stream[]): St
 function step(cost: AccessCost, streams: readonly Stream[]) {
   const bandwidths: number[] = [];
   const latenciesNs: number[] = [];
-  for (const { cpuNid, inFlightBytes, readShare, weights } of streams) {
-    const base = cost.cpuNodeOfNid[cpuNid]! * cost.nrNodes;
-    const total = weights.reduce((sum, w) => sum + w, 0);
-    let latencyNs = 0;
-    for (const [nid, weight] of weights.entries()) {
-      if (weight === 0) continue;
-      const readNs = cost.readNs[base + nid]!;
-      const writeNs = cost.writeNs[base + nid]!;
-      latencyNs += (weight / total) * (readShare * readNs + (1 - readShare) * writeNs);
-    }
-    const bandwidth = inFlightBytes / latencyNs;
-    for (const [nid, weight] of weights.entries()) {
-      if (weight === 0) continue;
-      const bytes = (bandwidth * QUANTUM_NS * weight) / total;
-      cost.addAccess(base + nid, bytes * readShare, bytes * (1 - readShare));
-    }
+  for (const stream of streams) {
+    const { bandwidth, latencyNs } = addStream(cost, stream, QUANTUM_NS);
     bandwidths.push(bandwidth);
     latenciesNs.push(latencyNs);
   }
   return { bandwidths, latenciesNs };
+}
+
+/**
+ * Adds what `stream` gets done in `durationNs` at the present latencies to the running quantum.
+ * Returns its bytes per ns and the mean latency of its accesses.
+ */
+export function addStream(cost: AccessCost, stream: Stream, durationNs: Nanoseconds) {
+  const { cpuNid, inFlightBytes, readShare, weights } = stream;
+  const base = cost.cpuNodeOfNid[cpuNid]! * cost.nrNodes;
+  const total = weights.reduce((sum, w) => sum + w, 0);
+  let latencyNs = 0;
+  for (const [nid, weight] of weights.entries()) {
+    if (weight === 0) continue;
+    const readNs = cost.readNs[base + nid]!;
+    const writeNs = cost.writeNs[base + nid]!;
+    latencyNs += (weight / total) * (readShare * readNs + (1 - readShare) * writeNs);
+  }
+  const bandwidth = inFlightBytes / latencyNs;
+  for (const [nid, weight] of weights.entries()) {
+    if (weight === 0) continue;
+    const bytes = (bandwidth * durationNs * weight) / total;
+    cost.addAccess(base + nid, bytes * readShare, bytes * (1 - readShare));
+  }
+  return { bandwidth, latencyNs };
 }

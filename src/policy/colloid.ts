@@ -132,10 +132,22 @@ class Colloid implements Policy {
     return meanNs < 0 ? nowNs : meanNs + this.#smoothing * (nowNs - meanNs);
   }
 
-  /** TI-62: the hottest slow units worth `share` of the accesses; the coldest make room. */
+  /**
+   * TI-62: the hottest slow units worth `share` of the accesses; the coldest make room.
+   * Order: all that makes room comes first, so that each direction migrates in batches.
+   */
   #promote(room: Room, plan: MigrationPlan, share: number, budget: number): void {
+    const promotions = this.#makeRoom(room, plan, share, budget);
+    for (const [row, target] of promotions) {
+      if (!this.#heat.migrate(plan, row, target, REASON_BALANCE)) return;
+    }
+  }
+
+  /** Plans the demotions that promotions need; returns those, [row, target], as far as they fit. */
+  #makeRoom(room: Room, plan: MigrationPlan, share: number, budget: number): [number, Nid][] {
     const heat = this.#heat;
     const victims = heat.ranked(room.fast, 0, true);
+    const promotions: [number, Nid][] = [];
     let left = budget;
     let next = 0;
     const wanted = heat.ranked(room.slow, Number.MIN_VALUE);
@@ -144,16 +156,18 @@ class Colloid implements Policy {
       const pages = heat.units.residentOn(row, room.slow);
       let target = room.promotionTarget(pages);
       while (target < 0 && next < victims.length && left > 0) {
+        if (plan.nrRows + promotions.length + 2 > plan.capacity) return promotions;
         const victim = victims[next++]!;
-        if (heat.countOf(victim) >= heat.countOf(row)) return;
+        if (heat.countOf(victim) >= heat.countOf(row)) return promotions;
         left -= this.#move(room, plan, victim, room.fast, REASON_DEMOTE);
         target = room.promotionTarget(pages);
       }
-      if (target < 0 || left < pages) return;
-      if (!heat.migrate(plan, row, target, REASON_BALANCE)) return;
+      if (target < 0 || left < pages) return promotions;
+      promotions.push([row, target]);
       room.take(heat.units.mainNid(row, room.slow), target, pages);
       left -= pages;
     }
+    return promotions;
   }
 
   /** TI-62, TI-64: the hottest units of the default tier go, worth `share` of the accesses. */

@@ -11,6 +11,7 @@ import {
   mixedBandwidth,
   nrTlbFlushes,
   runClosedLoop,
+  type Stream,
   SYSCTL_DEFAULTS,
   withNodeSize,
 } from '../hw/index.ts';
@@ -31,14 +32,11 @@ export interface TableCell extends CellRef {
   readonly run: RunPart;
 }
 
-/** All cells, row by row. */
+/** All cells that are run, row by row. */
 export function cellsOf(table: PublishedTable): TableCell[] {
-  return table.rows.flatMap((_, row) => {
-    return table.columns.map((_, column) => ({
-      row,
-      column,
-      run: cellRun(table, { row, column }),
-    }));
+  return table.rows.flatMap(({ only }, row) => {
+    const columns = only ?? [...table.columns.keys()];
+    return columns.map((column) => ({ row, column, run: cellRun(table, { row, column }) }));
   });
 }
 
@@ -76,7 +74,20 @@ export function programSpec(table: PublishedTable, cell: TableCell, file: Machin
     workload: { ...workload, params: { ...workload.params, ...params } },
     seed,
     seriesPoints: SERIES_POINTS,
+    background: backgroundOf(cell.run, file),
   };
+}
+
+/** On the CPUs of the first node that has some. */
+function backgroundOf({ background = [] }: RunPart, { nodes }: MachineSpec): Stream[] {
+  const cpuNid = nodes.find(({ cpus }) => cpus.length > 0)!.nid;
+  const busy = background.filter(({ cores }) => cores > 0);
+  return busy.map(({ nid, cores, lines, readShare }) => ({
+    cpuNid,
+    inFlightBytes: cores * lines * LINE_BYTES,
+    readShare,
+    weights: nodes.map((node) => (node.nid === nid ? 1 : 0)),
+  }));
 }
 
 /** The figure of a cell that needs no program. */

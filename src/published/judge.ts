@@ -2,7 +2,13 @@
  * What our figures say beside the published ones: deviations, and which rules of shape hold. A
  * function of the figures alone: published figures go through the same rules before anything runs.
  */
-import { type CellRef, cellName, type PublishedTable, type ShapeRule } from './publishedTable.ts';
+import {
+  type CellRef,
+  type Claim,
+  cellName,
+  type PublishedTable,
+  type ShapeRule,
+} from './publishedTable.ts';
 
 /** [row][column]; null = not published, or the run failed. */
 export type Figures = readonly (readonly (number | null)[])[];
@@ -14,6 +20,8 @@ export interface RuleFinding {
   readonly holds: boolean;
   /** The figures that decided, and why it fails where that is known. */
   readonly because: string;
+  /** Whether our figures bear that reason out; null where nothing fails, or they cannot. */
+  readonly shown: boolean | null;
 }
 
 export type Agreement = 'agrees in shape' | 'agrees in part' | 'does not agree';
@@ -60,13 +68,24 @@ function medianSize(deviations: readonly (number | null)[]): number | null {
 
 function findingOf(table: PublishedTable, rule: ShapeRule, ours: Figures): RuleFinding {
   const broken = brokenBy(table, rule, ours);
-  const why = broken === '' || rule.whyNot === '' ? '' : `. ${rule.whyNot}`;
-  const because = broken === '' ? '' : `${broken}${why}`;
-  return { asks: ruleText(table, rule), means: rule.means, holds: broken === '', because };
+  const asks = claimText(table, rule);
+  const { means, whyNot } = rule;
+  if (broken === '') return { asks, means, holds: true, because: '', shown: null };
+  const shown = rule.shownBy === null ? null : brokenBy(table, rule.shownBy, ours) === '';
+  const why = whyNot === '' ? '' : `. ${whyNot}${shownText(table, rule, ours)}`;
+  return { asks, means, holds: false, because: `${broken}${why}`, shown };
+}
+
+/** What the reason rests on, and whether our figures bear it out. */
+function shownText(table: PublishedTable, { shownBy }: ShapeRule, ours: Figures): string {
+  if (shownBy === null) return '';
+  const broken = brokenBy(table, shownBy, ours);
+  const asks = claimText(table, shownBy);
+  return broken === '' ? ` Shown: ${asks}.` : ` Not shown: ${asks}, but ${broken}.`;
 }
 
 /** The first thing in `figures` that the rule forbids, in words; '' = it holds. */
-export function brokenBy(table: PublishedTable, rule: ShapeRule, figures: Figures): string {
+export function brokenBy(table: PublishedTable, rule: Claim, figures: Figures): string {
   const at = ({ row, column }: CellRef) => figures[row]?.[column] ?? null;
   const missing = rule.cells.find((cell) => at(cell) === null);
   if (missing !== undefined) return `there is no figure of ${cellName(table, missing)}`;
@@ -85,7 +104,7 @@ export function brokenBy(table: PublishedTable, rule: ShapeRule, figures: Figure
   }
 }
 
-function wrongStep(table: PublishedTable, rule: ShapeRule, values: readonly number[]): string {
+function wrongStep(table: PublishedTable, rule: Claim, values: readonly number[]): string {
   const factor = rule.kind === 'falls' ? 1 - rule.by : 1 + rule.by;
   for (let i = 1; i < values.length; i++) {
     const [before, value] = [values[i - 1]!, values[i]!];
@@ -97,7 +116,7 @@ function wrongStep(table: PublishedTable, rule: ShapeRule, values: readonly numb
   return '';
 }
 
-function tooFar(table: PublishedTable, rule: ShapeRule, values: readonly number[]): string {
+function tooFar(table: PublishedTable, rule: Claim, values: readonly number[]): string {
   for (const [i, value] of values.entries()) {
     const cell = rule.cells[i]!;
     const published = table.rows[cell.row]!.published[cell.column] ?? null;
@@ -108,8 +127,8 @@ function tooFar(table: PublishedTable, rule: ShapeRule, values: readonly number[
   return '';
 }
 
-/** The rule in words. */
-export function ruleText(table: PublishedTable, rule: ShapeRule): string {
+/** In words. */
+export function claimText(table: PublishedTable, rule: Claim): string {
   const names = rule.cells.map((cell) => cellName(table, cell));
   const percent = `${short(100 * rule.by)} %`;
   switch (rule.kind) {

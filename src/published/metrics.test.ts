@@ -9,8 +9,8 @@ const result = {
   accesses: 93,
   time: { totalNs: 9_250_000 },
   nodes: [
-    { nid: 0, isToptier: true, residentPages: 256 },
-    { nid: 1, isToptier: false, residentPages: 512 },
+    { nid: 0, isToptier: true, residentPages: 256, meanLatencyNs: 240 },
+    { nid: 1, isToptier: false, residentPages: 512, meanLatencyNs: 160 },
   ],
   migration: { promotedPages: 1000, demotedPages: 0, movedPages: 1000 },
   series: {
@@ -32,6 +32,10 @@ it('sums what lies where, and what was promoted a second', () => {
   expect(programMetric('fast_mib', result)).toBe(1);
   expect(programMetric('mapped_on_top', result)).toBeCloseTo(1 / 3, 9);
   expect(programMetric('promotion_rate', result)).toBeCloseTo(4096e3 / 9250, 6);
+});
+
+it('says which of the tiers answers later', () => {
+  expect(programMetric('latency_ratio', result)).toBe(1.5);
 });
 
 it('knows its names', () => {

@@ -40,6 +40,13 @@ const PROGRAM_METRICS: Readonly<Record<string, (result: RunResult) => number>> =
   /** ns, mean over the accesses of the whole run, of the first fast and the first slow node. */
   fast_latency: ({ nodes }) => nodes.find(({ isToptier }) => isToptier)?.meanLatencyNs ?? 0,
   slow_latency: ({ nodes }) => nodes.find(({ isToptier }) => !isToptier)?.meanLatencyNs ?? 0,
+  /** The first over the second: above 1 = the fast node answers later. */
+  latency_ratio: ({ nodes }) => {
+    const [fast, slow] = [true, false].map((isFast) => {
+      return nodes.find(({ isToptier }) => isToptier === isFast)?.meanLatencyNs ?? 0;
+    });
+    return fast! / slow!;
+  },
 };
 
 /** Names of metrics by measure. */

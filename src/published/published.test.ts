@@ -1,11 +1,15 @@
 /** Verdicts on changed figures, and mistakes in files told with their place. */
 import { describe, expect, it } from 'vitest';
+import type { MachineSpec } from '../hw/index.ts';
+import { plainMachine } from '../mm/plainMachine.ts';
 import { registries } from '../runner/index.ts';
+import { ZONE_NORMAL } from '../uapi/zone.ts';
 import {
   cellsOf,
   judge,
   machinesOf,
   type PublishedTable,
+  programSpec,
   publishedDocument,
   reproduction,
 } from './index.ts';
@@ -35,6 +39,33 @@ rules:
   - {ratio: [one / reads, even / reads], between: [2, 4], means: two thirds}
   - {near: [one / *], by: 0.1, means: the same}
 `;
+
+const BUSY = `format: published/1
+name: busy
+title: A table
+question: Why?
+source: nobody
+mark: V
+measure: program
+scaling: []
+limits: []
+run:
+  machine: dram-4cxl
+  generator: gups
+  policy: first-touch
+  background: [{node: 1, cores: 3, lines: 48, read_share: 0.5}]
+columns: [{name: rate, unit: M/s, metric: rate}]
+rows: [{name: one, published: [1]}]
+rules: [{near: [one], by: 0.1, means: the same}]
+`;
+
+function twoNodes(): MachineSpec {
+  const zones = [{ zone: ZONE_NORMAL, pages: 1024 }];
+  return plainMachine([
+    { cpus: [0], zones },
+    { cpus: [], zones },
+  ]);
+}
 
 function table(from = '', to = ''): PublishedTable {
   return parseTable(TEXT.replace(from, to), 'spread.yaml', CATALOGUE);
@@ -80,6 +111,33 @@ describe('the verdict is a function of the figures', () => {
   });
 });
 
+describe('a reason', () => {
+  const shown = 'shown_by: {falls: [one / reads, none / reads], by: 0.1}';
+  const withReason = table('why_not: It is late', `why_not: It is late., ${shown}`);
+  const finding = (none: number) => judge(withReason, [[300, 1], [200, 1], [none]]).findings[0]!;
+
+  it('is borne out by our figures, or said not to be', () => {
+    expect(finding(100).shown).toBe(true);
+    expect(finding(100).because).toBe(
+      'one / reads 300, even / reads 200. It is late. ' +
+        'Shown: falls by 10 % or more each: one / reads, none / reads.',
+    );
+    expect(finding(290).shown).toBe(false);
+    expect(finding(290).because).toContain(
+      'Not shown: falls by 10 % or more each: one / reads, none / reads, ' +
+        'but one / reads 300, none / reads 290.',
+    );
+  });
+
+  it('is not asked for where the rule holds', () => {
+    expect(judge(withReason, [[300, 1], [100, 1], [290]]).findings[0]).toMatchObject({
+      holds: true,
+      because: '',
+      shown: null,
+    });
+  });
+});
+
 describe('a result', () => {
   it('is scaled, and related to a row', () => {
     const figures = cellsOf(table()).map((_, i) => ({ figure: 10 * (i + 1) }));
@@ -98,6 +156,32 @@ describe('a result', () => {
     const result = reproduction(table(), outcomes);
     expect(result.failures).toEqual(['even / reads: ENOMEM']);
     expect(publishedDocument([result])).toContain('Failed runs:\n\n- even / reads: ENOMEM');
+  });
+
+  it('runs of a row only what it asks for', () => {
+    const part = table('none, published', 'none, only: [ratio], published');
+    expect(cellsOf(part).map(({ row, column }) => `${row}${column}`)).toEqual([
+      '00',
+      '01',
+      '10',
+      '11',
+      '21',
+    ]);
+    const figures = cellsOf(part).map((_, i) => ({ figure: 10 * (i + 1) }));
+    expect(reproduction(part, figures).ours[2]).toEqual([null, 2.5]);
+    expect(publishedDocument([reproduction(part, figures)])).not.toContain('none | reads');
+  });
+
+  it('has other cores busy beside the program', () => {
+    const text = BUSY.replace('cores: 3', 'cores: 0');
+    const specOf = (file: string) => {
+      const program = parseTable(file, 'busy.yaml', CATALOGUE);
+      return programSpec(program, cellsOf(program)[0]!, twoNodes());
+    };
+    expect(specOf(text).background).toEqual([]);
+    expect(specOf(BUSY).background).toEqual([
+      { cpuNid: 0, inFlightBytes: 3 * 48 * 64, readShare: 0.5, weights: [0, 1] },
+    ]);
   });
 
   it('rows and columns are laid over what the table runs', () => {
@@ -119,6 +203,13 @@ describe('mistakes are told with their place', () => {
     ['lines: 100', 'policy: hemem', 'run.policy: is for measure: program'],
     ['one / reads, even / reads], by', 'one / reads, uneven], by', 'rules.0: no row uneven'],
     ['mark: R', 'mark: X', 'rows.1.mark: expected V, R or C'],
+    ['[null, null]', '[null, null], only: [speed]', 'rows.2.only: no column speed'],
+    [
+      'means: the same',
+      'means: x, shown_by: {rises: [one / *]}',
+      'rules.2.shown_by: shows nothing',
+    ],
+    ['It is late', 'It is late, shown_by: {rises: [two / *]}', 'rules.0.shown_by: no row two'],
     ['by: 0.5', 'by: 0.9', 'rules.0: the published figures break it: one / reads 300, even'],
   ];
   it.each(wrong)('%s → %s', (from, to, message) => {

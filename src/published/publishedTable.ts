@@ -7,7 +7,7 @@
  * tableFile.ts refuses a file where they do not. Machines have hardware figures only: nothing is
  * set so that a table comes out.
  */
-import type { Bytes, Order } from '../base/units.ts';
+import type { Bytes, Nid, Order } from '../base/units.ts';
 import type { KernelVersion } from '../hw/index.ts';
 import type { PolicyChoice, WorkloadSpec } from '../sim/index.ts';
 
@@ -16,6 +16,14 @@ export type Mark = 'V' | 'R' | 'C';
 
 /** What happens in a cell: a program is replayed, a benchmark saturates, folios are migrated. */
 export type Measure = 'program' | 'bandwidth' | 'migration';
+
+/** Cores that keep `lines` cache lines in flight each, all to memory of one node. */
+export interface BackgroundPart {
+  readonly nid: Nid;
+  readonly cores: number;
+  readonly lines: number;
+  readonly readShare: number;
+}
 
 /** A part of what a cell runs; a row's comes over the table's, a column's over both. */
 export interface RunPart {
@@ -33,6 +41,8 @@ export interface RunPart {
   /** program: knobs of the generator over those of `workload`. */
   readonly params?: WorkloadSpec['params'] | undefined;
   readonly seed?: number | undefined;
+  /** program: other cores that keep memory of their own busy. */
+  readonly background?: readonly BackgroundPart[] | undefined;
   /** bandwidth: cache lines in flight, by reads and writes, spread over the nodes by weight. */
   readonly lines?: number | undefined;
   readonly readShare?: number | undefined;
@@ -70,6 +80,8 @@ export interface TableRow {
   readonly published: readonly (number | null)[];
   /** Of the figures of this row, where it is not that of the table. */
   readonly mark: Mark;
+  /** Columns that are run; null = all. The other cells have no figure of ours. */
+  readonly only: readonly number[] | null;
 }
 
 export interface CellRef {
@@ -77,10 +89,8 @@ export interface CellRef {
   readonly column: number;
 }
 
-/** What "agrees in shape" asks for. */
-export interface ShapeRule {
-  /** What it shows, a sentence. */
-  readonly means: string;
+/** Something that figures may or may not do. */
+export interface Claim {
   readonly kind: 'falls' | 'rises' | 'ratio' | 'near';
   /**
    * falls, rises: each cell is at least `by` (a share) below or above the one before.
@@ -91,8 +101,16 @@ export interface ShapeRule {
   readonly by: number;
   /** ratio: bounds. */
   readonly between: readonly [number, number];
+}
+
+/** What "agrees in shape" asks for. */
+export interface ShapeRule extends Claim {
+  /** What it shows, a sentence. */
+  readonly means: string;
   /** Why it fails, when it does; '' = nobody knows. */
   readonly whyNot: string;
+  /** What our figures do if `whyNot` is true; null where it is not about our figures. */
+  readonly shownBy: Claim | null;
 }
 
 export interface PublishedTable {

@@ -31,12 +31,12 @@ export function reproduction(
   outcomes: readonly CellOutcome[],
 ): Reproduction {
   const { columns, rows } = table;
-  const raw = rows.map((_, row) => {
-    return columns.map(({ metric, times }, column) => {
-      const figure = figureOf(outcomes[row * columns.length + column]!, metric);
-      return figure === null ? null : figure * times;
-    });
-  });
+  const raw: (number | null)[][] = rows.map(() => columns.map(() => null));
+  for (const [i, { row, column }] of cellsOf(table).entries()) {
+    const { metric, times } = columns[column]!;
+    const figure = figureOf(outcomes[i]!, metric);
+    raw[row]![column] = figure === null ? null : figure * times;
+  }
   const ours = raw.map((line) => line.map((value, i) => relative(table, raw, value, i)));
   const failures = cellsOf(table).flatMap(({ row, column }, i) => {
     const outcome = outcomes[i]!;

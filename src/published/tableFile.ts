@@ -12,6 +12,7 @@ import { brokenBy, type Figures } from './judge.ts';
 import { METRICS } from './metrics.ts';
 import type {
   CellRef,
+  Claim,
   Measure,
   PublishedTable,
   RunPart,
@@ -19,7 +20,13 @@ import type {
   TableColumn,
   TableRow,
 } from './publishedTable.ts';
-import { type RuleInput, type RunPartInput, TABLE_SCHEMA, type TableInput } from './tableSchema.ts';
+import {
+  type ClaimInput,
+  type RuleInput,
+  type RunPartInput,
+  TABLE_SCHEMA,
+  type TableInput,
+} from './tableSchema.ts';
 
 export { TABLE_FORMAT } from './tableSchema.ts';
 
@@ -51,12 +58,18 @@ function tableOf(input: TableInput, report: Report): PublishedTable {
     const run = partOf(column.run);
     return { name: column.name, unit, metric, times, relativeTo, digits, run };
   });
-  const rows = input.rows.map((row): TableRow => {
+  const rows = input.rows.map((row, i): TableRow => {
+    const only = row.only?.map((word) => indexOf(word, columns, ['rows', i, 'only'], report));
     const { published } = row;
-    return { name: row.name, published, mark: row.mark ?? mark, run: partOf(row.run) };
+    const run = partOf(row.run);
+    return { name: row.name, published, mark: row.mark ?? mark, only: only ?? null, run };
   });
   const rules = input.rules.map((rule, i) => {
-    return ruleOf(rule, rows, columns, (...rest) => report(['rules', i], ...rest));
+    const at = (path: FieldPath): FieldPath => ['rules', i, ...path];
+    const claim = (one: ClaimInput, path: FieldPath) => {
+      return claimOf(one, rows, columns, (...rest) => report(at(path), ...rest));
+    };
+    return ruleOf(rule, claim, (path, ...rest) => report(at(path), ...rest));
   });
   return {
     name,
@@ -73,6 +86,19 @@ function tableOf(input: TableInput, report: Report): PublishedTable {
     rows,
     rules,
   };
+}
+
+/** The column of that name, -1 if there is none. */
+function indexOf(
+  word: string,
+  columns: readonly TableColumn[],
+  path: FieldPath,
+  report: Report,
+): number {
+  const index = columns.findIndex(({ name }) => name === word);
+  const known = columns.map(({ name }) => name).join(', ');
+  if (index < 0) report(path, `no column ${word}`, `known: ${known}`);
+  return index;
 }
 
 function partOf(input: RunPartInput | undefined): RunPart {
@@ -93,6 +119,9 @@ function partOf(input: RunPartInput | undefined): RunPart {
     workload,
     params: input.params,
     seed: input.seed,
+    background: input.background?.map(({ node, cores, lines, read_share: readShare }) => {
+      return { nid: node, cores, lines, readShare };
+    }),
     lines: input.lines,
     readShare: input.read_share,
     weights: input.weights,
@@ -111,18 +140,31 @@ function mapValues<In, Out>(record: Readonly<Record<string, In>>, map: (value: I
 
 function ruleOf(
   input: RuleInput,
+  claimOf: (claim: ClaimInput, at: FieldPath) => Claim,
+  report: Report,
+): ShapeRule {
+  const { means, why_not: whyNot = '', shown_by: shownBy } = input;
+  if (shownBy !== undefined && whyNot === '') {
+    report(['shown_by'], 'shows nothing', 'say why_not, or leave it out');
+  }
+  const shown = shownBy === undefined ? null : claimOf(shownBy, ['shown_by']);
+  return { means, ...claimOf(input, []), whyNot, shownBy: shown };
+}
+
+function claimOf(
+  input: ClaimInput,
   rows: readonly TableRow[],
   columns: readonly TableColumn[],
   report: (message: string, remedy: string) => void,
-): ShapeRule {
+): Claim {
   const [kind, words] = kindOf(input);
   const cells = words.flatMap((word) => cellsOf(word, rows, columns, report));
   const by = 'by' in input ? (input.by ?? 0) : 0;
   const between = 'between' in input ? input.between : ([0, 0] as const);
-  return { means: input.means, kind, cells, by, between, whyNot: input.why_not ?? '' };
+  return { kind, cells, by, between };
 }
 
-function kindOf(input: RuleInput): [ShapeRule['kind'], readonly string[]] {
+function kindOf(input: ClaimInput): [Claim['kind'], readonly string[]] {
   if ('falls' in input) return ['falls', input.falls];
   if ('rises' in input) return ['rises', input.rises];
   if ('ratio' in input) return ['ratio', input.ratio];
@@ -155,6 +197,7 @@ const KEYS_OF: Readonly<Record<Measure, readonly (keyof RunPartInput)[]>> = {
     'trace',
     'params',
     'seed',
+    'background',
     'sizes',
     'parallelism',
     'min_free_kbytes',

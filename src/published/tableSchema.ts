@@ -30,6 +30,13 @@ const params = z.record(z.string(), z.union([z.number(), z.string(), z.boolean()
 
 const policy = closedObject({ name: name(), params: params.optional() });
 
+const background = closedObject({
+  node: count('a node number'),
+  cores: z.int().min(0),
+  lines: z.number().min(1).describe('Cache lines that a core keeps in flight.'),
+  read_share: z.number().min(0).max(1).describe('Of its accesses.'),
+}).describe('Cores that keep memory of their own busy all the time, which no policy may migrate.');
+
 /** A part of what a cell runs; keys of other measures than the table's are refused later. */
 const runPart = closedObject({
   machine: name().optional().describe('Name of a preset, or a machine file relative to this one.'),
@@ -44,6 +51,7 @@ const runPart = closedObject({
   trace: name().optional().describe('Short name of a shipped trace, or a file.'),
   params: params.optional().describe('Knobs of the generator.'),
   seed: count('a seed').optional(),
+  background: z.array(background).optional(),
   lines: z.int().min(1).optional().describe('Cache lines in flight, of all cores together.'),
   read_share: z.number().min(0).max(1).optional(),
   weights: z.array(z.number().min(0)).min(1).optional().describe('By node; need not add up.'),
@@ -69,6 +77,7 @@ const row = closedObject({
   name: name(),
   published: z.array(z.union([z.number(), z.null()], { error: () => 'expected a figure' })),
   mark: mark.optional(),
+  only: z.array(name()).min(1).optional().describe('Columns that this row runs. Default: all.'),
   run: runPart.optional(),
 });
 
@@ -76,22 +85,26 @@ const cells = z
   .array(name())
   .min(1)
   .describe('ROW / COLUMN each; * is all of them; ROW alone where there is one column.');
-const means = sentence().describe('What it shows.');
-const whyNot = sentence().optional().describe('Printed when it fails.');
 const by = share().optional();
 
+const falls = { falls: cells, by };
+const rises = { rises: cells, by };
+const ratio = { ratio: cells.length(2), between: z.tuple([z.number(), z.number()]) };
+const near = { near: cells, by: share() };
+
+const claim = z.union(
+  [closedObject(falls), closedObject(rises), closedObject(ratio), closedObject(near)],
+  { error: () => withRemedy('expected a claim', 'falls:, rises:, ratio: or near:') },
+);
+
+const words = {
+  means: sentence().describe('What it shows.'),
+  why_not: sentence().optional().describe('Printed when it fails.'),
+  shown_by: claim.optional().describe('What our figures do if why_not is true.'),
+};
+
 const rule = z.union(
-  [
-    closedObject({ falls: cells, by, means, why_not: whyNot }),
-    closedObject({ rises: cells, by, means, why_not: whyNot }),
-    closedObject({
-      ratio: cells.length(2),
-      between: z.tuple([z.number(), z.number()]),
-      means,
-      why_not: whyNot,
-    }),
-    closedObject({ near: cells, by: share(), means, why_not: whyNot }),
-  ],
+  [falls, rises, ratio, near].map((shape) => closedObject({ ...shape, ...words })),
   { error: () => withRemedy('expected a rule', 'falls:, rises:, ratio: or near: with means:') },
 );
 
@@ -121,3 +134,4 @@ export const TABLE_SCHEMA = closedObject({
 export type TableInput = z.output<typeof TABLE_SCHEMA>;
 export type RunPartInput = z.output<typeof runPart>;
 export type RuleInput = z.output<typeof rule>;
+export type ClaimInput = z.output<typeof claim>;

@@ -11,11 +11,15 @@ export const MARKS: Readonly<Record<Mark, string>> = {
 /** A line of a table: row, column, published, ours, deviation. */
 export type FigureLine = readonly [string, string, string, string, string];
 
-/** All cells of a result, row by row; the column is '' where there is one. */
+/** Cells that were run or published, row by row; the column is '' where there is one. */
 export function figureLines({ table, ours, judgement }: Reproduction): FigureLine[] {
   const { rows, columns } = table;
-  return rows.flatMap(({ name, published }, row) => {
-    return columns.map((column, i): FigureLine => {
+  return rows.flatMap(({ name, published, only }, row) => {
+    const shown = [...columns.keys()].filter((i) => {
+      return published[i] !== null || only === null || only.includes(i);
+    });
+    return shown.map((i): FigureLine => {
+      const column = columns[i]!;
       const figures = [published[i] ?? null, ours[row]![i] ?? null].map((f) => figure(column, f));
       const percent = deviationText(judgement.deviations[row]![i] ?? null);
       return [name, columnTitle(table, column), figures[0]!, figures[1]!, percent];

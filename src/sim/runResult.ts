@@ -4,7 +4,7 @@
  * base pages of 4 KiB.
  */
 import type { Bytes, Nanoseconds, Nid } from '../base/units.ts';
-import type { MachineSpec } from '../hw/index.ts';
+import type { MachineSpec, Stream } from '../hw/index.ts';
 
 /** Everything that decides a run's result, byte for byte. */
 export interface RunSpec {
@@ -14,6 +14,11 @@ export interface RunSpec {
   readonly seed: number;
   /** Points in the time series and columns of the heat map; 0 = neither is collected. */
   readonly seriesPoints: number;
+  /**
+   * Benchmarks on other cores that keep memory of their own busy all the time. Their traffic loads
+   * the nodes; nobody sees or migrates their pages, and results have none of their accesses.
+   */
+  readonly background?: readonly Stream[];
 }
 
 export interface PolicyChoice {

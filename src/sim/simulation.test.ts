@@ -209,3 +209,30 @@ describe('a run', () => {
     expect(result.migration.promotedPages).toBeGreaterThan(0);
   });
 });
+
+describe('a benchmark on other cores', () => {
+  const alone = spec('first-touch');
+  const run = (inFlightBytes: number) => {
+    const stream = { cpuNid: 0, inFlightBytes, readShare: 0.5, weights: [1, 0] };
+    return runOne({ ...alone, background: [stream] }, hotQuarter(32768, 60), { hetmem: 'test' });
+  };
+
+  it('loads its node, and that node alone, and leaves no accesses in the result', () => {
+    const without = runOne(alone, hotQuarter(32768, 60), { hetmem: 'test' });
+    const busy = run(100_000);
+    const latency = (result: typeof busy, nid: number) => result.nodes[nid].meanLatencyNs;
+    expect(latency(busy, 0)).toBeGreaterThan(2 * latency(without, 0));
+    // The program is slower, so that it loads the other node less.
+    expect(latency(busy, 1)).toBeLessThanOrEqual(latency(without, 1));
+    expect(busy.accesses).toBe(without.accesses);
+    expect(busy.nodes.map(({ reads }) => reads)).toEqual(without.nodes.map(({ reads }) => reads));
+    expect(busy.time.totalNs).toBeGreaterThan(without.time.totalNs);
+  });
+
+  it('waits, too: with twice as much in flight the latency is not doubled', () => {
+    const few = run(1000).nodes[0].meanLatencyNs;
+    const more = run(2000).nodes[0].meanLatencyNs;
+    expect(more).toBeGreaterThan(few);
+    expect(more).toBeLessThan(2 * few);
+  });
+});

@@ -17,7 +17,7 @@ import { RandomStream } from '../base/prng.ts';
 import { MIB, type Nanoseconds, PAGE_SIZE } from '../base/units.ts';
 import { EventQueue, VirtualClock } from '../engine/index.ts';
 import { EventRecorder, type EventSink } from '../events/index.ts';
-import { AccessCost } from '../hw/index.ts';
+import { AccessCost, addStream } from '../hw/index.ts';
 import {
   FAULT_ERROR,
   FAULT_HINT,
@@ -410,7 +410,9 @@ export class Simulation {
     if (now > this.clock.nowNs) this.clock.advanceTo(now);
     this.k.nowNs = this.clock.nowNs;
     if (now - this.#quantumStartNs >= QUANTUM_NS) {
-      this.cost.endQuantum(now - this.#quantumStartNs);
+      const durationNs = now - this.#quantumStartNs;
+      for (const stream of this.spec.background ?? []) addStream(this.cost, stream, durationNs);
+      this.cost.endQuantum(durationNs);
       this.#quantumStartNs = now;
       for (let nid = 0; nid < this.peakUtilisation.length; nid++) {
         const busy = this.cost.utilisation(nid);

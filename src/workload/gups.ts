@@ -2,8 +2,9 @@
  * GUPS with a hot set: random updates, most of them in a part of the memory (Giga Updates Per
  * Second, HPC Challenge RandomAccess; with a hot set as HeMem, MEMTIS and Colloid use it).
  *
- * The hot set lies together at a place that the seed decides, so that first touch does not happen
- * to have it in fast memory; `scatter` spreads it over all pages.
+ * The hot set lies together: at a place that the seed decides, or at either end. Memory is filled
+ * from its first page on, so first touch has the start in fast memory and the end in slow memory.
+ * `scatter` spreads the hot set over all pages.
  */
 import { RandomStream } from '../base/prng.ts';
 import {
@@ -30,16 +31,27 @@ export const gups: WorkloadDescription = {
     SIZE_KNOB,
     number('hotFraction', 0.1, 0.0001, 1, '', 'of the memory that is hot'),
     number('hotShare', 0.9, 0, 1, '', 'of the accesses that go to the hot set'),
+    {
+      kind: 'choice',
+      name: 'hotPlace',
+      default: 'seed',
+      choices: ['seed', 'start', 'end'],
+      doc: 'where the hot set lies',
+    },
     WRITE_KNOB,
     { kind: 'boolean', name: 'scatter', default: false, doc: 'hot pages do not lie together' },
     ...RUN_KNOBS,
   ],
   programs: (values, seed) => {
     const nrPages = sizePages(values);
-    const first = new RandomStream(seed, 'workload/gups/place').below(nrPages);
+    const hotPages = Math.max(1, Math.round(nrPages * numberOf(values, 'hotFraction')));
+    const place = values.hotPlace;
+    const drawn = new RandomStream(seed, 'workload/gups/place').below(nrPages);
+    const end = place === 'end' ? nrPages - hotPages : 0;
+    const first = place === 'seed' ? drawn : end;
     const set: HotSet = {
       nrPages,
-      hotPages: Math.max(1, Math.round(nrPages * numberOf(values, 'hotFraction'))),
+      hotPages,
       hotShare: numberOf(values, 'hotShare'),
       writesOf256: writesOf256(values),
       firstAt: () => first,

@@ -1,7 +1,6 @@
 /** Synthetic workloads: the list of them, and how one becomes a trace. */
 import { chase } from './chase.ts';
 import { coldCache } from './coldCache.ts';
-import { contention } from './contention.ts';
 import { gups } from './gups.ts';
 import { hotCold } from './hotCold.ts';
 import { phases } from './phases.ts';
@@ -24,7 +23,6 @@ export const WORKLOADS: readonly WorkloadDescription[] = [
   chase,
   hotCold,
   coldCache,
-  contention,
 ];
 
 /** The workload of that name, or null. */

@@ -161,6 +161,17 @@ describe('gups', () => {
     }
   });
 
+  it('has the hot set at either end of the memory', () => {
+    const hottest = (hotPlace: string) => {
+      const { pages } = read(open('gups', { fill: false, hotPlace, accesses: 0.4 }), false);
+      const hot = [...pages[0].entries()].filter(([, { reads, writes }]) => reads + writes > 1000);
+      return hot.map(([page]) => page).sort((a, b) => a - b);
+    };
+    const nrPages = 512;
+    expect(hottest('start')).toEqual([...Array(51).keys()]);
+    expect(hottest('end')).toEqual([...Array(51).keys()].map((page) => nrPages - 51 + page));
+  });
+
   it('scatters the hot set without changing how hot it is', () => {
     const sorted = (scatter: boolean) => {
       const { pages } = read(open('gups', { fill: false, scatter }), false);
@@ -281,20 +292,5 @@ describe('cold-cache', () => {
     expect(reads.map(({ offset }) => offset / 65536)).toEqual([...Array(16).keys()]);
     expect(reads.every(({ bytes }) => bytes === 65536)).toBe(true);
     expect(events.length).toBe(source.totals!.events);
-  });
-});
-
-describe('contention', () => {
-  it('gives antagonists as many accesses a thread as gups', () => {
-    const source = open('contention', {
-      threads: 3,
-      antagonists: 6,
-      accesses: 0.0384,
-      fill: false,
-    });
-    const { pages } = read(source, false);
-    expect(pages.map((touched) => total(touched))).toEqual([76_800, 38_400]);
-    expect(pages[0].size).toBe(256);
-    expect(open('contention', { antagonists: 0 }).processes.length).toBe(1);
   });
 });
