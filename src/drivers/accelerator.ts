@@ -35,7 +35,8 @@ import {
   type Task,
   zoneDevicePageInit,
 } from '../mm/index.ts';
-import { EBUSY } from '../uapi/errno.ts';
+import { EBUSY, EOPNOTSUPP } from '../uapi/errno.ts';
+import { type BounceSpec, type Bounces, featuresOf } from './bounces.ts';
 import { CopyEngine } from './copyEngine.ts';
 import { allocateSystemFolio, copyToSystem, type DeviceFolios } from './deviceCopy.ts';
 import { DevicePages } from './devicePages.ts';
@@ -62,6 +63,8 @@ export interface AcceleratorSpec {
    * of the device. Omitted = by the device's own LRU.
    */
   readonly evictsByArrival?: boolean;
+  /** Experimental: what is done about pages that bounce; omitted = nothing is remembered. */
+  readonly bounces?: BounceSpec;
 }
 
 /** What a device was busy with. */
@@ -72,8 +75,12 @@ export interface AcceleratorStats {
   pagesFromDevice: number;
   /** Of these, those that had to make room. */
   pagesEvicted: number;
+  /** In large pages that small ones came back as. */
+  pagesMerged: number;
   localAccesses: number;
   remoteAccesses: number;
+  /** Pages that the device had exclusively until somebody wanted them. */
+  exclusiveEnded: number;
   /** The device stood still. */
   stalledNs: Nanoseconds;
   /** CPUs waited for pages. */
@@ -83,6 +90,7 @@ export interface AcceleratorStats {
 /** A process that uses the device, as the device sees it (acceleratorContext.ts). */
 export interface DeviceUser {
   readonly mm: AddressSpace;
+  readonly bounces: Bounces;
   /** What leaves the device is no longer in the process's device page table. */
   forget(m: DeviceMigration): void;
   close(): void;
@@ -106,8 +114,10 @@ export abstract class Accelerator implements DevPagemapOps, DeviceFolios {
     pagesToDevice: 0,
     pagesFromDevice: 0,
     pagesEvicted: 0,
+    pagesMerged: 0,
     localAccesses: 0,
     remoteAccesses: 0,
+    exclusiveEnded: 0,
     stalledNs: 0,
     cpuFaultNs: 0,
   };
@@ -121,8 +131,13 @@ export abstract class Accelerator implements DevPagemapOps, DeviceFolios {
 
   abstract get isCoherent(): boolean;
 
-  /** Registers the memory, at `startPfn` or, -1, where there is room. 0 or the errno of it. */
+  /**
+   * Registers the memory, at `startPfn` or, -1, where there is room. 0, the errno of it, or
+   * -EOPNOTSUPP: the driver is to do what the kernel is not switched to (`bounces`).
+   */
   probe(startPfn: Pfn): number {
+    const needed = featuresOf(this.spec.bounces ?? {});
+    if (!needed.every((feature) => this.k.hasExperimental(feature))) return -EOPNOTSUPP;
     const pagemap = memremapPages(this.k, {
       type: this.isCoherent ? MEMORY_DEVICE_COHERENT : MEMORY_DEVICE_PRIVATE,
       owner: this,

@@ -22,10 +22,13 @@ import {
   MIGRATE_PFN_WRITE,
   MIGRATE_VMA_SELECT_COMPOUND,
   MIGRATE_VMA_SELECT_SYSTEM,
+  MMU_NOTIFY_EXCLUSIVE,
   MMU_NOTIFY_MIGRATE,
+  MMU_NOTIFY_UNMAP,
   MmuInterval,
   type MmuListener,
   type MmuRange,
+  makeDeviceExclusive,
   migrateVmaFinalize,
   migrateVmaPages,
   migrateVmaSetup,
@@ -37,6 +40,7 @@ import {
 } from '../mm/index.ts';
 import { EFAULT, EINVAL, ENODEV } from '../uapi/errno.ts';
 import type { Accelerator, DeviceUser } from './accelerator.ts';
+import { Bounces } from './bounces.ts';
 import { copyToDevice, copyToSystem } from './deviceCopy.ts';
 import { mirrorRange } from './mirrorRange.ts';
 import { countMoved } from './movedPages.ts';
@@ -62,6 +66,9 @@ export class AcceleratorContext implements MmuListener, DeviceUser {
   /** First page of a range / rangePages -> accesses over the link. */
   readonly counters: Map<number, number> = new Map();
   readonly hints: HintedRange[] = [];
+  readonly bounces: Bounces;
+  /** Pages of system memory that the device has to itself. */
+  readonly exclusive: Set<Vpn> = new Set();
   isOpen = true;
 
   /** Not open yet: see open. */
@@ -70,6 +77,7 @@ export class AcceleratorContext implements MmuListener, DeviceUser {
     this.k = k;
     this.mm = mm;
     this.notifier = new MmuInterval(mm, 0, TASK_SIZE_PAGES, this);
+    this.bounces = new Bounces(device?.spec.bounces ?? {});
   }
 
   /** A process opens the device. Its context, or -ENODEV (going), -EINVAL (dying process). */
@@ -87,12 +95,16 @@ export class AcceleratorContext implements MmuListener, DeviceUser {
     mmuIntervalRemove(this.notifier);
     this.device.users.delete(this);
     this.table.clear();
+    this.exclusive.clear();
     this.isOpen = false;
   }
 
   /** Entries change: the device's copies go, except for what it migrates itself (DM-4). */
   invalidate({ start, end, event, owner }: MmuRange): void {
-    if (event === MMU_NOTIFY_MIGRATE && owner === this.device) return;
+    const isDevices = event === MMU_NOTIFY_MIGRATE || event === MMU_NOTIFY_EXCLUSIVE;
+    if (isDevices && owner === this.device) return;
+    if (event === MMU_NOTIFY_UNMAP) this.bounces.forget(start, end);
+    this.#loseExclusive(start, end);
     if (end - start > this.table.size) {
       for (const vpn of [...this.table.keys()]) {
         if (vpn >= start && vpn < end) this.table.delete(vpn);
@@ -100,6 +112,17 @@ export class AcceleratorContext implements MmuListener, DeviceUser {
       return;
     }
     for (let vpn = start; vpn < end; vpn++) this.table.delete(vpn);
+  }
+
+  /** Who takes pages back waits until the device has stopped using them. */
+  #loseExclusive(start: Vpn, end: Vpn): void {
+    const { stats, spec } = this.device;
+    for (const vpn of this.exclusive) {
+      if (vpn < start || vpn >= end) continue;
+      this.exclusive.delete(vpn);
+      stats.exclusiveEnded++;
+      stats.cpuFaultNs += piecewiseNs(spec.cost.fault, 1);
+    }
   }
 
   forget(m: DeviceMigration): void {
@@ -131,6 +154,32 @@ export class AcceleratorContext implements MmuListener, DeviceUser {
     devicePageStore(this.k, frame, word);
     this.#account(task, vpn, frame);
     return 0;
+  }
+
+  /**
+   * An atomic addition of the device, over a link that has no atomics: in its own memory, or to a
+   * page that it takes exclusively (DM-70). The sum, or the errno; -EOPNOTSUPP: not anonymous.
+   */
+  atomicAdd(task: Task, vpn: Vpn, addend: number): number {
+    let frame = this.#find(task, vpn, true);
+    if (frame >= 0 && !this.device.owns(frame) && !this.exclusive.has(vpn)) {
+      frame = this.#enterExclusive(task, vpn);
+    }
+    if (frame < 0) return frame;
+    const sum = devicePageLoad(this.k, frame) + addend;
+    devicePageStore(this.k, frame, sum);
+    this.#account(task, vpn, frame);
+    return sum;
+  }
+
+  /** The device takes a page of system memory to itself: the frame, or the errno. */
+  #enterExclusive(task: Task, vpn: Vpn): FrameId {
+    const page = makeDeviceExclusive(this.k, task, vpn, this.device);
+    if (page < 0) return page;
+    this.#map(vpn, page, true);
+    this.exclusive.add(vpn);
+    this.k.putFolio(this.k.frames.headOf(page));
+    return page;
   }
 
   /** The frame that an access goes to, or the errno. */
@@ -188,9 +237,13 @@ export class AcceleratorContext implements MmuListener, DeviceUser {
     const { cost, placement } = device.spec;
     device.syncClock();
     device.stats.deviceFaults++;
-    let ns = piecewiseNs(cost.fault, 1);
-    if (PLACEMENTS[placement].onFault(this.#rangeUse(vpn))) ns += this.#migrateRange(task, vpn);
-    const ret = this.#enterPage(task, vpn, write);
+    this.bounces.noteDeviceFault(vpn);
+    const isShared = this.bounces.isShared(vpn);
+    const migrates = !isShared && PLACEMENTS[placement].onFault(this.#rangeUse(vpn));
+    const ns = piecewiseNs(cost.fault, 1) + (migrates ? this.#migrateRange(task, vpn) : 0);
+    const isTaken = isShared && this.bounces.spec.shareBy === 'exclusive';
+    const ret =
+      isTaken && this.#enterExclusive(task, vpn) >= 0 ? 0 : this.#enterPage(task, vpn, write);
     device.stall(ns + piecewiseNs(cost.getPages, 1) + piecewiseNs(cost.bind, 1));
     return ret;
   }
@@ -232,11 +285,13 @@ export class AcceleratorContext implements MmuListener, DeviceUser {
     const { k, device } = this;
     const vma = this.mm.findVma(vpn);
     if (vma === null || !vma.has(VM_READ) || device.isDying) return 0;
-    const select = MIGRATE_VMA_SELECT_SYSTEM | MIGRATE_VMA_SELECT_COMPOUND;
     const from = Math.max(start, vma.start);
-    const m = new DeviceMigration(task, vma, from, Math.min(end, vma.end), device, select);
+    const to = Math.min(end, vma.end);
+    const compound = this.bounces.sharesAny(from, to) ? 0 : MIGRATE_VMA_SELECT_COMPOUND;
+    const select = MIGRATE_VMA_SELECT_SYSTEM | compound;
+    const m = new DeviceMigration(task, vma, from, to, device, select);
     if (migrateVmaSetup(k, m) < 0) return 0;
-    copyToDevice(k, m, device);
+    copyToDevice(k, m, device, (at) => this.bounces.isShared(at));
     migrateVmaPages(k, m);
     const moved = countMoved(m);
     const came = this.#enterMigrated(m);

@@ -6,7 +6,7 @@
  * To the device, a page for which there is none stays where it is. To system memory, all move or,
  * when memory runs out, none.
  */
-import { type FrameId, HPAGE_PMD_NR, HPAGE_PMD_ORDER } from '../base/units.ts';
+import { type FrameId, HPAGE_PMD_NR, HPAGE_PMD_ORDER, type Vpn } from '../base/units.ts';
 import {
   allocFolioPolicy,
   allocVmaFolio,
@@ -29,10 +29,18 @@ export interface DeviceFolios {
   allocateSystem(m: DeviceMigration, slot: number, order: number): FrameId;
 }
 
-/** Device pages for system pages and holes; a page on a device already stays there. */
-export function copyToDevice(k: Kernel, m: DeviceMigration, device: DeviceFolios): void {
+/**
+ * Device pages for system pages and holes; a page on a device already, or that `stays`, is left
+ * where it is.
+ */
+export function copyToDevice(
+  k: Kernel,
+  m: DeviceMigration,
+  device: DeviceFolios,
+  stays: (vpn: Vpn) => boolean = () => false,
+): void {
   for (let i = 0; i < m.npages; i++) {
-    if (!m.wants(i)) continue;
+    if (!m.wants(i) || stays(m.start + i)) continue;
     const src = m.src[i];
     if (src >= 0 && k.pm.isZoneDevice(src)) continue;
     const isLarge = m.isCompound(i);

@@ -2,6 +2,7 @@
 export * from './accelerator.ts';
 export * from './acceleratorContext.ts';
 export * from './balloon.ts';
+export * from './bounces.ts';
 export * from './coherentAccelerator.ts';
 export * from './copyEngine.ts';
 export * from './deviceCopy.ts';
@@ -9,6 +10,7 @@ export * from './devicePages.ts';
 export * from './dmirror.ts';
 export * from './dmirrorDevice.ts';
 export * from './fsDax.ts';
+export * from './mergedReturn.ts';
 export * from './mirrorRange.ts';
 export * from './movedPages.ts';
 export * from './p2pdma.ts';

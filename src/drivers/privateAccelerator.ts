@@ -17,8 +17,10 @@ import {
   type Task,
 } from '../mm/index.ts';
 import { Accelerator } from './accelerator.ts';
+import type { Bounces } from './bounces.ts';
 import { copyToSystem } from './deviceCopy.ts';
-import { countMoved } from './movedPages.ts';
+import { returnMerged } from './mergedReturn.ts';
+import { countMoved, type Moved } from './movedPages.ts';
 
 export class PrivateAccelerator extends Accelerator {
   get isCoherent(): boolean {
@@ -31,10 +33,39 @@ export class PrivateAccelerator extends Accelerator {
     this.sendHome(task, this.k.frames.headOf(page));
   }
 
-  /** A large page comes back whole, or only the page that is touched: splitsOnReturn. */
+  /** A large page comes back whole, or only the page that is touched: splitsOnReturn, bounces. */
   migrateToRam(fault: DeviceFault): number {
+    const bounces = this.#bouncesOf(fault);
+    if (!fault.isHuge && bounces?.merges(fault.vpn) === true) {
+      const merged = returnMerged(this, fault);
+      if (merged !== null) {
+        bounces.noteMergedReturn(fault.vpn);
+        this.stats.pagesMerged += HPAGE_PMD_NR;
+        this.#chargeFault(merged);
+        return FAULT_DONE;
+      }
+    }
+    const isWhole =
+      fault.isHuge && !this.spec.splitsOnReturn && bounces?.splits(fault.vpn) !== true;
+    if (isWhole) bounces?.noteWholeReturn(fault.vpn);
+    else bounces?.notePageReturn(fault.vpn);
+    return this.#bringBack(fault, isWhole);
+  }
+
+  /** What is remembered of the process, if it has the device open and the driver remembers. */
+  #bouncesOf({ vma }: DeviceFault): Bounces | null {
+    if (this.spec.bounces === undefined) return null;
+    for (const user of this.users) if (user.mm === vma.mm) return user.bounces;
+    return null;
+  }
+
+  #chargeFault(moved: Moved): void {
+    this.stats.cpuFaults++;
+    this.stats.cpuFaultNs += piecewiseNs(this.spec.cost.fault, 1) + this.chargeReturn(moved);
+  }
+
+  #bringBack(fault: DeviceFault, isWhole: boolean): number {
     const { task, vma, page } = fault;
-    const isWhole = fault.isHuge && !this.spec.splitsOnReturn;
     const nr = isWhole ? HPAGE_PMD_NR : 1;
     const start = fault.vpn - (fault.vpn % nr);
     const select = this.select | (isWhole ? MIGRATE_VMA_SELECT_COMPOUND : 0);
@@ -47,8 +78,7 @@ export class PrivateAccelerator extends Accelerator {
     }
     const moved = countMoved(m);
     migrateVmaFinalize(this.k, m);
-    this.stats.cpuFaults++;
-    this.stats.cpuFaultNs += piecewiseNs(this.spec.cost.fault, 1) + this.chargeReturn(moved);
+    this.#chargeFault(moved);
     if (!isGiven) return FAULT_OOM;
     return moved.pages > 0 ? FAULT_DONE : FAULT_SIGBUS;
   }

@@ -4,18 +4,26 @@
  * report prints.
  */
 export const EXPERIMENTAL_FEATURES = [
+  'device_merge_on_return',
   'device_offset_space',
   'device_page_cache',
   'device_peer_ranges',
+  'device_shared_pages',
+  'device_split_by_use',
 ] as const;
 export type ExperimentalFeature = (typeof EXPERIMENTAL_FEATURES)[number];
 
 export const EXPERIMENTAL_TEXTS: Readonly<Record<ExperimentalFeature, string>> = {
+  device_merge_on_return:
+    '512 small pages may come back from a device as one large page (DM-30, DM-64, DM-66)',
   device_offset_space:
     'private device memory has PFNs of its own, outside the physical map (DM-80, DM-81)',
   device_page_cache:
     'clean file pages may go to private device memory; a look-up brings them back (DM-85, DM-86)',
   device_peer_ranges: 'other devices reach private device memory without a detour (DM-91, DM-92)',
+  device_shared_pages:
+    'a page that CPU and device fight over stays in system memory, for both to use (DM-64, DM-70)',
+  device_split_by_use: 'the driver splits a large page when it has bounced often enough (DM-64)',
 };
 
 /** As it stands among the sources of a machine. */

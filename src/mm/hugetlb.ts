@@ -25,6 +25,7 @@ import { HPAGE_MIGRATABLE } from './hugetlbPool.ts';
 import type { Kernel } from './kernel.ts';
 import type { MappedFile } from './mappedFile.ts';
 import type { Mempolicy } from './mempolicy.ts';
+import { MMU_NOTIFY_CLEAR, mmuNotifierInvalidate } from './mmuNotifier.ts';
 import {
   PTE_A,
   PTE_D,
@@ -260,6 +261,7 @@ export function hugetlbWp(
   if (content !== null) content.copyWithin(fresh, head, head + HPAGE_PMD_NR);
   k.frames.setIndex(fresh, k.frames.indexOf(head));
   setAnon(k, vma, fresh);
+  notifyClear(mm, slot);
   unmapHuge(k, mm, slot);
   mapHuge(k, vma, slot, fresh, PTE_A | reused);
   return FAULT_COPIED | FAULT_HUGE;
@@ -270,8 +272,16 @@ function unmapOthers(k: Kernel, vma: Vma, head: FrameId): void {
     if (other.mm === vma.mm) continue;
     const vpn = other.start + (k.frames.indexOf(head) - other.pgoff);
     const slot = vpn >= other.start && vpn < other.end ? other.mm.slotOf(vpn) : -1;
-    if (slot >= 0 && ptePayload(other.mm.pmd[slot]) === head) unmapHuge(k, other.mm, slot);
+    if (slot < 0 || ptePayload(other.mm.pmd[slot]) !== head) continue;
+    notifyClear(other.mm, slot);
+    unmapHuge(k, other.mm, slot);
   }
+}
+
+/** Mirrors hear of a leaf that goes while its area stays (DM-1). */
+function notifyClear(mm: AddressSpace, slot: number): void {
+  const start = mm.slotVpn[slot];
+  mmuNotifierInvalidate(mm, start, start + HPAGE_PMD_NR, MMU_NOTIFY_CLEAR);
 }
 
 /** Takes one leaf out; present pages lose their mapping and its reference. */
@@ -305,6 +315,7 @@ export function zapHugetlb(k: Kernel, vma: Vma, start: Vpn, end: Vpn): void {
 /** copy_hugetlb_page_range of a private mapping. False: -ENOMEM, the copy of a pinned page. */
 export function copyHugetlb(k: Kernel, child: Task, vma: Vma, copy: Vma): boolean {
   const { mm } = vma;
+  if (vma.isCow()) mmuNotifierInvalidate(mm, vma.start, vma.end, MMU_NOTIFY_CLEAR);
   for (let vpn = vma.start; vpn < vma.end; vpn += HPAGE_PMD_NR) {
     const slot = mm.slotOf(vpn);
     if (slot < 0 || mm.pmd[slot] === 0) continue;

@@ -15,6 +15,7 @@ import { addToLruVma } from './fault.ts';
 import { PG_ANON_EXCLUSIVE, PG_LOCKED, PG_SWAPBACKED, PG_SWAPCACHE } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
 import { isDeviceCoherent, isDevicePrivate } from './memremap.ts';
+import { mergeSlots } from './mergeSlots.ts';
 import { MMU_NOTIFY_MIGRATE, mmuNotifierInvalidate } from './mmuNotifier.ts';
 import { switchMapping, transferState } from './moveFolio.ts';
 import {
@@ -46,6 +47,8 @@ export function migrateVmaPages(k: Kernel, m: DeviceMigration): void {
   for (let i = 0; i < m.npages; i++) {
     if (m.dst[i] < 0) {
       m.srcBits[i] &= ~MIGRATE_PFN_MIGRATE;
+    } else if (isLargeDestination(m, i) && !m.isCompound(i) && mergeSlots(k, m, i)) {
+      i += HPAGE_PMD_NR - 1;
     } else if (m.src[i] < 0) {
       if (!m.wants(i) || m.vma === null) continue;
       if (!isNotified) {

@@ -18,7 +18,7 @@ import { type AddressSpace, TASK_SIZE_PAGES } from './addressSpace.ts';
 import { closeHugetlb } from './hugetlb.ts';
 import type { Kernel } from './kernel.ts';
 import type { MappedFile } from './mappedFile.ts';
-import { MMU_NOTIFY_RELEASE, mmuNotifierInvalidate } from './mmuNotifier.ts';
+import { MMU_NOTIFY_RELEASE, MMU_NOTIFY_UNMAP, mmuNotifierInvalidate } from './mmuNotifier.ts';
 import {
   isLockable,
   VM_DAX,
@@ -144,7 +144,7 @@ export function munmapRange(k: Kernel, mm: AddressSpace, start: Vpn, end: Vpn): 
   let any = false;
   while (i < mm.vmas.length && mm.vmas[i].start < end) {
     const vma = mm.vmas[i];
-    zapRange(k, vma, vma.start, vma.end);
+    zapRange(k, vma, vma.start, vma.end, MMU_NOTIFY_UNMAP);
     if (vma.has(VM_LOCKED)) mm.lockedVm -= vma.nrPages;
     removeVma(k, vma);
     if (vma.has(VM_HUGETLB)) closeHugetlb(k, vma);
@@ -166,7 +166,7 @@ export function exitMmap(k: Kernel, mm: AddressSpace): void {
   mmuNotifierInvalidate(mm, 0, TASK_SIZE_PAGES, MMU_NOTIFY_RELEASE);
   while (mm.vmas.length > 0) {
     const vma = mm.vmas[mm.vmas.length - 1];
-    zapRange(k, vma, vma.start, vma.end);
+    zapRange(k, vma, vma.start, vma.end, MMU_NOTIFY_UNMAP);
     removeVma(k, vma);
     if (vma.has(VM_HUGETLB)) closeHugetlb(k, vma);
     dropUnusedFile(k, vma.file);

@@ -11,7 +11,7 @@ import { PG_MLOCKED } from './frameTable.ts';
 import { zapHugetlb } from './hugetlb.ts';
 import type { Kernel } from './kernel.ts';
 import { munlockFolio } from './mlock.ts';
-import { MMU_NOTIFY_UNMAP, mmuNotifierInvalidate } from './mmuNotifier.ts';
+import { MMU_NOTIFY_CLEAR, mmuNotifierInvalidate } from './mmuNotifier.ts';
 import {
   PTE_KIND_DEVICE_EXCLUSIVE,
   PTE_KIND_DEVICE_PRIVATE,
@@ -30,14 +30,23 @@ import { removeRmapPmd, removeRmapPtes } from './rmap.ts';
 import { freeUnmappedSwapCache } from './swapCache.ts';
 import { VM_HUGETLB, VM_LOCKED, type Vma } from './vma.ts';
 
-/** Empties all entries of [start, end), which lies in one VMA. Page tables stay. */
-export function zapRange(k: Kernel, vma: Vma, start: Vpn, end: Vpn): void {
+/**
+ * Empties all entries of [start, end), which lies in one VMA. Page tables stay. Mirrors hear UNMAP
+ * where the area goes (unmap_vmas), CLEAR where it stays (zap_page_range_single): DM-1.
+ */
+export function zapRange(
+  k: Kernel,
+  vma: Vma,
+  start: Vpn,
+  end: Vpn,
+  event: number = MMU_NOTIFY_CLEAR,
+): void {
+  const mm = vma.mm;
+  mmuNotifierInvalidate(mm, start, end, event);
   if (vma.has(VM_HUGETLB)) {
     zapHugetlb(k, vma, start, end);
     return;
   }
-  const mm = vma.mm;
-  mmuNotifierInvalidate(mm, start, end, MMU_NOTIFY_UNMAP);
   let vpn = start;
   while (vpn < end) {
     const next = Math.min(end, (Math.floor(vpn / HPAGE_PMD_NR) + 1) * HPAGE_PMD_NR);

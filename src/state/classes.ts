@@ -9,6 +9,7 @@ import { RandomStream } from '../base/prng.ts';
 import {
   AcceleratorContext,
   Balloon,
+  Bounces,
   CoherentAccelerator,
   CopyEngine,
   DevicePages,
@@ -303,9 +304,10 @@ const DEVICES = [
   ),
   savedClass(
     AcceleratorContext,
-    'device k mm notifier table counters hints isOpen',
+    'device k mm notifier table counters hints bounces exclusive isOpen',
     () => new AcceleratorContext(null as never, null as never, null as never),
   ),
+  savedClass(Bounces, 'spec ranges returned', () => new Bounces({})),
   savedClass(DevicePages, 'start nrPages freeBlocks freePages freeInBlock used', () => {
     return new DevicePages(0, 0);
   }),

@@ -7,6 +7,7 @@ import {
   type Accelerator,
   AcceleratorContext,
   type AcceleratorSpec,
+  type BounceSpec,
   CoherentAccelerator,
   DEVICE_COST_DEFAULTS,
   type FrameId,
@@ -16,7 +17,7 @@ import {
   PrivateAccelerator,
   type Task,
 } from './kernelDoor.ts';
-import { mirrorStaleness, TAG_READ, TAG_WRITE } from './mirrorCheck.ts';
+import { mirrorStaleness, TAG_ATOMIC, TAG_READ, TAG_WRITE } from './mirrorCheck.ts';
 
 /** Behind the test devices' (devices.ts). */
 const COHERENT_PFN = 2 ** 23;
@@ -49,9 +50,17 @@ const COHERENT: AcceleratorSpec = {
   counterThreshold: 4,
   splitsOnReturn: false,
 };
+/** What they do where it is switched on. */
+const BOUNCES_WHOLE: BounceSpec = { splitAfter: 1, mergeAfter: 5 };
+const BOUNCES_SPLITTING: BounceSpec = { mergeAfter: 8, shareAfter: 2, shareBy: 'exclusive' };
+
+function withBounces(k: Kernel, spec: AcceleratorSpec, bounces: BounceSpec): AcceleratorSpec {
+  return k.hasExperimental('device_split_by_use') ? { ...spec, bounces } : spec;
+}
+
 const KINDS: readonly ((k: Kernel) => Accelerator)[] = [
-  (k) => new PrivateAccelerator(k, WHOLE),
-  (k) => new PrivateAccelerator(k, SPLITTING),
+  (k) => new PrivateAccelerator(k, withBounces(k, WHOLE, BOUNCES_WHOLE)),
+  (k) => new PrivateAccelerator(k, withBounces(k, SPLITTING, BOUNCES_SPLITTING)),
   (k) => new CoherentAccelerator(k, COHERENT),
 ];
 export const NR_ACCELERATORS = KINDS.length;
@@ -144,9 +153,9 @@ export class FuzzAccelerators {
   /** DM-3: what a device's page table says of a page is what the CPU's says. */
   compare(wrong: string[]): void {
     this.#dropDead();
-    for (const { mm, table, device } of this.#contexts) {
+    for (const { mm, table, device, exclusive } of this.#contexts) {
       for (const [vpn, entry] of table) {
-        const tag = entry % 2 === 1 ? TAG_WRITE : TAG_READ;
+        const tag = exclusive.has(vpn) ? TAG_ATOMIC : entry % 2 === 1 ? TAG_WRITE : TAG_READ;
         const stale = mirrorStaleness(this.#k, mm, vpn, Math.floor(entry / 2), tag);
         if (stale === '') continue;
         wrong.push(`DM-3: ${device.spec.name}, page ${vpn} of mm ${mm.id}: ${stale}`);

@@ -7,6 +7,7 @@ export {
   type Accelerator,
   AcceleratorContext,
   type AcceleratorSpec,
+  type BounceSpec,
   CoherentAccelerator,
   Dmirror,
   DmirrorDevice,

@@ -30,6 +30,8 @@ export interface MachinePlan {
   readonly mthp: number;
   /** Pageblocks of a CMA area at the end of node 0's NORMAL memory. */
   readonly cma: number;
+  /** What Linux does not have is on, as far as devices ask for it. */
+  readonly experimental: boolean;
 }
 
 /** Files that every process may map. */
@@ -65,6 +67,7 @@ export const machineArbitrary: fc.Arbitrary<MachinePlan> = fc.record({
   thp: fc.constantFrom('never', 'madvise', 'always', 'always'),
   mthp: fc.constantFrom(0, 0, 16, 260),
   cma: fc.constantFrom(0, 0, 1, 2),
+  experimental: fc.boolean(),
 });
 
 const PAGEBLOCK = 512;
@@ -72,6 +75,13 @@ const PAGEBLOCK = 512;
 const DEVICE_SECTIONS = 5;
 /** Blocks of two pageblocks: most zones have one or two that can go offline. */
 const BLOCK_PAGES = 1024;
+
+const EXPERIMENTAL = [
+  'device_merge_on_return',
+  'device_page_cache',
+  'device_shared_pages',
+  'device_split_by_use',
+] as const;
 
 function specOf(plan: MachinePlan): MachineSpec {
   const nodes: PlainNode[] = plan.nodes.map((node, nid) => ({
@@ -98,6 +108,7 @@ function specOf(plan: MachinePlan): MachineSpec {
   return {
     ...spec,
     kernel: plan.kernel,
+    experimental: plan.experimental ? EXPERIMENTAL : [],
     nodes: spec.nodes.map((node) =>
       node.cpus.length > 0 ? node : { ...node, abstractDistance: 2880 },
     ),

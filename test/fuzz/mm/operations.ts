@@ -108,6 +108,7 @@ export type AcceleratorWhat =
   | 'back'
   | 'load'
   | 'store'
+  | 'atomic'
   | 'advise'
   | 'cpu'
   | 'evict'
@@ -435,6 +436,7 @@ export const operationArbitrary: fc.Arbitrary<Operation> = fc.oneof(
         'load',
         'store',
         'store',
+        'atomic',
         'advise',
         'cpu',
         'evict',

@@ -37,6 +37,9 @@ export function playAccelerator(w: World, o: Extract<Operation, { op: 'accelerat
     case 'store':
       for (let vpn = start; vpn < used; vpn++) storePage(w, p, context, vpn);
       break;
+    case 'atomic':
+      for (let vpn = start; vpn < used; vpn++) addToPage(w, p, context, vpn);
+      break;
     case 'advise':
       context.advise(start, end - start, o.range.at % 2 === 0 ? 'device' : 'host');
       break;
@@ -65,13 +68,31 @@ function loadPage(p: Process, context: AcceleratorContext, vpn: number): void {
   throw new Mismatch(`accelerator reads ${word} at page ${vpn}, not ${wordOf(page)}`);
 }
 
-/** A lazily freed page stays what it is: the CPU's entry does not know of the store. */
 function storePage(w: World, p: Process, context: AcceleratorContext, vpn: number): void {
-  const page = p.space.pages.get(vpn);
   const word = w.newWord();
   const ret = context.store(p.task, vpn, word);
   noteCopies(w, p, vpn, vpn + 1);
-  if (ret < 0) return;
+  if (ret >= 0) noteStored(p, vpn, word);
+}
+
+/** DM-70: the page is the device's alone while it adds to it. */
+function addToPage(w: World, p: Process, context: AcceleratorContext, vpn: number): void {
+  const addend = w.newWord();
+  const sum = context.atomicAdd(p.task, vpn, addend);
+  noteCopies(w, p, vpn, vpn + 1);
+  if (sum < 0) return;
+  const page = p.space.pages.get(vpn);
+  const before = page === undefined ? 0 : wordOf(page);
+  const isSettled = page !== undefined && settle(page, sum - addend);
+  if (!isSettled && sum !== before + addend) {
+    throw new Mismatch(`accelerator adds ${addend} to ${before} at page ${vpn}: ${sum}`);
+  }
+  noteStored(p, vpn, sum);
+}
+
+/** A lazily freed page stays what it is: the CPU's entry does not know of the store. */
+function noteStored(p: Process, vpn: number, word: number): void {
+  const page = p.space.pages.get(vpn);
   if (page === undefined || (page.prot & 2) === 0) {
     throw new Mismatch(`accelerator writes page ${vpn}, which nobody may`);
   }
