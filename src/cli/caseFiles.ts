@@ -3,7 +3,13 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { UserError } from '../base/assert.ts';
 import { closestWord } from '../base/closestWord.ts';
-import { type CaseMachines, type ConformanceCase, parseCases } from '../conform/index.ts';
+import {
+  type CaseMachines,
+  type ConformanceCase,
+  parseCases,
+  type RefusedCase,
+  refusedCase,
+} from '../conform/index.ts';
 import { packageRoot } from './packageRoot.ts';
 
 interface CaseOnMachines {
@@ -26,18 +32,29 @@ function ownFolder(): string {
 
 /**
  * The cases of `files`, or hetmem's own without any. Machines: machines.json beside a file or one
- * folder above it, else hetmem's own. Errors: UserError with file and line.
+ * folder above it, else hetmem's own. With `refused`, lines that are no cases are put there, and
+ * the others are read. Errors: UserError with file and line.
  */
-export async function readCaseFiles(files: readonly string[]): Promise<CaseOnMachines[]> {
+export async function readCaseFiles(
+  files: readonly string[],
+  refused?: RefusedCase[],
+): Promise<CaseOnMachines[]> {
   const paths = files.length > 0 ? files : ownCases();
+  const refuse = (error: UserError, line: string, place: string): void => {
+    if (refused === undefined) throw error;
+    refused.push(refusedCase(error, line, place));
+  };
   return paths.flatMap((path) => {
     const machines = machinesOf(path);
     const known = new Set(machines.machines.map((machine) => machine.name));
-    return parseCases(readText(path), path).map((one) => {
-      if (known.has(one.machine)) return { one, machines };
+    const cases = parseCases(readText(path), path, refuse);
+    for (const one of cases) {
+      if (known.has(one.machine)) continue;
       const problem = `no machine ${one.machine} in machines.json`;
-      throw new UserError(one.place, problem, nearestOf(one.machine, [...known]));
-    });
+      const error = new UserError(one.place, problem, nearestOf(one.machine, [...known]));
+      refuse(error, JSON.stringify(one), one.place);
+    }
+    return cases.filter((one) => known.has(one.machine)).map((one) => ({ one, machines }));
   });
 }
 

@@ -3,7 +3,7 @@
  * files and prints the first step of each case that differs.
  */
 import type { Command } from 'commander';
-import type { CaseMachines, CaseResult, ConformanceCase } from '../conform/index.ts';
+import type { CaseMachines, CaseResult, ConformanceCase, RefusedCase } from '../conform/index.ts';
 import type { KernelVersion } from '../hw/index.ts';
 import type { Deviation } from './caseFiles.ts';
 
@@ -27,9 +27,10 @@ Examples:
   hetmem conform --kernel all                 every version: 7.3, 7.2, 6.12, 6.1
   hetmem conform --case pin_many_1024 --save-state pin.hms --step 4
 
-A verb, field or flag that the format does not have is wrong input (exit code 2). A case with a
-step that the model does not have, or that was not observed on the version asked for, is skipped
-and says so, never passed. A racy case passes if it runs; --verbose tells where it went another way.
+A case with a verb, field or flag that the format does not have is wrong input: it counts as
+failed, the others run, and the exit code is 2. A case with a step that the model does not have, or
+that was not observed on the version asked for, is skipped and says so, never passed. A racy case
+passes if it runs; --verbose tells where it went another way.
 
 Exit code 1 if a case failed. A case listed in test/conformance/deviations.json is marked DEVIATES,
 with the reason; it differs from Linux all the same and counts as failed. --allow-known leaves the
@@ -53,17 +54,19 @@ export function describe(program: Command): void {
 }
 
 async function conform(files: readonly string[], flags: Flags): Promise<void> {
-  const { runCaseOnKernel } = await import('../conform/index.ts');
+  const { refusedResult, runCaseOnKernel } = await import('../conform/index.ts');
   const { Progress } = await import('./progress.ts');
   const { readCaseFiles, readDeviations, readRules } = await import('./caseFiles.ts');
   const { caseReport, conformJson } = await import('./conformReport.ts');
-  const chosen = await select(await readCaseFiles(files), flags);
+  const refused: RefusedCase[] = [];
+  const isAsked = ({ id }: { readonly id: string }) => flags.case?.includes(id) ?? true;
+  const chosen = await select(await readCaseFiles(files, refused), refused, flags);
   const { kernelsOf } = await import('./kernelChoice.ts');
   // null: the version that each case was observed on.
   const kernels = flags.kernel === undefined ? [null] : kernelsOf(flags.kernel);
   const runs = chosen.flatMap((two) => kernels.map((kernel) => ({ ...two, kernel })));
   const progress = new Progress('conform');
-  const results: CaseResult[] = [];
+  const results: CaseResult[] = refused.filter(isAsked).map(refusedResult);
   for (const { one, machines, kernel } of runs) {
     progress.update(results.length, runs.length, one.id);
     results.push(runCaseOnKernel(one, kernel ?? one.kernel, machines));
@@ -125,10 +128,14 @@ interface Chosen {
 }
 
 /** The cases asked for. */
-async function select(all: readonly Chosen[], flags: Flags): Promise<Chosen[]> {
+async function select(
+  all: readonly Chosen[],
+  refused: readonly RefusedCase[],
+  flags: Flags,
+): Promise<Chosen[]> {
   const { UserError } = await import('../base/assert.ts');
   for (const id of flags.case ?? []) {
-    if (all.some(({ one }) => one.id === id)) continue;
+    if (all.some(({ one }) => one.id === id) || refused.some((one) => one.id === id)) continue;
     throw new UserError(`--case ${id}`, 'no such case in these files');
   }
   return all.filter(({ one }) => flags.case === undefined || flags.case.includes(one.id));

@@ -58,13 +58,54 @@ export interface ConformanceCase {
   readonly differs: Fields;
 }
 
-/** All cases of a .jsonl text. Errors: UserError with file:line. */
-export function parseCases(text: string, fileName: string): ConformanceCase[] {
+/** A line that is no case in this format, as far as it can be told apart from others. */
+export interface RefusedCase {
+  readonly id: string;
+  readonly group: string;
+  readonly kernel: KernelVersion;
+  /** "file:line (id) step n: what is wrong (remedy)". */
+  readonly message: string;
+}
+
+/**
+ * All cases of a .jsonl text. What is wrong with a line goes to `refuse`, which throws it unless
+ * the others are wanted all the same. Errors: UserError with file:line.
+ */
+export function parseCases(
+  text: string,
+  fileName: string,
+  refuse: (error: UserError, line: string, place: string) => void = (error) => {
+    throw error;
+  },
+): ConformanceCase[] {
   const cases: ConformanceCase[] = [];
   text.split('\n').forEach((line, n) => {
-    if (line.trim() !== '') cases.push(parseCase(line, `${fileName}:${n + 1}`));
+    if (line.trim() === '') return;
+    const place = `${fileName}:${n + 1}`;
+    try {
+      cases.push(parseCase(line, place));
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      refuse(error, line, place);
+    }
   });
   return cases;
+}
+
+/** What a refused line says of itself. */
+export function refusedCase(error: UserError, line: string, place: string): RefusedCase {
+  let raw: Json = null;
+  try {
+    raw = JSON.parse(line) as Json;
+  } catch {}
+  const fields = typeof raw === 'object' && raw !== null && !Array.isArray(raw) ? raw : {};
+  const { id, group, kernel } = fields;
+  return {
+    id: typeof id === 'string' ? id : place,
+    group: typeof group === 'string' ? group : 'unreadable',
+    kernel: typeof kernel === 'string' && isKernelVersion(kernel) ? kernel : DEFAULT_KERNEL,
+    message: error.message,
+  };
 }
 
 function parseCase(line: string, place: string): ConformanceCase {

@@ -17,7 +17,7 @@ import {
   writeCpusetMems,
 } from '../mm/index.ts';
 import { nodeList } from '../proc/index.ts';
-import { EEXIST, EINVAL, ENOENT } from '../uapi/errno.ts';
+import { EACCES, EBUSY, EEXIST, EINVAL, ENOENT, ENOSPC } from '../uapi/errno.ts';
 import { NotModelled } from './inputs.ts';
 
 export class Cgroups {
@@ -44,9 +44,12 @@ export class Cgroups {
     return 0;
   }
 
+  /** cpuset_can_attach: a v1 cpuset needs CPUs, too. */
   enter(task: Task, name: string, place: string): number {
+    const cpuset = this.#find(name, place);
+    if (cpuset.legacy && this.#effectiveCpus(cpuset) === 0) return -ENOSPC;
     this.#keepCharges(task);
-    return attachTask(this.#k, task, this.#find(name, place));
+    return attachTask(this.#k, task, cpuset);
   }
 
   /** 0 or a negative errno. A write of nothing changes nothing; "\n" clears (MP-106a). */
@@ -60,19 +63,39 @@ export class Cgroups {
       }
       case 'cpuset.memory_migrate':
         if (!cpuset.legacy) throw new NotModelled(`cgroup v2 file ${file}`);
-        cpuset.memoryMigrate = value.trim() === '1';
+        if (!/^\d+$/.test(value.trim())) return -EINVAL;
+        cpuset.memoryMigrate = Number(value) !== 0;
         return 0;
-      case 'cpuset.cpus': {
-        const cpus = parseNodes(value.trim());
-        if (cpus === null || (cpus & ~this.#allCpus()) !== 0) return -EINVAL;
-        this.#cpus.set(cpuset, cpus);
-        return 0;
-      }
+      case 'cpuset.cpus':
+        return this.#writeCpus(cpuset, parseNodes(value.trim()));
       case 'memory.reclaim':
         return this.#reclaim(cpuset, value, writer);
       default:
         throw new NotModelled(`cgroup file ${file}`);
     }
+  }
+
+  /** update_cpumask; on v1 between the CPUs of the parent and those of the children. */
+  #writeCpus(cpuset: Cpuset, cpus: number | null): number {
+    if (cpuset === this.#root) return -EACCES;
+    if (cpus === null || (cpus & ~this.#allCpus()) !== 0) return -EINVAL;
+    if (cpuset.legacy) {
+      const isUsed = cpuset.children.some((child) => (this.#effectiveCpus(child) & ~cpus) !== 0);
+      if (isUsed) return -EBUSY;
+      if ((cpus & ~this.#effectiveCpus(cpuset.parent!)) !== 0) return -EACCES;
+      if (cpus === 0 && this.#tasksOf(cpuset).length > 0) return -ENOSPC;
+    }
+    this.#cpus.set(cpuset, cpus);
+    return 0;
+  }
+
+  /** On v2 those of the parent if none were written, or none of them are there. */
+  #effectiveCpus(cpuset: Cpuset): number {
+    if (cpuset === this.#root) return this.#allCpus();
+    const own = this.#cpus.get(cpuset) ?? 0;
+    if (cpuset.legacy) return own;
+    const above = this.#effectiveCpus(cpuset.parent!);
+    return (own & above) !== 0 ? own & above : above;
   }
 
   /** What a task has touched stays charged to the cgroup that it leaves. */
@@ -127,11 +150,12 @@ export class Cgroups {
       case 'cpuset.mems':
         return isRoot && !cpuset.legacy ? -ENOENT : nodeList(cpuset.mems);
       case 'cpuset.cpus':
-        return isRoot && !cpuset.legacy ? -ENOENT : nodeList(this.#cpus.get(cpuset) ?? 0);
+        if (isRoot) return cpuset.legacy ? nodeList(this.#allCpus()) : -ENOENT;
+        return nodeList(this.#cpus.get(cpuset) ?? 0);
       case cpuset.legacy ? 'cpuset.effective_mems' : 'cpuset.mems.effective':
         return nodeList(cpuset.effectiveMems);
       case cpuset.legacy ? 'cpuset.effective_cpus' : 'cpuset.cpus.effective':
-        return nodeList(this.#cpus.get(cpuset) || this.#allCpus());
+        return nodeList(this.#effectiveCpus(cpuset));
       case 'cpuset.memory_migrate':
         return cpuset.legacy ? (cpuset.memoryMigrate ? '1' : '0') : -ENOENT;
       case 'cgroup.procs':

@@ -11,6 +11,7 @@ import {
   caseOnKernel,
   type Fields,
   type Json,
+  type RefusedCase,
   type Step,
 } from './caseFile.ts';
 import { compareStep, type Difference } from './compare.ts';
@@ -95,7 +96,16 @@ export function runCaseOnKernel(
   return { ...untold({ ...one, kernel }), status: 'skipped', reason };
 }
 
-function untold({ id, group, kernel }: ConformanceCase): Omit<CaseResult, 'status'> {
+/** The result of a line that could not be read as a case: it failed, whatever it wanted. */
+export function refusedResult(one: RefusedCase): CaseResult {
+  return { ...untold(one), status: 'failed', error: { kind: 'input', message: one.message } };
+}
+
+function untold({
+  id,
+  group,
+  kernel,
+}: Pick<ConformanceCase, 'id' | 'group' | 'kernel'>): Omit<CaseResult, 'status'> {
   return { id, kernel, group, reason: '', error: null, difference: null, other: null };
 }
 

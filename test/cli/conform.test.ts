@@ -70,9 +70,25 @@ describe('hetmem conform', () => {
 
   it('refuses a misspelt verb with 2: place, step, nearest name', () => {
     const done = conform([MMAP, { ...TOUCH, do: 'tuch' }]);
-    expect(done).toMatchObject({ code: 2, out: '' });
-    expect(done.err).toContain('mine.jsonl:1 (mine) step 1: unknown verb tuch');
-    expect(done.err).toContain('did you mean touch?');
+    expect(done.code).toBe(2);
+    expect(done.out).toContain('FAILED  mine: wrong input\n');
+    expect(done.out).toContain('mine.jsonl:1 (mine) step 1: unknown verb tuch');
+    expect(done.out).toContain('did you mean touch?');
+    expect(done.out).toContain('0 passed, 1 failed, 0 skipped');
+  });
+
+  it('runs the other cases of a file in which lines cannot be read', () => {
+    const file = join(folder, 'mixed.jsonl');
+    const good = { id: 'good', group: 'g', machine: 'four-nodes', strength: 'exact', steps: [] };
+    const lines = ['{"id":', good, { ...good, id: 'm', machine: 'nine-nodes' }, { id: 'bare' }];
+    const text = lines.map((line) => (typeof line === 'string' ? line : JSON.stringify(line)));
+    writeFileSync(file, `${text.join('\n')}\n`);
+    const done = run(file);
+    expect(done.code).toBe(2);
+    expect(done.out).toContain(`FAILED  ${file}:1: wrong input\n  ${file}:1: no JSON: `);
+    expect(done.out).toContain(`${file}:3 (m): no machine nine-nodes in machines.json`);
+    expect(done.out).toContain('1 passed, 3 failed, 0 skipped');
+    expect(run(file, '--case', 'good').code).toBe(0);
   });
 
   it('tells an undeclared region with 2 and runs the other cases', () => {

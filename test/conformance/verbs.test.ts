@@ -342,6 +342,34 @@ describe('control groups', () => {
     ]);
   });
 
+  it('v1: a cpuset needs CPUs and nodes, of its parent, before a process goes in', () => {
+    const set = (cgroup: string, file: string, value: string, expect: Step): Step => ({
+      do: 'cgroup.write',
+      cgroup,
+      file: `cpuset.${file}`,
+      value,
+      expect,
+    });
+    const enter = (expect: Step): Step => ({ do: 'cgroup.enter', cgroup: 'g', expect });
+    const migrates: Step = { look: 'cgroup', cgroup: 'g', file: 'cpuset.memory_migrate' };
+    const steps: Step[] = [
+      { do: 'cgroup.create', cgroup: 'g', expect: OK },
+      set('g', 'mems', '0', OK),
+      enter(fails('ENOSPC')),
+      set('g', 'cpus', '0', OK),
+      enter(OK),
+      set('g', 'cpus', '\n', fails('ENOSPC')),
+      { do: 'cgroup.create', cgroup: 'g/h', expect: OK },
+      set('g/h', 'cpus', '1', fails('EACCES')),
+      set('g/h', 'cpus', '0', OK),
+      set('g', 'cpus', '1', fails('EBUSY')),
+      set('g', 'memory_migrate', 'on', fails('EINVAL')),
+      set('g', 'memory_migrate', '2', OK),
+      { ...migrates, expect: { value: '1' } },
+    ];
+    passes(steps, { machine: 'four-nodes-cgroup1' });
+  });
+
   it('MP-106: lie in one another; nodes that the one above lacks do not count', () => {
     const mems = (cgroup: string, value: string): Step => ({
       do: 'cgroup.write',
