@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { EFAULT, EINVAL, ENOMEM } from '../uapi/errno.ts';
 import { FOLL_GET, FOLL_LONGTERM, FOLL_PIN, FOLL_WRITE } from '../uapi/gup.ts';
 import { MPOL_BIND } from '../uapi/mempolicy.ts';
+import { MR_CONTIG_RANGE } from '../uapi/migrate.ts';
 import {
   MADV_PAGEOUT,
   MAP_ANONYMOUS,
@@ -227,8 +228,13 @@ describe('before Linux 5.13', () => {
     expect(pinUserPages(k, task, vpn, 1, LONG_WRITE, [])).toBe(1);
     expect(inCma(vpn)).toBe(true);
     putUserPages(k, held);
-    expect(pinUserPages(k, task, vpn + 1, 1, LONG_WRITE, [])).toBe(1);
-    expect(inCma(vpn + 1)).toBe(false);
+    const reasons: unknown[] = [];
+    k.trace.mmMigratePages.attach((_nowNs, values) => reasons.push(values.at(-1)));
+    let other = vpn + 1;
+    while (!inCma(other)) other++;
+    expect(pinUserPages(k, task, other, 1, LONG_WRITE, [])).toBe(1);
+    expect(reasons).toEqual([MR_CONTIG_RANGE]);
+    expect(inCma(other)).toBe(false);
   });
 });
 

@@ -28,7 +28,7 @@ import { PG_REFERENCED } from './frameTable.ts';
 import { checkVmaFlags, faultInPage, followPage, NEED_FAULT, WOULD_WAIT } from './gupFollow.ts';
 import { isolateFolio, putbackMovablePages } from './isolateFolio.ts';
 import type { Kernel } from './kernel.ts';
-import { isDeviceCoherent } from './memremap.ts';
+import { isDeviceCoherent, isFsDax } from './memremap.ts';
 import { migratePages } from './migrate.ts';
 import { migrateDeviceCoherentFolio } from './migrateVma.ts';
 import type { Task } from './task.ts';
@@ -138,7 +138,7 @@ export function putUserPages(k: Kernel, pages: readonly FrameId[]): void {
 
 /** PM-15 (folio_is_longterm_pinnable). */
 export function isLongtermPinnable(k: Kernel, page: FrameId): boolean {
-  if (k.pm.isZoneDevice(page)) return !isDeviceCoherent(k, page);
+  if (k.pm.isZoneDevice(page)) return !isDeviceCoherent(k, page) && !isFsDax(k, page);
   const blocks = k.pm.blocks;
   if (blocks.isIsolated(page) || blocks.migratetypeBelowIsolation(page) === MIGRATE_CMA) {
     return false;
