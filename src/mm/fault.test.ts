@@ -9,6 +9,7 @@ import {
   FAULT_DONE,
   FAULT_HUGE,
   FAULT_MAJOR,
+  FAULT_POISONED,
   FAULT_SIGBUS,
   FAULT_SIGSEGV,
   handleFault,
@@ -204,9 +205,9 @@ describe('what is not allowed or not there', () => {
     {
       what: 'a poisoned marker',
       word: pteOther(PTE_KIND_MARKER, MARKER_POISONED),
-      outcome: FAULT_SIGBUS,
+      outcome: FAULT_POISONED,
     },
-    { what: 'hwpoison', word: pteOther(PTE_KIND_HWPOISON, 5), outcome: FAULT_SIGBUS },
+    { what: 'hwpoison', word: pteOther(PTE_KIND_HWPOISON, 5), outcome: FAULT_POISONED },
     {
       what: 'a uffd-wp marker',
       word: pteOther(PTE_KIND_MARKER, MARKER_UFFD_WP),

@@ -73,6 +73,9 @@ export const FAULT_HUGE = 256;
 export const FAULT_MIGRATED = 512;
 /** With FAULT_WAIT: a lock is waited for, and the fault is taken again and counted then. */
 export const FAULT_RETRY = 1024;
+/** An error in memory (VM_FAULT_HWPOISON): SIGBUS, and GUP can tell. */
+export const FAULT_HWPOISON = 2048;
+export const FAULT_POISONED = FAULT_SIGBUS | FAULT_HWPOISON;
 export const FAULT_ERROR = FAULT_OOM | FAULT_SIGSEGV | FAULT_SIGBUS;
 
 /** Default RLIMIT_STACK, 8 MiB. */
@@ -212,7 +215,7 @@ function handlePteFault(k: Kernel, task: Task, vma: Vma, vpn: Vpn, write: boolea
     case PTE_KIND_MIGRATION:
       return FAULT_WAIT;
     case PTE_KIND_HWPOISON:
-      return FAULT_SIGBUS;
+      return FAULT_POISONED;
     case PTE_KIND_MARKER:
       return markerFault(k, task, vma, vpn, i, write);
     case PTE_KIND_DEVICE_PRIVATE:
@@ -228,7 +231,7 @@ function handlePteFault(k: Kernel, task: Task, vma: Vma, vpn: Vpn, write: boolea
 function markerFault(k: Kernel, task: Task, vma: Vma, vpn: Vpn, i: number, write: boolean): number {
   const marker = ptePayload(k.ptes.words[i]);
   if (marker === MARKER_GUARD) return FAULT_SIGSEGV;
-  if (marker !== 0) return FAULT_SIGBUS;
+  if (marker !== 0) return FAULT_POISONED;
   k.ptes.set(i, 0, 0);
   if (vma.isAnonymous()) return doAnonymousPage(k, task, vma, vpn, i, write);
   return doFileFault(k, task, vma, vpn, i, write);

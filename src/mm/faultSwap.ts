@@ -13,8 +13,8 @@ import {
   FAULT_DONE,
   FAULT_MAJOR,
   FAULT_OOM,
+  FAULT_POISONED,
   FAULT_RETRY,
-  FAULT_SIGBUS,
   FAULT_WAIT,
 } from './fault.ts';
 import { doWpPage } from './faultCow.ts';
@@ -61,7 +61,7 @@ export function doSwapPage(
     page = swapIn(k, task, vma, vpn, slot);
     if (page < 0) return FAULT_OOM;
   } else {
-    if (k.frames.has(page, PG_HWPOISON)) return FAULT_SIGBUS; // MC-82a: the data is lost
+    if (k.frames.has(page, PG_HWPOISON)) return FAULT_POISONED; // MC-82a: the data is lost
     if (k.inFlight.has(k.frames.headOf(page))) return FAULT_WAIT | FAULT_RETRY;
     k.folios.get(k.frames.headOf(page));
   }

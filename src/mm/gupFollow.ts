@@ -30,6 +30,7 @@ import {
   FAULT_CLEARED,
   FAULT_COPIED,
   FAULT_ERROR,
+  FAULT_HWPOISON,
   FAULT_OOM,
   FAULT_WAIT,
   handleFault,
@@ -46,12 +47,10 @@ import {
   PTE_A,
   PTE_D,
   PTE_FAST,
-  PTE_KIND_HWPOISON,
   PTE_W,
   PTEB_SPECIAL,
   PTEB_UFFD_WP,
   pteIsDirty,
-  pteIsKind,
   pteIsPresent,
   ptePayload,
 } from './pageTable.ts';
@@ -90,13 +89,13 @@ export function faultInPage(k: Kernel, task: Task, vma: Vma, vpn: Vpn, flags: nu
     const page = followPage(k, vma, vpn, flags);
     if (page >= 0 || page === -EFAULT || page === -EREMOTEIO) return page;
     if ((flags & FOLL_NOFAULT) !== 0) return -EFAULT;
-    if (page === NEED_FAULT && isPoisoned(k, vma, vpn)) {
-      return (flags & FOLL_HWPOISON) !== 0 ? -EHWPOISON : -EFAULT;
-    }
     const outcome =
       page === NEED_UNSHARE ? unshare(k, task, vma, vpn) : faultin(k, task, vma, vpn, flags);
     if ((outcome & FAULT_OOM) !== 0) return -ENOMEM;
-    if ((outcome & FAULT_ERROR) !== 0) return -EFAULT;
+    if ((outcome & FAULT_ERROR) !== 0) {
+      const tells = (outcome & FAULT_HWPOISON) !== 0 && (flags & FOLL_HWPOISON) !== 0;
+      return tells ? -EHWPOISON : -EFAULT;
+    }
     if ((outcome & FAULT_WAIT) === 0) continue;
     if ((flags & FOLL_NOWAIT) !== 0) return WOULD_WAIT;
     waitOnMigration(k, vma.mm, vpn);
@@ -258,9 +257,4 @@ function forcedFault(k: Kernel, task: Task, vma: Vma, vpn: Vpn, write: boolean):
   vma.flags = own;
   changeProtection(k, vma, first, last);
   return outcome;
-}
-
-function isPoisoned(k: Kernel, vma: Vma, vpn: Vpn): boolean {
-  const i = vma.mm.pteIndex(vpn);
-  return i >= 0 && pteIsKind(k.ptes.words[i], PTE_KIND_HWPOISON);
 }

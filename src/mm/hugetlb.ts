@@ -17,6 +17,7 @@ import {
   FAULT_DONE,
   FAULT_HUGE,
   FAULT_OOM,
+  FAULT_POISONED,
   FAULT_SIGBUS,
   FAULT_WAIT,
 } from './fault.ts';
@@ -136,7 +137,7 @@ export function hugetlbFault(k: Kernel, task: Task, vma: Vma, vpn: Vpn, write: b
     return outcome | hugetlbWp(k, task, vma, slot, false);
   }
   if (pteIsKind(word, PTE_KIND_MIGRATION)) return FAULT_WAIT;
-  if (pteIsKind(word, PTE_KIND_HWPOISON)) return FAULT_SIGBUS;
+  if (pteIsKind(word, PTE_KIND_HWPOISON)) return FAULT_POISONED;
   if (!write || (word & PTE_W) !== 0) return FAULT_DONE;
   return hugetlbWp(k, task, vma, slot, false);
 }
@@ -147,7 +148,7 @@ function hugetlbNoPage(k: Kernel, task: Task, vma: Vma, slot: number): number {
   const file = vma.file!;
   const index = vma.indexOf(vma.mm.slotVpn[slot]);
   const cached = isShared ? file.frameAt(index) : -1;
-  if (cached >= 0 && k.frames.has(cached, PG_HWPOISON)) return FAULT_SIGBUS; // MC-82a
+  if (cached >= 0 && k.frames.has(cached, PG_HWPOISON)) return FAULT_POISONED; // MC-82a
   if (cached >= 0) {
     k.frames.refcount[cached]++;
     mapHuge(k, vma, slot, cached, vma.has(VM_WRITE) ? PTE_A | PTE_D | PTE_W : PTE_A);

@@ -1,12 +1,15 @@
 /** MC-82a, MC-82b, MC-30: hard poison and soft offline, by kind of page. */
 import { describe, expect, it } from 'vitest';
-import { EBUSY, EFAULT, EHWPOISON, EPERM } from '../uapi/errno.ts';
-import { FOLL_LONGTERM, FOLL_WRITE } from '../uapi/gup.ts';
+import { EBUSY, EFAULT, EHWPOISON, EIO, EPERM } from '../uapi/errno.ts';
+import { FOLL_HWPOISON, FOLL_LONGTERM, FOLL_WRITE } from '../uapi/gup.ts';
+import { MADV_PAGEOUT } from '../uapi/mman.ts';
 import { ZONE_NORMAL } from '../uapi/zone.ts';
-import { FAULT_SIGBUS } from './fault.ts';
-import { PG_DIRTY, PG_HWPOISON, PG_LRU, PG_MLOCKED } from './frameTable.ts';
-import { pinUserPages } from './gup.ts';
+import { FAULT_POISONED, FAULT_SIGBUS } from './fault.ts';
+import { PG_DIRTY, PG_HWPOISON, PG_LRU, PG_MLOCKED, PG_SWAPCACHE } from './frameTable.ts';
+import { getUserPages, pinUserPages } from './gup.ts';
+import { newHugetlbFile } from './hugetlb.ts';
 import { checkInvariants } from './invariants.ts';
+import { madviseRange } from './madvise.ts';
 import { injectError, memoryFailure, offlinePfn, softOffline } from './memoryFailure.ts';
 import { applyLockFlags, populateRange } from './mlockRange.ts';
 import { munmapRange } from './mmap.ts';
@@ -225,5 +228,200 @@ describe('soft offline (MC-82b)', () => {
     expect(softOffline(p.k, last, false)).toBe(0);
     expect(p.k.poisonedPages).toBe(2);
     checkInvariants(p.k);
+  });
+});
+
+describe('hugetlb pages (MC-82a, MC-82b)', () => {
+  function huge(isShared: boolean) {
+    const p = boot();
+    p.k.hugetlb.resize(2, 0);
+    const file = newHugetlbFile(p.k, p.task, 512, isShared)!;
+    const a = p.map(512, { file, shared: isShared, addr: 512 * 1024 });
+    p.store(a + 7, 3);
+    return { p, k: p.k, a, file, head: p.frame(a) };
+  }
+  const get = (p: TestProgram, vpn: number) => getUserPages(p.k, p.task, vpn, 1, FOLL_HWPOISON, []);
+
+  it('private: lost to who maps it; the good frames are free again', () => {
+    const { p, k, a, head } = huge(false);
+    const free = vmstat(k, 'nr_free_pages');
+    expect(injectError(k, p.task, a + 7, a + 8, false)).toBe(0);
+    expect([p.task.pendingSignal, isPoisonEntry(p, a), p.task.mm!.hugetlbPages]).toEqual([
+      7,
+      true,
+      0,
+    ]);
+    expect([vmstat(k, 'nr_free_pages') - free, k.poisonedPages, k.hugetlb.total]).toEqual([
+      511, 1, 1,
+    ]);
+    expect([k.frames.has(head + 7, PG_HWPOISON), k.pm.isFree(head)]).toEqual([true, true]);
+    expect([p.access(a, false), get(p, a)]).toEqual([FAULT_POISONED, -EHWPOISON]);
+    expect(offlinePfn(k, k.frames.pfnOf(head + 7), false)).toBe(-EHWPOISON);
+    checkInvariants(k);
+  });
+
+  it('private, of two processes: both lose it', () => {
+    const { p, k, a } = huge(false);
+    const child = p.fork();
+    expect(offlinePfn(k, k.frames.pfnOf(p.frame(a)), false)).toBe(0);
+    expect([isPoisonEntry(p, a), isPoisonEntry(child, a), p.task.pendingSignal]).toEqual([
+      true,
+      true,
+      0,
+    ]);
+    munmapRange(k, child.task.mm!, a, a + 512);
+    checkInvariants(k);
+  });
+
+  it('shared: the object keeps it, and every mapping of it gets SIGBUS', () => {
+    const { p, k, a, file, head } = huge(true);
+    expect(injectError(k, p.task, a, a + 1, false)).toBe(0);
+    expect([file.frameAt(0), k.frames.has(head, PG_HWPOISON), k.poisonedPages]).toEqual([
+      head,
+      true,
+      1,
+    ]);
+    const b = p.map(512, { file, shared: true, addr: 512 * 1030 });
+    expect([p.access(b + 9, true), get(p, b), get(p, a)]).toEqual([
+      FAULT_POISONED,
+      -EHWPOISON,
+      -EHWPOISON,
+    ]);
+    expect(memoryFailure(k, head + 3, p.task, false)).toBe(-EHWPOISON);
+  });
+
+  it('a page of the pool leaves it', () => {
+    const { k } = huge(false);
+    const spare = k.hugetlb.take(0, -1, false);
+    k.putFolio(spare);
+    expect([k.hugetlb.total, k.hugetlb.freeOf(0)]).toEqual([2, 1]);
+    expect(memoryFailure(k, spare + 3, null, false)).toBe(0);
+    expect([k.hugetlb.total, k.hugetlb.freeOf(0), k.poisonedPages]).toEqual([1, 0, 1]);
+    expect([k.frames.has(spare + 3, PG_HWPOISON), k.pm.isFree(spare + 2)]).toEqual([true, true]);
+    checkInvariants(k);
+  });
+
+  it('held by somebody: unmapped, but still in use, -EBUSY', () => {
+    const { p, k, a, head } = huge(false);
+    k.folios.get(head);
+    expect(injectError(k, p.task, a, a + 1, false)).toBe(-EBUSY);
+    expect([isPoisonEntry(p, a), k.hugetlb.total, k.frames.refcount[head]]).toEqual([true, 2, 1]);
+    expect([k.poisonedPages, k.frames.has(head, PG_HWPOISON)]).toEqual([1, true]);
+  });
+
+  it('soft: another huge page takes its place, its good frames are free', () => {
+    const { p, k, a, head } = huge(false);
+    const free = vmstat(k, 'nr_free_pages');
+    expect(injectError(k, p.task, a + 7, a + 8, true)).toBe(0);
+    expect([p.frame(a) !== head, p.nid(a), p.load(a + 7)]).toEqual([true, 0, 3]);
+    expect([k.hugetlb.total, vmstat(k, 'nr_free_pages') - free, k.poisonedPages]).toEqual([
+      1, 511, 1,
+    ]);
+    expect([k.frames.has(head + 7, PG_HWPOISON), k.frames.has(head, PG_HWPOISON)]).toEqual([
+      true,
+      false,
+    ]);
+    checkInvariants(k);
+  });
+
+  it('soft, pinned: -EBUSY, and nothing happened', () => {
+    const { p, k, a, head } = huge(false);
+    pinUserPages(k, p.task, a, 1, FOLL_WRITE, []);
+    const refs = k.frames.refcount[head];
+    expect(injectError(k, p.task, a, a + 1, true)).toBe(-EBUSY);
+    expect([p.frame(a), k.frames.refcount[head], k.poisonedPages]).toEqual([head, refs, 0]);
+    expect([k.hugetlb.total, p.load(a + 7)]).toEqual([2, 3]);
+  });
+});
+
+describe('pages in the swap cache (MC-82a)', () => {
+  /** Paged out, but still in the cache because somebody holds it. */
+  function cached() {
+    const p = boot();
+    const a = p.mapWritten(1);
+    const page = p.frame(a);
+    p.k.folios.get(page);
+    expect(madviseRange(p.k, p.task, a, a + 1, MADV_PAGEOUT)).toBe(0);
+    expect([p.frame(a) < 0, p.k.frames.has(page, PG_SWAPCACHE)]).toEqual([true, true]);
+    return { p, k: p.k, a, page };
+  }
+
+  it('clean, as after write-back: it leaves the cache, and the slot is read', () => {
+    const { p, k, a, page } = cached();
+    k.frames.clear(page, PG_DIRTY);
+    expect(memoryFailure(k, page, null, true)).toBe(0);
+    expect(k.frames.has(page, PG_SWAPCACHE)).toBe(false);
+    expect([p.access(a, false) & FAULT_SIGBUS, p.frame(a) === page]).toEqual([0, false]);
+    checkInvariants(k);
+  });
+
+  it('dirty: it stays there, so that the fault finds that the data is lost', () => {
+    const { p, k, a, page } = cached();
+    expect(memoryFailure(k, page, p.task, true)).toBe(0);
+    expect([k.frames.has(page, PG_SWAPCACHE), k.frames.has(page, PG_DIRTY)]).toEqual([true, false]);
+    expect([p.task.pendingSignal, p.access(a, false)]).toEqual([7, FAULT_POISONED]);
+    expect(getUserPages(k, p.task, a, 1, FOLL_HWPOISON, [])).toBe(-EHWPOISON);
+  });
+});
+
+describe('what stands in the way', () => {
+  it('a huge page with a pin cannot be split: -EHWPOISON and SIGBUS, it stays mapped', () => {
+    const p = boot({ thp: true });
+    const a = p.mapWritten(512, { addr: 512 * 1024 });
+    pinUserPages(p.k, p.task, a, 1, FOLL_WRITE, []);
+    const refs = p.refs(a);
+    expect(injectError(p.k, p.task, a + 5, a + 6, false)).toBe(-EHWPOISON);
+    expect([p.task.pendingSignal, p.refs(a), p.k.folios.isLarge(p.head(a))]).toEqual([
+      7,
+      refs,
+      true,
+    ]);
+    expect([p.k.frames.has(p.frame(a + 5), PG_HWPOISON), p.load(a + 5)]).toEqual([true, 6]);
+  });
+
+  it('soft: -EBUSY for it, and no flag', () => {
+    const p = boot({ thp: true });
+    const a = p.mapWritten(512, { addr: 512 * 1024 });
+    pinUserPages(p.k, p.task, a, 1, FOLL_WRITE, []);
+    const refs = p.refs(a);
+    expect(injectError(p.k, p.task, a + 5, a + 6, true)).toBe(-EBUSY);
+    expect([p.refs(a), p.k.poisonedPages]).toEqual([refs, 0]);
+  });
+
+  it('soft: pages that are not on the LRU are -EIO, by madvise and by frame number', () => {
+    const p = boot();
+    const a = p.map(1);
+    p.load(a);
+    const refs = p.k.frames.refcount[p.k.zeroFrame];
+    expect(injectError(p.k, p.task, a, a + 1, true)).toBe(-EIO);
+    expect(offlinePfn(p.k, p.k.frames.pfnOf(p.k.zeroFrame), true)).toBe(-EIO);
+    expect(p.k.frames.refcount[p.k.zeroFrame]).toBe(refs);
+    const b = p.mapWritten(1);
+    expect(offlinePfn(p.k, p.k.frames.pfnOf(p.frame(b)), true)).toBe(0);
+    expect(p.load(b)).toBe(1);
+  });
+
+  it('a file system that cannot drop dirty pages keeps them: -EBUSY', () => {
+    const p = boot();
+    const file = p.k.newFile('r', 'ramfs', 1);
+    const a = p.mapWritten(1, { file, shared: true });
+    const page = p.frame(a);
+    expect(injectError(p.k, p.task, a, a + 1, false)).toBe(-EBUSY);
+    expect([file.frameAt(0), p.task.pendingSignal]).toEqual([page, 7]);
+  });
+
+  it('found twice: -EHWPOISON, and the reference of the second finder is gone', () => {
+    const p = boot();
+    const a = p.mapWritten(1);
+    const page = p.frame(a);
+    injectError(p.k, p.task, a, a + 1, false);
+    p.task.pendingSignal = 0;
+    const refs = p.k.frames.refcount[page];
+    p.k.folios.get(page);
+    expect(memoryFailure(p.k, page, p.task, true)).toBe(-EHWPOISON);
+    expect([p.k.frames.refcount[page], p.task.pendingSignal]).toEqual([refs, 7]);
+    p.k.folios.get(page);
+    expect(softOffline(p.k, page, true)).toBe(0);
+    expect([softOffline(p.k, page, false), p.k.frames.refcount[page]]).toEqual([0, refs]);
   });
 });
