@@ -208,7 +208,7 @@ describe('DUMP, NOFAULT, NOWAIT, HWPOISON (PM-1)', () => {
     checkInvariants(p.k);
   });
 
-  it('HWPOISON: -EHWPOISON for an error in memory, else -EFAULT; other pages as ever (MC-82a)', () => {
+  it('HWPOISON: -EHWPOISON for an error in memory, else -EFAULT (MC-82a)', () => {
     const p = boot();
     const a = p.mapWritten(2);
     injectError(p.k, p.task, a, a + 1, false);
