@@ -1,16 +1,26 @@
 /**
  * The bounce of a large folio: device and CPU take turns, and the CPU wants only some base pages of
  * 2 MiB. Either the whole folio comes back at the first fault, and goes again at the device's next;
- * or the driver splits it and sends the pages that are touched. DM-41, DM-62, DM-64.
+ * or the driver splits it and sends the pages that are touched; or none of it moves for them any
+ * more (bounceWays.ts). DM-41, DM-62, DM-64, DM-70.
  */
 import { HPAGE_PMD_NR } from '../base/units.ts';
-import { type KnobValues, numberOf } from '../policy/index.ts';
+import { numberOf } from '../policy/index.ts';
+import {
+  figureOfReuse,
+  figureOfWays,
+  inPlaceUntil,
+  linkUntil,
+  playRounds,
+  type Rounds,
+  WAYS,
+} from './bounceWays.ts';
 import { decimal, type FigureReader, rounded } from './figureReader.ts';
 import type { Cell, Figure, Finding, Lab, LabRun, Measurement } from './lab.ts';
-import { LabDevice } from './labDevice.ts';
 
 const WHOLE = 'whole';
 const SPLIT = 'split';
+/** The first two ways: what drivers of Linux can do. */
 const DRIVERS = [WHOLE, SPLIT] as const;
 const TOUCHED = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512] as const;
 
@@ -19,7 +29,7 @@ export const folioBounce: Lab = {
   question: 'When a large folio bounces between device and CPU, is it better to split it?',
   thread: 'future-of-zone-device-2025',
   missions: ['D8', 'D13', 'F4'],
-  rules: ['DM-41', 'DM-62', 'DM-64'],
+  rules: ['DM-41', 'DM-62', 'DM-64', 'DM-70'],
   knobs: [
     {
       kind: 'integer',
@@ -30,6 +40,15 @@ export const folioBounce: Lab = {
       unit: '',
       doc: 'turns of the CPU and the device',
     },
+    {
+      kind: 'integer',
+      name: 'accesses',
+      default: 32,
+      min: 1,
+      max: 100_000,
+      unit: '',
+      doc: 'accesses of the device to each page in a round; 32 read all of it once',
+    },
   ],
   setup: (knobs) => [
     'A huge page is on an accelerator with private memory, used by a program on both sides.',
@@ -37,6 +56,10 @@ export const folioBounce: Lab = {
     'device reads all 512. A device fault brings all that is not there.',
     'whole: the fault of the CPU brings 2 MiB back. split: it splits and brings the base page.',
     'split once: what the first round costs more, when the device has to map all pages again.',
+    'by use, experimental (device_split_by_use, device_merge_on_return): the driver splits what',
+    'came back whole, and takes the rest as one page again when the CPU wants many of a turn.',
+    'link, exclusive, experimental (device_shared_pages): a page that came back once stays, and',
+    'the device uses it over the link, or takes it exclusively each time, as atomics need it.',
   ],
   measure,
   verdict,
@@ -54,88 +77,43 @@ export const folioBounce: Lab = {
   ],
   notModelled: [
     'translations of the device: small pages need more of them, whether they bounce or not',
-    'pages that the device uses over the link, or exclusively, instead of migrating them',
-    'merging on return: what is split stays split',
+    'what the CPU waits for lines of a page that the device writes over the link',
   ],
 };
 
 function measure({ knobs, seed }: LabRun): Measurement {
   const data: Record<string, Record<string, number>> = {};
-  const rows = TOUCHED.map((touched): Cell[] => {
-    const runs = DRIVERS.map((driver) => bounce(driver, touched, knobs, seed));
-    for (const [i, driver] of DRIVERS.entries()) data[`${driver}, ${touched}`] = runs[i].counters;
-    const [whole, split] = runs;
-    return [
-      touched,
-      rounded(whole.us),
-      rounded(split.us),
-      rounded(split.firstUs - split.us),
-      roundsToPay(whole, split),
-      ...runs.map(({ pages }) => rounded(pages)),
-      ...runs.map(({ faults }) => rounded(faults)),
-      whole.wrong + split.wrong,
-    ];
-  });
-  return { figures: [figureOf(rows)], published: [], data };
+  const played = new Map<number, readonly Rounds[]>();
+  for (const touched of TOUCHED) {
+    const ways = WAYS.map((way) => playRounds(way, touched, numberOf(knobs, 'rounds'), seed));
+    for (const [i, { name }] of WAYS.entries()) data[`${name}, ${touched}`] = ways[i].counters;
+    played.set(touched, ways);
+  }
+  const rows = [...played].map(([touched, ways]) => movingRow(touched, ways));
+  const ways = figureOfWays(played, numberOf(knobs, 'accesses'));
+  return { figures: [figureOf(rows), ways, figureOfReuse(played)], published: [], data };
+}
+
+function movingRow(touched: number, ways: readonly Rounds[]): Cell[] {
+  const [whole, split] = ways;
+  return [
+    touched,
+    rounded(whole.us),
+    rounded(split.us),
+    rounded(split.firstUs - split.us),
+    roundsToPay(whole, split),
+    rounded(whole.pages),
+    rounded(split.pages),
+    rounded(whole.faults),
+    rounded(split.faults),
+    ways.reduce((sum, { wrong }) => sum + wrong, 0),
+  ];
 }
 
 /** Rounds after which splitting has paid for its first one; null = never. */
-function roundsToPay(whole: Bounce, split: Bounce): number | null {
+function roundsToPay(whole: Rounds, split: Rounds): number | null {
   if (split.us >= whole.us) return null;
   return Math.max(1, Math.ceil((split.firstUs - split.us) / (whole.us - split.us)));
-}
-
-interface Bounce {
-  /** Time lost in the first round. */
-  readonly firstUs: number;
-  /** Time lost, pages moved and faults on both sides, for each of the other rounds. */
-  readonly us: number;
-  readonly pages: number;
-  readonly faults: number;
-  /** Contents that one side wrote and the other did not read. */
-  readonly wrong: number;
-  readonly counters: Record<string, number>;
-}
-
-function bounce(driver: string, touched: number, knobs: KnobValues, seed: number): Bounce {
-  const rounds = numberOf(knobs, 'rounds');
-  const lab = new LabDevice({ seed, systemMib: 64, splitsOnReturn: driver === SPLIT });
-  const start = lab.program.mapHuge(HPAGE_PMD_NR);
-  const words = new Array<number>(HPAGE_PMD_NR).fill(0);
-  for (let n = 0; n < HPAGE_PMD_NR; n++) lab.store(start + n, 0);
-  lab.deviceLoad(start);
-  let wrong = 0;
-  const turn = (word: number) => {
-    for (let i = 0; i < touched; i++) {
-      const n = Math.floor((i * HPAGE_PMD_NR) / touched);
-      words[n] = word;
-      lab.store(start + n, word);
-    }
-    for (let n = 0; n < HPAGE_PMD_NR; n++) {
-      if (lab.deviceLoad(start + n) !== words[n]) wrong++;
-    }
-  };
-  const before = lab.spentNs;
-  turn(1);
-  const first = { ns: lab.spentNs, pages: pagesMoved(lab), faults: faults(lab) };
-  for (let round = 2; round <= rounds; round++) turn(round);
-  const others = rounds - 1;
-  return {
-    firstUs: (first.ns - before) / 1000,
-    us: (lab.spentNs - first.ns) / others / 1000,
-    pages: (pagesMoved(lab) - first.pages) / others,
-    faults: (faults(lab) - first.faults) / others,
-    wrong,
-    counters: { ...lab.machine.counters(), ...lab.device.stats },
-  };
-}
-
-function pagesMoved({ device }: LabDevice): number {
-  return device.stats.pagesToDevice + device.stats.pagesFromDevice;
-}
-
-function faults({ device }: LabDevice): number {
-  return device.stats.cpuFaults + device.stats.deviceFaults;
 }
 
 function figureOf(rows: readonly (readonly Cell[])[]): Figure {
@@ -176,12 +154,29 @@ function verdict(f: FigureReader): string {
   const wrong = f.column('rounds', 'wrong').reduce((sum, n) => sum + n, 0);
   const lost = wrong === 0 ? 'nothing is lost' : `${wrong} pages are wrong`;
   const cost = `for all ${all} split costs ${times(f, all, SPLIT, WHOLE)} times as much`;
-  if (until === 0) return `No, not even for ${one} of ${HPAGE_PMD_NR} pages; ${cost}; ${lost}.`;
+  if (until === 0) {
+    return `No, not even for ${one} of ${HPAGE_PMD_NR} pages; ${cost}; ${lost}. ${inPlace(f)}`;
+  }
   const share = decimal((100 * until) / HPAGE_PMD_NR);
   return (
     `Yes while the CPU writes at most ${until} of ${HPAGE_PMD_NR} pages (${share} %): for ${one} ` +
     `the whole folio costs ${times(f, one, WHOLE, SPLIT)} times as much and splitting has paid ` +
-    `after ${f.text('rounds', [one], 'paid after')} rounds; ${cost}; ${lost}.`
+    `after ${f.text('rounds', [one], 'paid after')} rounds; ${cost}; ${lost}. ${inPlace(f)}`
+  );
+}
+
+/** What not moving the pages that are fought over comes to. */
+function inPlace(f: FigureReader): string {
+  const until = inPlaceUntil(f);
+  if (until === 0) return 'Leaving the pages where they are pays for none.';
+  const limit = linkUntil(f);
+  const reuse =
+    limit === null
+      ? 'however often the device uses them'
+      : `unless the device accesses each page ${limit} times or more a round`;
+  return (
+    `Leaving the pages that are fought over in system memory, for the device to use over the ` +
+    `link, is better still up to ${until} of ${HPAGE_PMD_NR} pages, ${reuse}.`
   );
 }
 

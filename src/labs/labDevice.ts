@@ -7,7 +7,13 @@
  */
 import { assert } from '../base/assert.ts';
 import { type FrameId, HPAGE_PMD_NR, type Nanoseconds, type Vpn } from '../base/units.ts';
-import { AcceleratorContext, CoherentAccelerator, PrivateAccelerator } from '../drivers/index.ts';
+import {
+  AcceleratorContext,
+  type BounceSpec,
+  CoherentAccelerator,
+  featuresOf,
+  PrivateAccelerator,
+} from '../drivers/index.ts';
 import { DEVICE_COST_DEFAULTS, type KernelVersion } from '../hw/index.ts';
 import { findBrokenInvariants, loadWord, storeWord } from '../mm/index.ts';
 import { exit } from '../syscalls/index.ts';
@@ -24,6 +30,8 @@ export interface LabDeviceOptions {
   /** A large page comes back one base page at a time (DM-64). */
   readonly splitsOnReturn?: boolean;
   readonly kernel?: KernelVersion;
+  /** Experimental; what it needs is switched on. */
+  readonly bounces?: BounceSpec;
 }
 
 export class LabDevice {
@@ -33,7 +41,7 @@ export class LabDevice {
   readonly context: AcceleratorContext;
 
   constructor(options: LabDeviceOptions) {
-    const { seed, systemMib, isCoherent = false, kernel } = options;
+    const { seed, systemMib, isCoherent = false, kernel, bounces = {} } = options;
     const machine = new LabMachine({
       nodes: [twoZones(systemMib, 0)],
       seed,
@@ -42,6 +50,7 @@ export class LabDevice {
       deviceSections: 4,
       swapMib: options.swapMib ?? 0,
       ...(kernel === undefined ? {} : { kernel }),
+      experimental: featuresOf(bounces),
     });
     const Kind = isCoherent ? CoherentAccelerator : PrivateAccelerator;
     this.device = new Kind(machine.k, {
@@ -53,6 +62,7 @@ export class LabDevice {
       counterThreshold: 0,
       splitsOnReturn: options.splitsOnReturn === true,
       cost: DEVICE_COST_DEFAULTS,
+      bounces,
     });
     const ret = this.device.probe(isCoherent ? DEVICE_PFN : -1);
     assert(ret === 0, 'a lab has room for its device', ret);

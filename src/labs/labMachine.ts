@@ -18,6 +18,7 @@ import {
 } from '../base/units.ts';
 import {
   COST_DEFAULTS,
+  type ExperimentalFeature,
   type KernelVersion,
   migrateOverheadNs,
   type NodePerf,
@@ -73,6 +74,8 @@ export interface LabMachineOptions {
   /** Sections (128 MiB) for the memory of devices; 0 unless given. */
   readonly deviceSections?: number;
   readonly kernel?: KernelVersion;
+  /** What Linux does not have. */
+  readonly experimental?: readonly ExperimentalFeature[];
   /** As before Linux 5.13 (Kernel.pinsStayInMovable). */
   readonly pinsStayInMovable?: boolean;
 }
@@ -106,6 +109,7 @@ export class LabMachine {
     const perf = options.perf ?? plain.nodes.map((node) => node.perf);
     const spec = {
       ...plain,
+      experimental: options.experimental ?? [],
       nodes: plain.nodes.map((node, nid) => ({ ...node, perf: perf[nid] })),
     };
     const swap = { pages: (options.swapMib ?? 0) * PAGES_PER_MIB, readNs: 0, writeNs: 0 };
