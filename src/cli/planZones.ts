@@ -13,7 +13,13 @@ Examples:
   hetmem plan zones --memory 8GiB --nodes 2 --cxl 8GiB --pinned 2GiB --unmovable 512MiB
   hetmem plan zones --memory 4GiB --pinned 1GiB --unmovable 256MiB --pages small --json
 
-The exit code is 1 if no size works. Machines above 16 GiB are modelled smaller, in proportion.`;
+The exit code is 1 if no size works. Machines above 16 GiB are modelled smaller, in proportion.
+Memory blocks are 128 MiB; from 64 GiB on 2 GiB, or the largest size that the nodes are made of.`;
+
+/** Memory from which on blocks are large, and the sizes of both kinds. */
+const LARGE_MEMORY_MIB = 64 * 1024;
+const LARGE_BLOCK_MIB = 2048;
+const BLOCK_MIB = 128;
 
 interface Flags {
   readonly memory: string;
@@ -24,7 +30,7 @@ interface Flags {
   readonly nodes: string;
   readonly cxl: string;
   readonly swap: string;
-  readonly block: string;
+  readonly block?: string;
   readonly pages: string;
   readonly seed: string;
   readonly json?: boolean;
@@ -42,7 +48,7 @@ export function describeZones(plan: Command): void {
     .option('--nodes <number>', 'nodes with CPUs, of equal size', '1')
     .option('--cxl <size>', 'a further node without CPUs, all ZONE_MOVABLE', '0')
     .option('--swap <size>', 'swap space', '0')
-    .option('--block <size>', 'memory block: what is plugged at once', '128MiB')
+    .option('--block <size>', 'memory block: what is plugged at once (default: as x86-64 has it)')
     .option('--pages <size>', 'huge or small: what programs get for their memory', 'huge')
     .option('--seed <number>', 'of what happens by chance', '1')
     .option('--json', 'print JSON')
@@ -89,7 +95,10 @@ async function askedOf(flags: Flags): Promise<ZonesAsked> {
     growthMib,
     userMib,
     swapMib: size('swap', flags.swap, 0),
-    blockMib: size('block', flags.block, 4),
+    blockMib:
+      flags.block === undefined
+        ? usualBlock(memoryMib, nodes, cxlMib)
+        : size('block', flags.block, 4),
     hugePages: pagesOf(flags.pages),
     seed: whole('seed', flags.seed, 0, 0xffffffff),
   };
@@ -97,12 +106,22 @@ async function askedOf(flags: Flags): Promise<ZonesAsked> {
   return asked;
 }
 
+/** probe_memory_block_size of x86-64, in MiB. */
+function usualBlock(memoryMib: number, nodes: number, cxlMib: number): number {
+  if (memoryMib + cxlMib < LARGE_MEMORY_MIB) return BLOCK_MIB;
+  const nodeMib = memoryMib / nodes;
+  let block = LARGE_BLOCK_MIB;
+  while (block > BLOCK_MIB && (nodeMib % block !== 0 || cxlMib % block !== 0)) block /= 2;
+  return block;
+}
+
 /** Nodes are whole blocks; a block holds whole buddy blocks (4 MiB), in the smaller model, too. */
 function checkGrain(asked: ZonesAsked, scale: number, flags: Flags): void {
   const { memoryMib, nodes, blockMib, cxlMib } = asked;
   if (blockMib % (4 * scale) !== 0) {
     const remedy = `a multiple of ${4 * scale} MiB for so much memory`;
-    throw new UserError(`--block ${flags.block}`, 'is too fine for the model', remedy);
+    const block = flags.block ?? `${blockMib}MiB`;
+    throw new UserError(`--block ${block}`, 'is too fine for the model', remedy);
   }
   if (memoryMib % (nodes * blockMib) !== 0 || memoryMib / nodes < 2 * blockMib) {
     const remedy = `each of ${nodes} must have two blocks of ${blockMib} MiB or more`;

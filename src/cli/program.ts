@@ -30,6 +30,8 @@ export function createProgram(
     .version(version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .usage('COMMAND [options]')
+    // Options behind `plan zones` are those of zones, even if plan has some of that name.
+    .enablePositionalOptions()
     .exitOverride()
     .showHelpAfterError('(add --help for the usage)')
     .configureHelp({ sortSubcommands: false, subcommandTerm, styleTitle })

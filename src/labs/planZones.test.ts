@@ -58,6 +58,9 @@ describe('planZones', () => {
   it('says that no size works', () => {
     const plan = planZones({ ...ASKED, pinnedMib: 480 });
     expect([plan.movableMib, plan.isDangerous]).toEqual([null, true]);
+    const failed = plan.trials.filter(({ problem }) => problem.includes('not all can be pinned'));
+    expect(failed.map(({ freeMovableMib }) => freeMovableMib)).toEqual([0]);
+    expect(zonesGuidance(plan).join(' ')).not.toContain('although much memory is free');
     expect(plan.warnings).toEqual([
       '155 % of the memory are asked for: pin less, add memory, or run fewer programs',
     ]);

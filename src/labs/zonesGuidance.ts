@@ -17,7 +17,7 @@ export function zonesGuidance(plan: ZonesPlan): string[] {
         '(RDMA, VFIO, io_uring fixed buffers).',
     );
   }
-  const failed = trials.find((trial) => trial.pinnedMib < trial.askedMib && trial.pinnedMib > 0);
+  const failed = trials.find(failsWithRoom);
   if (failed !== undefined) sentences.push(failedSentence(failed));
   const late = risks.find(({ pins }) => pins === 'late');
   if (late !== undefined) sentences.push(lateSentence(late));
@@ -28,6 +28,11 @@ export function zonesGuidance(plan: ZonesPlan): string[] {
   }
   if (answer !== undefined && answer.blocks > 0) sentences.push(unplugSentence(answer));
   return sentences;
+}
+
+/** Not all was pinned, though what is missing was free in ZONE_MOVABLE. */
+function failsWithRoom({ pinnedMib, askedMib, freeMovableMib }: ZonesTrial): boolean {
+  return pinnedMib > 0 && pinnedMib < askedMib && freeMovableMib >= askedMib - pinnedMib;
 }
 
 function failedSentence(trial: ZonesTrial): string {

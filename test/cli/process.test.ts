@@ -28,6 +28,15 @@ describe('bin/hetmem', () => {
     expect(help.err).toBe('');
   });
 
+  it('plan zones: its own options, also those that plan has; blocks as x86-64 has them', () => {
+    const sizes = ['--pinned', '64MiB', '--unmovable', '64MiB'];
+    const plan = (...more: string[]) => hetmem('plan', 'zones', ...sizes, ...more);
+    const small = JSON.parse(plan('--memory', '512MiB', '--seed', '7', '--json').out);
+    expect(small.asked).toMatchObject({ memoryMib: 512, blockMib: 128, seed: 7 });
+    expect(plan('--memory', '64TiB').err).toContain('--block 2048MiB: is too fine');
+    expect(plan('--memory', '512MiB', '--seed', 'x').err).toContain('--seed x: is not a whole');
+  });
+
   it('exits with 2 and writes only to stderr when the usage is wrong', () => {
     const done = hetmem('--nosuch');
     expect(done).toMatchObject({ code: 2, out: '' });
