@@ -19,13 +19,14 @@ import {
   PTEB_SOFT_DIRTY,
   PTEB_UFFD_WP,
   PTEB_WRITE,
+  pteChildByte,
   pteFast,
   pteOther,
   ptePayload,
 } from './pageTable.ts';
 import { addRmapPmd, addRmapPte } from './rmap.ts';
 import type { Task } from './task.ts';
-import { VM_UFFD_WP, VM_WRITE, type Vma } from './vma.ts';
+import { VM_WRITE, type Vma } from './vma.ts';
 
 /**
  * DM-40, DM-42: the page of a device-private entry must come back before the CPU can touch it. The
@@ -99,7 +100,7 @@ export function copyDevicePrivatePte(
   k.frames.flags[page] &= ~PG_ANON_EXCLUSIVE;
   addRmapPte(k, page, copy.mm);
   k.ptes.bytes[from] = readKind(vma, k.ptes.bytes[from]);
-  k.ptes.set(to, word, forChild(copy, k.ptes.bytes[from]));
+  k.ptes.set(to, word, pteChildByte(k.ptes.bytes[from]));
 }
 
 /** As copyDevicePrivatePte for a PMD leaf; the child's table is deposited already. */
@@ -117,16 +118,12 @@ export function copyDevicePrivatePmd(
   addRmapPmd(k, head, copy.mm);
   vma.mm.pmdByte[from] = readKind(vma, vma.mm.pmdByte[from]);
   copy.mm.pmd[to] = word;
-  copy.mm.pmdByte[to] = forChild(copy, vma.mm.pmdByte[from]);
+  copy.mm.pmdByte[to] = pteChildByte(vma.mm.pmdByte[from]);
 }
 
 /** Soft-dirty does not survive the change of kind. */
 function readKind(vma: Vma, byte: number): number {
   return vma.isCow() && (byte & PTEB_WRITE) !== 0 ? byte & PTEB_UFFD_WP : byte;
-}
-
-function forChild(copy: Vma, byte: number): number {
-  return copy.has(VM_UFFD_WP) ? byte : byte & ~PTEB_UFFD_WP;
 }
 
 /** Whether a PMD leaf word is a device-private entry. */

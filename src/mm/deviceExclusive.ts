@@ -7,7 +7,7 @@
  */
 import type { FrameId, Vpn } from '../base/units.ts';
 import { EBUSY, EFAULT, EOPNOTSUPP } from '../uapi/errno.ts';
-import { FOLL_WRITE } from '../uapi/gup.ts';
+import { FOLL_SPLIT_PMD, FOLL_WRITE } from '../uapi/gup.ts';
 import { setFolioDirty } from './fileFolio.ts';
 import { PG_LOCKED } from './frameTable.ts';
 import { getUserPages } from './gup.ts';
@@ -22,9 +22,7 @@ import {
   pteOther,
   ptePayload,
 } from './pageTable.ts';
-import { splitPmdAt } from './pteSetup.ts';
 import type { Task } from './task.ts';
-import { VM_HUGETLB } from './vma.ts';
 
 /** Times the page may change under the caller before the model calls it a livelock. */
 const RETRIES_MAX = 64;
@@ -43,10 +41,9 @@ export function makeDeviceExclusive(
   const mm = task.mm;
   if (mm === null) return -EFAULT;
   for (let tries = 0; tries < RETRIES_MAX; tries++) {
-    if (mm.findVma(vpn)?.has(VM_HUGETLB) !== true) splitPmdAt(k, mm, vpn); // FOLL_SPLIT_PMD
     const got: FrameId[] = [];
-    const result = getUserPages(k, task, vpn, 1, FOLL_WRITE, got);
-    if (result !== 1) return result < 0 ? result : -EFAULT;
+    const result = getUserPages(k, task, vpn, 1, FOLL_WRITE | FOLL_SPLIT_PMD, got);
+    if (result !== 1) return result;
     const page = got[0];
     const head = k.frames.headOf(page);
     const refused = refusal(k, head);
@@ -62,7 +59,7 @@ export function makeDeviceExclusive(
 }
 
 function refusal(k: Kernel, head: FrameId): number {
-  if (!k.folios.isAnon(head) || k.folios.isHugetlb(head)) return -EOPNOTSUPP;
+  if (!k.folios.isAnon(head)) return -EOPNOTSUPP;
   return (k.frames.flags[head] & PG_LOCKED) !== 0 ? -EBUSY : 0;
 }
 

@@ -2,29 +2,38 @@
 import { describe, expect, it } from 'vitest';
 import {
   MADV_DONTFORK,
+  MADV_DONTNEED,
   MADV_PAGEOUT,
   MADV_WIPEONFORK,
   MAP_LOCKED,
   PROT_READ,
 } from '../uapi/mman.ts';
 import { ZONE_NORMAL } from '../uapi/zone.ts';
+import { FAULT_POISONED, FAULT_SIGSEGV } from './fault.ts';
 import { cloneThread, exitTask, forkTask } from './fork.ts';
 import { checkInvariants } from './invariants.ts';
 import { madviseRange } from './madvise.ts';
 import { mprotectRange } from './mprotect.ts';
 import {
+  MARKER_GUARD,
+  MARKER_POISONED,
+  MARKER_UFFD_WP,
   PTE_A,
   PTE_D,
   PTE_FAST,
+  PTE_KIND_MARKER,
+  PTE_KIND_MIGRATION,
   PTE_KIND_SWAP,
   PTE_W,
   PTEB_EXCLUSIVE,
   PTEB_SOFT_DIRTY,
+  PTEB_UFFD_WP,
   pteIsKind,
+  pteOther,
   ptePayload,
 } from './pageTable.ts';
 import { PAGE_NOT_PRESENT, PAGE_ZERO } from './pageWalk.ts';
-import { bootNodes, fillNode, TestProgram, vmstat } from './testProgram.ts';
+import { bootNodes, fillNode, isolate, migration, TestProgram, vmstat } from './testProgram.ts';
 import { VM_LOCKED } from './vma.ts';
 
 function boot(thp = false): TestProgram {
@@ -151,6 +160,82 @@ describe('fork of other areas', () => {
     const child = p.fork();
     child.load(a);
     expect(p.k.folios.maybeMappedShared(p.head(a))).toBe(true);
+  });
+});
+
+describe('what userfaultfd protects (dup_userfaultfd)', () => {
+  const noneOf = (p: TestProgram, vpn: number) => p.entry(vpn).byte & PTEB_UFFD_WP;
+  const protect = (p: TestProgram, vpn: number) => {
+    p.k.ptes.bytes[p.task.mm!.pteIndex(vpn)] |= PTEB_UFFD_WP;
+  };
+
+  it("is the parent's affair: present, swapped out, zero, on its way, on 2 MiB", () => {
+    const p = boot();
+    const a = p.mapWritten(3);
+    expect(madviseRange(p.k, p.task, a + 1, a + 2, MADV_PAGEOUT)).toBe(0);
+    const zero = p.map(1);
+    p.load(zero);
+    const vpns = [a, a + 1, a + 2, zero];
+    for (const vpn of vpns) protect(p, vpn);
+    const op = migration(p.k, isolate(p, a + 2, 1), 0);
+    op.step();
+    expect(pteIsKind(p.entry(a + 2).word, PTE_KIND_MIGRATION)).toBe(true);
+    const child = p.fork();
+    expect(vpns.map((vpn) => noneOf(p, vpn))).toEqual(vpns.map(() => PTEB_UFFD_WP));
+    expect(vpns.map((vpn) => noneOf(child, vpn))).toEqual([0, 0, 0, 0]);
+    expect([p, child].map((one) => one.entry(zero).word & PTE_A)).toEqual([PTE_A, 0]);
+    op.finish();
+    expect([0, 1, 2].map((i) => child.load(a + i))).toEqual([1, 2, 3]);
+    checkInvariants(p.k);
+  });
+
+  it.each([
+    ['a huge page', true],
+    ['the huge zero page', false],
+  ])('%s', (_what, isWritten) => {
+    const p = boot(true);
+    const a = p.map(1024, { addr: 512 * 1024 });
+    if (isWritten) p.store(a, 1);
+    else p.load(a);
+    p.store(a + 512, 1); // without anonymous pages nothing is copied (OV-31f)
+    const { mm } = p.task;
+    mm!.pmdByte[mm!.slotOf(a)] |= PTEB_UFFD_WP;
+    const child = p.fork();
+    expect([noneOf(p, a), noneOf(child, a)]).toEqual([PTEB_UFFD_WP, 0]);
+    expect([p, child].map((one) => one.entry(a).word & PTE_A)).toEqual([PTE_A, 0]);
+    expect(child.frame(a)).toBe(p.frame(a));
+    checkInvariants(p.k);
+  });
+
+  it('a huge page on its way', () => {
+    const p = boot(true);
+    const a = p.mapWritten(512, { addr: 512 * 1024 });
+    const { mm } = p.task;
+    mm!.pmdByte[mm!.slotOf(a)] |= PTEB_UFFD_WP;
+    const op = migration(p.k, isolate(p, a, 1), 0);
+    op.step();
+    const child = p.fork();
+    expect([noneOf(p, a), noneOf(child, a)]).toEqual([PTEB_UFFD_WP, 0]);
+    op.finish();
+    expect(child.load(a + 7)).toBe(8);
+    checkInvariants(p.k);
+  });
+
+  it('markers: guards and errors go to the child, those of userfaultfd do not', () => {
+    const p = boot();
+    const a = p.mapWritten(4);
+    const markers = [MARKER_GUARD, MARKER_POISONED, MARKER_UFFD_WP];
+    madviseRange(p.k, p.task, a, a + 3, MADV_DONTNEED);
+    markers.forEach((marker, i) => {
+      p.k.ptes.set(p.task.mm!.pteIndex(a + i), pteOther(PTE_KIND_MARKER, marker), 0);
+    });
+    const child = p.fork();
+    expect([0, 1, 2].map((i) => child.entry(a + i).word)).toEqual([
+      pteOther(PTE_KIND_MARKER, MARKER_GUARD),
+      pteOther(PTE_KIND_MARKER, MARKER_POISONED),
+      0,
+    ]);
+    expect([0, 1].map((i) => child.access(a + i, true))).toEqual([FAULT_SIGSEGV, FAULT_POISONED]);
   });
 });
 

@@ -24,6 +24,7 @@ import {
   mmuNotifierInvalidate,
 } from './mmuNotifier.ts';
 import {
+  MARKER_UFFD_WP,
   PTE_A,
   PTE_D,
   PTE_FAST,
@@ -39,9 +40,9 @@ import {
   PTEB_EXCLUSIVE,
   PTEB_SOFT_DIRTY,
   PTEB_SPECIAL,
-  PTEB_UFFD_WP,
   PTEB_WRITE,
   PTEB_YOUNG,
+  pteChildByte,
   pteFast,
   pteIsPresent,
   pteKind,
@@ -184,8 +185,8 @@ function copyPmd(k: Kernel, parent: Task, vma: Vma, copy: Vma, slot: number): bo
   const target = copy.mm.ensureSlot(mm.slotVpn[slot]);
   copy.mm.deposit[target] = table;
   if (special) {
-    copy.mm.pmd[target] = word;
-    copy.mm.pmdByte[target] = byte;
+    copy.mm.pmd[target] = withoutYoung(word);
+    copy.mm.pmdByte[target] = pteChildByte(byte);
     return true;
   }
   if (present) {
@@ -198,7 +199,7 @@ function copyPmd(k: Kernel, parent: Task, vma: Vma, copy: Vma, slot: number): bo
   }
   // The child's leaf starts old (pmd_mkold).
   copy.mm.pmd[target] = present ? withoutYoung(mm.pmd[slot]) : mm.pmd[slot];
-  copy.mm.pmdByte[target] = present ? mm.pmdByte[slot] & ~PTEB_YOUNG : mm.pmdByte[slot];
+  copy.mm.pmdByte[target] = pteChildByte(mm.pmdByte[slot]) & ~(present ? PTEB_YOUNG : 0);
   copy.mm.rssAnon += HPAGE_PMD_NR;
   return true;
 }
@@ -217,7 +218,7 @@ function copyEntry(k: Kernel, child: Task, vma: Vma, copy: Vma, vpn: Vpn): boole
   const private_ = !vma.has(VM_SHARED);
   if (pteIsPresent(word)) {
     if ((byte & PTEB_SPECIAL) !== 0) {
-      k.ptes.set(to, word, byte);
+      k.ptes.set(to, withoutYoung(word), pteChildByte(byte));
       return true;
     }
     return copyPresent(k, child, vma, copy, vpn, from, to);
@@ -226,19 +227,20 @@ function copyEntry(k: Kernel, child: Task, vma: Vma, copy: Vma, vpn: Vpn): boole
     case PTE_KIND_SWAP:
       k.swap.duplicate(ptePayload(word));
       k.ptes.bytes[from] = byte & ~PTEB_EXCLUSIVE;
-      k.ptes.set(to, word, byte & ~PTEB_EXCLUSIVE);
+      k.ptes.set(to, word, pteChildByte(k.ptes.bytes[from]));
       copy.mm.swapEnts++;
       return true;
     case PTE_KIND_MIGRATION:
       if (private_) k.ptes.bytes[from] = byte & ~(PTEB_WRITE | PTEB_EXCLUSIVE);
-      k.ptes.set(to, word, k.ptes.bytes[from]);
+      k.ptes.set(to, word, pteChildByte(k.ptes.bytes[from]));
       addRss(k, copy.mm, k.frames.headOf(ptePayload(word)), 1);
       return true;
     case PTE_KIND_HWPOISON:
       k.ptes.set(to, word, byte);
       return true;
     case PTE_KIND_MARKER:
-      if (copy.has(VM_UFFD_WP)) k.ptes.set(to, word, byte);
+      // copy_pte_marker: guards and errors; what userfaultfd protects is the parent's affair.
+      if (ptePayload(word) !== MARKER_UFFD_WP) k.ptes.set(to, word, byte);
       return true;
     case PTE_KIND_DEVICE_PRIVATE:
       copyDevicePrivatePte(k, vma, copy, from, to);
@@ -278,8 +280,7 @@ function copyPresent(
   // The child's entry starts old, and clean for shared mappings (__copy_present_ptes).
   let childWord = withoutYoung(kept);
   if ((kept & PTE_FAST) !== 0 && !private_) childWord = (childWord & ~PTE_D) >>> 0;
-  const drop = PTEB_YOUNG | (copy.has(VM_UFFD_WP) ? 0 : PTEB_UFFD_WP);
-  k.ptes.set(to, childWord, k.ptes.bytes[from] & ~drop);
+  k.ptes.set(to, childWord, pteChildByte(k.ptes.bytes[from]) & ~PTEB_YOUNG);
   f.refcount[head]++;
   addRmapPte(k, page, copy.mm);
   addRss(k, copy.mm, head, 1);

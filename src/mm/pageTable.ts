@@ -108,6 +108,11 @@ export function pteIsWrite(word: number, byte: number): boolean {
   return (word & PTE_FAST) !== 0 ? (word & PTE_W) !== 0 : (byte & PTEB_WRITE) !== 0;
 }
 
+/** fork: the child's areas are not registered with userfaultfd, and its entries not protected. */
+export function pteChildByte(byte: number): number {
+  return byte & ~PTEB_UFFD_WP;
+}
+
 export function pteIsYoung(word: number, byte: number): boolean {
   return (word & PTE_FAST) !== 0 ? (word & PTE_A) !== 0 : (byte & PTEB_YOUNG) !== 0;
 }
