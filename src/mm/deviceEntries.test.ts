@@ -206,7 +206,7 @@ describe('device-private entries', () => {
     expect([k.frames.refcount[page], k.frames.has(page, PG_LOCKED)]).toEqual([refs, true]);
   });
 
-  it('DM-40: the driver is called with the page locked and held, and that ends with the call', () => {
+  it('DM-40: the driver has the page locked and held while it is called', () => {
     const { p, k, a, device } = onDevice();
     const page = device.pagemap.start + 1;
     const seen: unknown[] = [];
