@@ -39,13 +39,15 @@ const EXAMPLES = `
 TRACE is a file (.hmt), the short name of a shipped trace, or a generator of hetmem policies. Knobs
 of policies and generators stand behind the name: hemem:samplePeriod=200. Lists are separated by
 commas, or the option is given again. Programs with a + between them run at the same time on one
-machine, and the report says what each had of it. --ratio none takes the sizes of the machine file.
+machine, each in a control group of its own name, or of the name behind an @ (@batch:mems=1 sets the
+nodes of its cpuset, too), and the report says what each group had. --ratio none takes the sizes of
+the machine file.
 
 Examples:
   hetmem compare redis --ratio 1:4 --policy first-touch,hemem,oracle
   hetmem compare my.hmt --machine my-server.yaml --ratio none --html my.html
   hetmem compare redis --ratio 1:4 --policy hemem --events redis.pftrace
-  hetmem compare redis+gups:size=64 --ratio 1:4 --policy first-touch,hemem --html together.html
+  hetmem compare redis@web+gups:size=64@batch --ratio 1:4 --policy first-touch,hemem
   hetmem compare gups:size=512 --policy hemem --policy hemem:period=100 --seed 1,2,3`;
 
 export function describe(program: Command): void {
@@ -148,12 +150,20 @@ async function policiesOf(words: readonly string[], library: Library): Promise<L
 }
 
 async function workloadsOf(words: readonly string[], library: Library): Promise<WorkloadSpec[]> {
-  const { defaultLabel, experimentFileReader } = await import('../experiment/index.ts');
-  const { namedWorkload, runTogether } = await experimentFileReader();
+  const { defaultLabel, experimentFileReader, splitCgroup } = await import(
+    '../experiment/index.ts'
+  );
+  const { inCgroup, namedWorkload, runTogether } = await experimentFileReader();
   const workloadOf = (word: string): WorkloadSpec => {
     if (word.includes('+') && !word.includes('/') && !word.endsWith('.hmt')) {
       return runTogether(word.split('+').map(workloadOf));
     }
+    const { program, group } = splitCgroup(word);
+    if (group === undefined) {
+      const remedy = 'PROGRAM@NAME, or PROGRAM@NAME:mems=NODES, such as gups@batch:mems=1';
+      throw new UserError(`hetmem compare ${word}`, 'no control group behind the @', remedy);
+    }
+    if (group !== null) return inCgroup(workloadOf(program), group);
     const isTrace = word.endsWith('.hmt') || word.includes('/');
     if (isTrace || !word.includes(':')) return namedWorkload(word, library.catalogue);
     const { name, params } = withKnobs('hetmem compare', word);

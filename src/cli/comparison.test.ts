@@ -1,6 +1,6 @@
 /** Tables of comparisons, exit codes, and what a command line means. */
 import { describe, expect, it } from 'vitest';
-import { CATALOGUE, fabricateComparison } from '../../test/experiment/fabricate.ts';
+import { CATALOGUE, fabricateComparison, withCgroups } from '../../test/experiment/fabricate.ts';
 import { UserError } from '../base/assert.ts';
 import type { Library } from '../runner/index.ts';
 import { experimentOf, withKnobs } from './compare.ts';
@@ -46,6 +46,22 @@ describe('comparisonText', () => {
     expect(text).toMatch(/oracle +failed/);
     expect(text).toContain('  redis on DRAM:CXL 1:2, oracle, seed 3: made to fail <i>\n');
     expect(text).not.toMatch(/NaN|undefined/);
+  });
+});
+
+describe('control groups', () => {
+  it('are told below the table of their group, on as many columns as there are', async () => {
+    const comparison = withCgroups(await fabricateComparison());
+    const text = comparisonText(comparison, Number.POSITIVE_INFINITY);
+    expect(text.match(/^policy +cgroup +slowdown +hits +memory +of it fast/gm)).toHaveLength(
+      comparison.groups.length,
+    );
+    expect(text).toMatch(/^hemem +web +1\.50× +75\.0 % +40\.0 MiB +25\.0 % +7 +9 +3 +3\.00 s$/m);
+    expect(text).toMatch(/^ +batch \(mems 1\) +0\.50× /m);
+    const narrow = comparisonText(comparison, 70).split('\n');
+    const tables = narrow.filter((line) => /^(policy +cgroup|hemem +web)/.test(line));
+    for (const line of tables) expect(line.length).toBeLessThanOrEqual(70);
+    expect(tables[0]).toMatch(/^policy +cgroup +slowdown +hits +of it fast/);
   });
 });
 
@@ -107,6 +123,22 @@ describe('hetmem compare', () => {
     expect([made.seeds, made.seriesPoints]).toEqual([[3, 4], 0]);
   });
 
+  it('takes programs that run together, in control groups', async () => {
+    const { workloads } = await experiment([
+      'redis@web+gups:hot=false@batch:mems=0-1',
+      'redis+redis',
+    ]);
+    expect(workloads.map(({ name }) => name)).toEqual([
+      'redis@web+gups (hot=false)@batch:mems=0,1',
+      'redis+redis#2',
+    ]);
+    expect(workloads[0]!.together!.map(({ cgroup }) => cgroup)).toEqual([
+      { name: 'web', mems: [] },
+      { name: 'batch', mems: [0, 1] },
+    ]);
+    expect(workloads[1]!.together![0]!.cgroup).toBeUndefined();
+  });
+
   it.each([
     [['rediss'], {}, /^hetmem compare: no trace rediss \(did you mean redis\?\)$/],
     [['redis'], { machine: ['test-mashine'] }, /^--machine: no machine test-mashine \(did you/],
@@ -119,6 +151,8 @@ describe('hetmem compare', () => {
     [['redis'], { headroom: 'lots' }, /^--headroom lots: is no size/],
     [['redis'], { series: '1e9' }, /^--series 1e9: is no number/],
     [['gups:hot=maybe'], {}, /^hetmem compare: hot is true or false/],
+    [['redis@web:mems=x'], {}, /^hetmem compare redis@web:mems=x: no control group behind the @/],
+    [['redis@a+gups@a:mems=1'], {}, /^hetmem compare: cgroup a has two cpuset\.mems/],
   ])('tells what is wrong with %j %j', async (traces, fields, message) => {
     await expect(experiment(traces, fields)).rejects.toThrow(UserError);
     await expect(experiment(traces, fields)).rejects.toThrow(message);

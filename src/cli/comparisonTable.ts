@@ -18,12 +18,11 @@ import {
   type RunResult,
   runLabel,
 } from '../experiment/index.ts';
+import { cgroupText } from './cgroupTable.ts';
 import { paint } from './paint.ts';
-import { type Column, formatTable } from './table.ts';
+import { fitted, formatTable, type RankedColumn } from './table.ts';
 
-interface TableColumn extends Column {
-  /** The higher, the sooner it is left out. */
-  readonly rank: number;
+interface TableColumn extends RankedColumn {
   readonly cell: (outcome: PolicyOutcome, result: RunResult | null) => string;
 }
 
@@ -74,24 +73,9 @@ function groupText(comparison: Comparison, group: GroupRecord, widthMax: number)
         return outcome.isBest ? cells.map((cell) => paint(['bold', 'green'], cell)) : cells;
       }),
     );
-  return `${heading}${sizes}; all-DRAM takes ${baseline}\n${fitted(columns, build, widthMax)}`;
-}
-
-/** The table with as many columns as fit. */
-function fitted(
-  columns: readonly TableColumn[],
-  build: (shown: readonly TableColumn[]) => string,
-  widthMax: number,
-): string {
-  let shown = columns;
-  for (;;) {
-    const text = build(shown);
-    // The rule below the titles is as wide as the table.
-    const width = text.split('\n')[1]?.length ?? 0;
-    const least = Math.max(...shown.map(({ rank }) => rank));
-    if (width <= widthMax || least === 0) return text;
-    shown = shown.filter(({ rank }) => rank < least);
-  }
+  const shares = cgroupText(comparison, group, widthMax);
+  const table = fitted(columns, build, widthMax);
+  return `${heading}${sizes}; all-DRAM takes ${baseline}\n${table}${shares}`;
 }
 
 function columnsOf(

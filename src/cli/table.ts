@@ -70,3 +70,25 @@ function visibleWidth(line: string): number {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: colour codes begin with ESC.
   return line.replaceAll(/\x1b\[[0-9;]*m/g, '').length;
 }
+
+export interface RankedColumn extends Column {
+  /** The higher, the sooner it is left out; 0 = never. */
+  readonly rank: number;
+}
+
+/** The table with as many columns as fit. */
+export function fitted<C extends RankedColumn>(
+  columns: readonly C[],
+  build: (shown: readonly C[]) => string,
+  widthMax: number,
+): string {
+  let shown = columns;
+  for (;;) {
+    const text = build(shown);
+    // The rule below the titles is as wide as the table.
+    const width = text.split('\n')[1]?.length ?? 0;
+    const least = Math.max(...shown.map(({ rank }) => rank));
+    if (width <= widthMax || least === 0) return text;
+    shown = shown.filter(({ rank }) => rank < least);
+  }
+}

@@ -127,6 +127,16 @@ export function failedRuns(comparison: Comparison): RunRecord[] {
   return comparison.runs.filter(({ failure }) => failure !== null);
 }
 
+/** The all-DRAM run of a group with a seed; null if it did not finish. */
+export function allDramRun(
+  { runs }: Comparison,
+  group: GroupRecord,
+  seed: number,
+): RunResult | null {
+  const run = group.baseline.find((one) => runs[one]!.seed === seed);
+  return run === undefined ? null : runs[run]!.result;
+}
+
 /** "redis on DRAM:CXL 1:2". */
 export function groupLabel(comparison: Comparison, group: GroupRecord): string {
   const { workloads, machines } = comparison;

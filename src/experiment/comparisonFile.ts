@@ -79,8 +79,16 @@ const processResult = z.object({
   toptierHitRatio: count,
   residentPagesMean: count,
   toptierPagesMean: count,
+  // Not told in results of before.
+  promotedPages: count.default(0),
+  demotedPages: count.default(0),
+  majorFaults: count.default(0),
   endNs: count,
 });
+
+const cgroupResult = processResult
+  .omit({ process: true, program: true })
+  .extend({ mems: z.array(count), processes: count });
 
 const heat = z.object({
   source: z.string(),
@@ -136,6 +144,7 @@ const runResult = z.object({
   faults: z.object({ minor: count, major: count, hint: count }),
   heat: heat.nullable(),
   processes: z.array(processResult).default([]),
+  cgroups: z.array(cgroupResult).default([]),
   vmstat: counts,
   series: series.nullable(),
   heatMap: heatMap.nullable(),

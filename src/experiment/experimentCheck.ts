@@ -58,6 +58,7 @@ function checkPolicy(policy: PolicyChoice, catalogue: Catalogue, report: ReportP
 function checkWorkload(workload: WorkloadSpec, catalogue: Catalogue, report: ReportProblem): void {
   if (workload.together !== undefined) {
     for (const program of workload.together) checkWorkload(program, catalogue, report);
+    checkCgroups(workload.together, report);
     return;
   }
   if (workload.trace !== '') {
@@ -72,6 +73,18 @@ function checkWorkload(workload: WorkloadSpec, catalogue: Catalogue, report: Rep
     return;
   }
   checkParams(workload.params, known.knobs, report);
+}
+
+/** A group that several programs share has one cpuset. */
+function checkCgroups(programs: readonly WorkloadSpec[], report: ReportProblem): void {
+  const mems = new Map<string, string>();
+  for (const { cgroup } of programs) {
+    if (cgroup === undefined) continue;
+    const [own, before] = [cgroup.mems.join(','), mems.get(cgroup.name)];
+    mems.set(cgroup.name, own);
+    if (before === undefined || before === own) continue;
+    report([], `cgroup ${cgroup.name} has two cpuset.mems`, 'give both programs the same mems=');
+  }
 }
 
 function checkParams(params: Params, knobs: readonly Knob[], report: ReportProblem): void {

@@ -124,6 +124,25 @@ describe('parseExperiment', () => {
     expect(() => parse(WHOLE.replace(old, changed))).toThrow(message);
   });
 
+  it('reads programs that run together, in control groups', () => {
+    const { workloads } = parse(
+      WHOLE.replace('- redis\n', '- redis@web+gups@batch:mems=1\n').replace(
+        'generator: gups\n',
+        'together:\n      - trace: a/x.hmt\n        cgroup: web\n      - gups\n    name: both #',
+      ),
+    );
+    expect(workloads[0]!.name).toBe('redis@web+gups@batch:mems=1');
+    expect(workloads[0]!.together!.map(({ cgroup }) => cgroup?.mems)).toEqual([[], [1]]);
+    expect(workloads[2]).toMatchObject({ name: 'both', together: [{ trace: 'a/x.hmt' }, {}] });
+    expect(workloads[2]!.together![0]!.cgroup).toEqual({ name: 'web', mems: [] });
+    for (const [old, changed, message] of [
+      ['- redis', '- redis@a:b', 'e.yaml:17:5: workloads.0: no control group behind the @'],
+      ['other/x.hmt', 'x.hmt\n    cgroup: a/b', 'e.yaml:19:13: workloads.1.cgroup: not a control'],
+    ] as const) {
+      expect(() => parse(WHOLE.replace(old, changed))).toThrow(message);
+    }
+  });
+
   it('tells every mistake, a line each', () => {
     const text = WHOLE.replace('test-machine', 'nosuch').replace('- first-touch', '- nosuch');
     expect(() => parse(text)).toThrow(/e\.yaml:5:5: .*\ne\.yaml:10:5: /);

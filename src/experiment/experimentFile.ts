@@ -6,6 +6,7 @@
  */
 import { GIB, KIB, MIB } from '../base/units.ts';
 import { type Catalogue, isTracePath, traceName } from './catalogue.ts';
+import { parseCgroup, splitCgroup } from './cgroup.ts';
 import {
   defaultLabel,
   type Experiment,
@@ -21,7 +22,7 @@ import {
   type ExperimentInput,
   SERIES_POINTS_DEFAULT,
 } from './experimentSchema.ts';
-import type { WorkloadSpec } from './runTypes.ts';
+import type { CgroupChoice, WorkloadSpec } from './runTypes.ts';
 import { type FieldPath, type FileProblem, throwProblems, YamlFile } from './yamlFile.ts';
 
 export { checkExperiment } from './experimentCheck.ts';
@@ -97,20 +98,36 @@ function workloadOf(
   catalogue: Catalogue,
 ): WorkloadSpec {
   if (typeof input === 'string') return namedWorkload(input, catalogue);
+  if ('together' in input) {
+    const programs = runTogether(input.together.map((one) => workloadOf(one, catalogue)));
+    return input.name === undefined ? programs : { ...programs, name: input.name };
+  }
+  const group = input.cgroup === undefined ? null : parseCgroup(input.cgroup);
   if ('trace' in input) {
     const { trace } = input;
-    return { name: input.name ?? traceName(trace), trace, generator: '', params: {} };
+    const name = input.name ?? traceName(trace);
+    return inCgroup({ name, trace, generator: '', params: {} }, group);
   }
   const { generator, params = {} } = input;
   const name = input.name ?? defaultLabel({ name: generator, params });
-  return { name, trace: '', generator, params };
+  return inCgroup({ name, trace: '', generator, params }, group);
 }
 
-/** A bare word: a trace, or else a generator; with a + between them, programs that run together. */
+/** The program in a control group, or as it is. */
+export function inCgroup(program: WorkloadSpec, cgroup: CgroupChoice | null): WorkloadSpec {
+  return cgroup === null ? program : { ...program, cgroup };
+}
+
+/**
+ * A bare word: a trace, or else a generator; with a + between them, programs that run together;
+ * with an @ behind one, its control group.
+ */
 export function namedWorkload(word: string, catalogue: Catalogue): WorkloadSpec {
   if (word.includes('+') && !isTracePath(word)) {
     return runTogether(word.split('+').map((name) => namedWorkload(name, catalogue)));
   }
+  const { program, group } = splitCgroup(word);
+  if (group) return inCgroup(namedWorkload(program, catalogue), group);
   const isGenerator =
     !isTracePath(word) &&
     !catalogue.traces.includes(word) &&
@@ -125,8 +142,14 @@ export function runTogether(programs: readonly WorkloadSpec[]): WorkloadSpec {
     const before = programs.slice(0, i).filter(({ name }) => name === program.name).length;
     return before === 0 ? program : { ...program, name: `${program.name}#${before + 1}` };
   });
-  const name = together.map((program) => program.name).join('+');
+  const name = together.map(wordOf).join('+');
   return { name, trace: '', generator: '', params: {}, together };
+}
+
+function wordOf({ name, cgroup }: WorkloadSpec): string {
+  if (cgroup === undefined) return name;
+  const mems = cgroup.mems.length === 0 ? '' : `:mems=${cgroup.mems.join(',')}`;
+  return `${name}@${cgroup.name}${mems}`;
 }
 
 const UNIT_BYTES: Readonly<Record<string, number>> = { KiB: KIB, MiB: MIB, GiB: GIB };

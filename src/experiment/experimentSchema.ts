@@ -6,6 +6,7 @@
  * test.
  */
 import { z } from 'zod';
+import { parseCgroup, splitCgroup } from './cgroup.ts';
 import { parseRatio } from './experiment.ts';
 import { closedObject, withRemedy } from './yamlFile.ts';
 
@@ -62,15 +63,44 @@ const policy = closedObject({
   label: name().optional().describe('What tables call it. Default: its name and knobs.'),
 });
 
+const CGROUP_REMEDY = 'NAME, or NAME:mems=NODES, such as batch:mems=1';
+
+const cgroup = z
+  .string({ error: () => withRemedy('expected a control group', CGROUP_REMEDY) })
+  .refine((text) => parseCgroup(text) !== null, {
+    error: () => withRemedy('not a control group', CGROUP_REMEDY),
+  })
+  .optional()
+  .describe('The control group it runs in, with the nodes of its cpuset. Default: its own name.');
+
+const workloadWord = name().refine(
+  (text) => text.split('+').every((word) => splitCgroup(word).group !== undefined),
+  { error: () => withRemedy('no control group behind the @', CGROUP_REMEDY) },
+);
+
 const trace = closedObject({
   trace: name().describe('Short name of a shipped trace, or a file (.hmt), relative to this file.'),
   name: name().optional().describe('What tables call it. Default: the name of the file.'),
+  cgroup,
 });
 
 const generated = closedObject({
   generator: name().describe('A synthetic workload.'),
   params: params.optional().describe('Knobs that differ from their defaults.'),
   name: name().optional().describe('What tables call it. Default: the generator and its knobs.'),
+  cgroup,
+});
+
+const together = closedObject({
+  together: z
+    .array(
+      z.union([workloadWord, trace, generated], {
+        error: () => withRemedy('expected a program', 'a trace, or trace:, or generator:'),
+      }),
+    )
+    .min(2)
+    .describe('Programs that run on one machine at the same time.'),
+  name: name().optional().describe('What tables call it. Default: their names with + between.'),
 });
 
 const seed = z
@@ -103,7 +133,7 @@ export const EXPERIMENT_SCHEMA = closedObject({
     .min(1),
   workloads: z
     .array(
-      z.union([name(), trace, generated], {
+      z.union([workloadWord, trace, generated, together], {
         error: () => withRemedy('expected a workload', 'a trace, or trace:, or generator:'),
       }),
     )

@@ -4,6 +4,7 @@
  * `const { parseExperiment } = await experimentFileReader()`.
  */
 export * from './catalogue.ts';
+export * from './cgroup.ts';
 export * from './comparison.ts';
 export * from './dramPlan.ts';
 export * from './dramSearch.ts';

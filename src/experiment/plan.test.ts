@@ -75,6 +75,18 @@ describe('planRuns', () => {
     expect(plan.runs[plan.groups[0]!.runs[0]![0]!]!.spec!.machine).toBe(machine);
   });
 
+  it('keeps no program of an all-DRAM run from DRAM by its cpuset', () => {
+    const program = { name: 'a', trace: '', generator: 'gups', params: {} };
+    const bound = { ...program, cgroup: { name: 'batch', mems: [1] } };
+    const workload = { ...program, name: 'a+b', together: [program, bound] };
+    const { groups, runs } = planOf({ workloads: [workload, bound] });
+    const specOf = (run: number) => runs[run]!.spec!.workload;
+    expect(specOf(groups[0]!.runs[0]![0]!)).toEqual(workload);
+    const free = { name: 'batch', mems: [] };
+    expect(specOf(groups[0]!.baseline[0]!).together).toEqual([program, { ...bound, cgroup: free }]);
+    expect(specOf(groups[2]!.baseline[0]!).cgroup).toEqual(free);
+  });
+
   it('gives a workload its own memory parallelism, in every run', () => {
     const { runs } = planOf({});
     for (const { workload, spec } of runs) {

@@ -13,7 +13,7 @@ import { UserError } from '../base/assert.ts';
 import type { MachineSpec } from '../hw/index.ts';
 import type { Experiment, MachineChoice } from './experiment.ts';
 import { allFast, type MemoryNeed, withRatio } from './machineSizing.ts';
-import type { PolicyChoice, RunSpec } from './runTypes.ts';
+import type { PolicyChoice, RunSpec, WorkloadSpec } from './runTypes.ts';
 
 /** What the all-DRAM run does: pages stay where they are first touched, and there is room. */
 export const BASELINE_POLICY: PolicyChoice = { name: 'first-touch', params: {} };
@@ -128,7 +128,7 @@ class Planner {
           : {
               machine: withParallelism(machineSpec, parallelism),
               policy: choice,
-              workload: workloads[workload]!,
+              workload: policy === BASELINE ? unbound(workloads[workload]!) : workloads[workload]!,
               seed,
               seriesPoints,
             };
@@ -136,6 +136,16 @@ class Planner {
       return this.runs.length - 1;
     });
   }
+}
+
+/** All-DRAM is for every program: no cpuset keeps one from it. */
+function unbound(workload: WorkloadSpec): WorkloadSpec {
+  const { together, cgroup } = workload;
+  return {
+    ...workload,
+    ...(together === undefined ? {} : { together: together.map(unbound) }),
+    ...(cgroup === undefined ? {} : { cgroup: { name: cgroup.name, mems: [] } }),
+  };
 }
 
 function withParallelism(spec: MachineSpec, parallelism: number | null): MachineSpec {

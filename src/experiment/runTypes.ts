@@ -3,6 +3,8 @@
  * that only one line knows where they come from.
  */
 export type {
+  CgroupChoice,
+  CgroupResult,
   FailureReason,
   HeatAccuracy,
   HeatMapResult,

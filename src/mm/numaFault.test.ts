@@ -7,7 +7,7 @@ import {
   MPOL_PREFERRED,
 } from '../uapi/mempolicy.ts';
 import { PROT_EXEC, PROT_READ } from '../uapi/mman.ts';
-import { CAUSE_DIRTY_FILE, CAUSE_SHARED, CAUSE_WATERMARK } from './failureLog.ts';
+import { CAUSE_DIRTY_FILE, CAUSE_NO_MEMORY, CAUSE_SHARED, CAUSE_WATERMARK } from './failureLog.ts';
 import { FAULT_HINT, FAULT_MIGRATED } from './fault.ts';
 import { syncFile } from './fileWrite.ts';
 import { cloneThread } from './fork.ts';
@@ -29,6 +29,23 @@ describe('hint faults (TI-21, TI-22)', () => {
     expect(names.map((name) => vmstat(p.k, name))).toEqual([1, 0, 1]);
     p.k.lru.drainAll();
     checkInvariants(p.k);
+  });
+
+  it('MP-43, OV-62: the destination is allocated within the cpuset of the task that faults', () => {
+    for (const [mems, nid, failed] of [
+      [0b110, 1, 1],
+      [0b111, 0, 0],
+    ] as const) {
+      const p = boot();
+      const a = pagesOn(p, 1, 1);
+      p.task.memsAllowed = mems;
+      scan(p);
+      const moved = nid === 0 ? FAULT_MIGRATED : 0;
+      expect(p.access(a, true)).toBe(FAULT_HINT | moved);
+      expect([p.nid(a), p.k.failures.pages[CAUSE_NO_MEMORY]]).toEqual([nid, failed]);
+      p.k.lru.drainAll();
+      checkInvariants(p.k);
+    }
   });
 
   it('a page that is local is counted local and stays', () => {

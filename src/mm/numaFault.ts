@@ -122,20 +122,21 @@ function writeBit(k: Kernel, vma: Vma, byte: number, page: FrameId): number {
 /** Counts the fault and migrates the page's folio if it is misplaced and may move. */
 function numaFault(k: Kernel, task: Task, vma: Vma, vpn: Vpn, page: FrameId): number {
   const head = k.frames.headOf(page);
-  const nr = k.folios.nrPages(head);
   const nid = k.pm.nidOf(head);
   k.vmstat.count(NUMA_HINT_FAULTS, 1);
   if (nid === task.cpuNid) k.vmstat.count(NUMA_HINT_FAULTS_LOCAL, 1);
   const target = mpolMisplaced(k, task, vma, vpn, head);
   if (target < 0 || !migrateMisplacedPrepare(k, vma, head, target)) return FAULT_DONE | FAULT_HINT;
-  return migrateMisplaced(k, head, nr, nid, target)
+  return migrateMisplaced(k, task, head, target)
     ? FAULT_DONE | FAULT_HINT | FAULT_MIGRATED
     : FAULT_DONE | FAULT_HINT;
 }
 
-/** The isolated folio is migrated, or put back. TI-21. */
-function migrateMisplaced(k: Kernel, head: FrameId, nr: number, source: Nid, target: Nid): boolean {
+/** The isolated folio is migrated within the task's cpuset (MP-43), or put back. TI-21. */
+function migrateMisplaced(k: Kernel, task: Task, head: FrameId, target: Nid): boolean {
   const list = [head];
+  const nr = k.folios.nrPages(head);
+  const source = k.pm.nidOf(head);
   const gfp =
     nr > 1
       ? GFP_TRANSHUGE_LIGHT | __GFP_THISNODE
@@ -144,7 +145,7 @@ function migrateMisplaced(k: Kernel, head: FrameId, nr: number, source: Nid, tar
   const left = migratePages(
     k,
     list,
-    { nid: target, mask: -1, gfp },
+    { nid: target, mask: task.memsAllowed, gfp },
     MIGRATE_ASYNC,
     MR_NUMA_MISPLACED,
   );

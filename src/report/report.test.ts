@@ -1,5 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { fabricateComparison, fabricateMachine } from '../../test/experiment/fabricate.ts';
+import {
+  fabricateComparison,
+  fabricateMachine,
+  withCgroups,
+} from '../../test/experiment/fabricate.ts';
 import { formatSlowdown } from '../experiment/index.ts';
 import { pooled } from './heatMap.ts';
 import { escapeHtml, html } from './html.ts';
@@ -43,6 +47,16 @@ describe('renderReport', () => {
     expect(page).toContain(comparison.command);
     expect(page).toContain(comparison.workloads[0]!.provenance!.sha256);
     expect(page).toContain('Median of 3 seeds');
+  });
+
+  it('tells what control groups had, beside all-DRAM of the same seed', async () => {
+    const comparison = await fabricateComparison();
+    expect(renderReport(comparison)).not.toContain('Control groups');
+    const page = renderReport(withCgroups(comparison));
+    expect(count(page, '<h4>Control groups</h4>')).toBe(comparison.groups.length);
+    expect(page).toContain('<td>batch (mems 1)</td><td>0.50×</td>');
+    expect(page).toContain('<td>web</td><td>1.50×</td>');
+    expect(page).toContain('major faults');
   });
 
   it('asks for nothing from outside and runs nothing', async () => {

@@ -4,6 +4,9 @@
  */
 import { PAGE_SIZE } from '../base/units.ts';
 import {
+  type CgroupResult,
+  cgroupName,
+  cgroupSlowdown,
   formatCount,
   formatNs,
   formatShare,
@@ -12,6 +15,8 @@ import {
 } from '../experiment/index.ts';
 import { html, type Markup } from './html.ts';
 import { type Column, orDash, type Row, table } from './tables.ts';
+
+type HadMemory = Pick<ProcessResult, 'residentPagesMean' | 'toptierPagesMean'>;
 
 /** Who had how much of the top tier, where more than one process shared it. */
 export function processTable(rows: readonly Row[]): Markup {
@@ -30,17 +35,47 @@ export function processTable(rows: readonly Row[]): Markup {
   ]);
 }
 
+/** A run with what its control groups took when there was enough fast memory for all of them. */
+export interface GroupedRow extends Row {
+  readonly alone: RunResult | null;
+}
+
+/** What control groups had, where programs ran at the same time. */
+export function cgroupTable(rows: readonly GroupedRow[]): Markup {
+  const lines = rows.flatMap((row) => {
+    return row.result.cgroups.map((cgroup) => ({ ...row, cgroup }));
+  });
+  if (lines.length === 0) return html``;
+  const isSwapping = lines.some(({ cgroup }) => cgroup.majorFaults > 0);
+  return table('Control groups', lines, [
+    { head: 'cgroup', cell: ({ cgroup }) => cgroupName(cgroup) },
+    { head: 'slowdown', cell: ({ cgroup, alone }) => cgroupSlowdown(cgroup, alone) },
+    { head: 'accesses', cell: ({ cgroup }) => formatCount(cgroup.accesses) },
+    { head: 'hits in fast memory', cell: ({ cgroup }) => formatShare(cgroup.toptierHitRatio) },
+    { head: 'share of the top tier', cell: ({ result, cgroup }) => toptierShare(result, cgroup) },
+    { head: 'of its memory', cell: ({ cgroup }) => ownShare(cgroup) },
+    { head: 'promoted', cell: ({ cgroup }) => orDash(cgroup.promotedPages, formatCount) },
+    { head: 'demoted', cell: ({ cgroup }) => orDash(cgroup.demotedPages, formatCount) },
+    ...(isSwapping ? [{ head: 'major faults', cell: majorFaults }] : []),
+    { head: 'done after', cell: ({ cgroup }) => formatNs(cgroup.endNs) },
+  ]);
+}
+
+function majorFaults({ cgroup }: { readonly cgroup: CgroupResult }): string {
+  return orDash(cgroup.majorFaults, formatCount);
+}
+
 function processName({ program, name, process }: ProcessResult): string {
   return [program, name === program ? '' : name, `#${process}`].filter((w) => w !== '').join(' ');
 }
 
-function toptierShare({ nodes }: RunResult, { toptierPagesMean }: ProcessResult): string {
+function toptierShare({ nodes }: RunResult, { toptierPagesMean }: HadMemory): string {
   const fast = nodes.filter(({ isToptier }) => isToptier);
   const bytes = fast.reduce((sum, { capacityBytes }) => sum + capacityBytes, 0);
   return bytes === 0 ? '–' : formatShare((toptierPagesMean * PAGE_SIZE) / bytes);
 }
 
-function ownShare({ residentPagesMean, toptierPagesMean }: ProcessResult): string {
+function ownShare({ residentPagesMean, toptierPagesMean }: HadMemory): string {
   return residentPagesMean === 0 ? '–' : formatShare(toptierPagesMean / residentPagesMean);
 }
 

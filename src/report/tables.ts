@@ -4,6 +4,7 @@
  */
 import { PAGE_SIZE } from '../base/units.ts';
 import {
+  allDramRun,
   type Comparison,
   formatBytes,
   formatCount,
@@ -16,7 +17,7 @@ import {
   type RunResult,
 } from '../experiment/index.ts';
 import { type Content, element, html, type Markup } from './html.ts';
-import { processTable, roundTripTable } from './shareTables.ts';
+import { cgroupTable, type GroupedRow, processTable, roundTripTable } from './shareTables.ts';
 import { timeParts } from './timeParts.ts';
 import { whyTable } from './whyTable.ts';
 
@@ -41,11 +42,16 @@ export function groupTables(comparison: Comparison, group: GroupRecord): Markup 
 ${timeTable(rows)}
 ${migrationTable(policies)}
 ${roundTripTable(policies)}
+${cgroupTable(rows.map((row) => withAllDram(comparison, group, row)))}
 ${processTable(rows)}
 ${whyTable(policies)}
 ${heatTable(policies)}
 ${nodeTable(rows)}
 ${vmstatTable(rows)}`;
+}
+
+function withAllDram(comparison: Comparison, group: GroupRecord, row: Row): GroupedRow {
+  return { ...row, alone: allDramRun(comparison, group, row.result.seed) };
 }
 
 /** The all-DRAM run first. */

@@ -1,20 +1,23 @@
 /**
- * What each process had of the machine: accesses by tier, and mapped pages by tier as means over
- * looks at its page tables, one at each end of an interval of the series (mission C6, fairness).
+ * What each process and each control group had of the machine: accesses by tier, mapped pages by
+ * tier as means over looks at page tables, one at each end of an interval of the series, and folios
+ * that changed their tier (mission C6, fairness).
  *
- * A page that several processes map counts for each of them.
+ * A page that several processes map counts for each of them; its migration for the first.
  */
-import { HPAGE_PMD_NR } from '../base/units.ts';
+import { type FrameId, HPAGE_PMD_NR } from '../base/units.ts';
 import {
   type AddressSpace,
   type Kernel,
   PTEB_SPECIAL,
   pteIsPresent,
   ptePayload,
+  rmapCollect,
 } from '../mm/index.ts';
 import type { TraceSource } from '../trace/index.ts';
-import type { ProcessResult } from './runResult.ts';
+import type { CgroupResult, ProcessResult } from './runResult.ts';
 import type { ThreadTime } from './threadClock.ts';
+import type { TraceCgroups } from './traceCgroups.ts';
 import type { TraceProcessState } from './traceProgram.ts';
 
 class Share {
@@ -22,6 +25,9 @@ class Share {
   residentSum = 0;
   toptierSum = 0;
   looks = 0;
+  promotedPages = 0;
+  demotedPages = 0;
+  majorFaults = 0;
 
   constructor(nrNodes: number) {
     this.accesses = new Float64Array(nrNodes);
@@ -30,59 +36,118 @@ class Share {
 
 export class ProcessShares {
   readonly #k: Kernel;
+  readonly #processes: readonly (TraceProcessState | null | undefined)[];
+  readonly #cgroups: TraceCgroups;
   /** By process of the trace. */
   readonly #shares: (Share | undefined)[] = [];
+  /** By control group: looks that found one of its processes. */
+  readonly #groupLooks: number[];
+  readonly #processOfMm: WeakMap<AddressSpace, number> = new WeakMap();
 
-  constructor(k: Kernel) {
+  /** `processes` fills as the trace goes on. */
+  constructor(
+    k: Kernel,
+    processes: readonly (TraceProcessState | null | undefined)[],
+    cgroups: TraceCgroups,
+  ) {
     this.#k = k;
+    this.#processes = processes;
+    this.#cgroups = cgroups;
+    this.#groupLooks = new Array<number>(cgroups.groups.length).fill(0);
   }
 
   count(process: number, nid: number, accesses: number): void {
     this.#of(process).accesses[nid] += accesses;
   }
 
+  majorFault(process: number): void {
+    this.#of(process).majorFaults++;
+  }
+
+  /** A folio of `nr` pages changed its tier and is at `head` now. */
+  migrated(head: FrameId, isPromotion: boolean, nr: number): void {
+    const process = this.#ownerOf(head);
+    if (process < 0) return;
+    const share = this.#of(process);
+    if (isPromotion) share.promotedPages += nr;
+    else share.demotedPages += nr;
+  }
+
   /** Looks at the page tables of the processes that run. */
-  look(processes: readonly (TraceProcessState | null | undefined)[]): void {
-    for (let process = 0; process < processes.length; process++) {
-      const state = processes[process];
+  look(): void {
+    const groups = new Set<number>();
+    for (let process = 0; process < this.#processes.length; process++) {
+      const state = this.#processes[process];
       if (state === null || state === undefined) continue;
       const share = this.#of(process);
       share.looks++;
+      groups.add(this.#cgroups.groupOf(process));
       this.#count(state.mm, share);
     }
+    for (const group of groups) if (group >= 0) this.#groupLooks[group]++;
   }
 
-  /** Processes that accessed memory. */
-  result(source: TraceSource, threads: readonly (ThreadTime | undefined)[]): ProcessResult[] {
-    const { tiers } = this.#k;
-    const rows: ProcessResult[] = [];
+  /** Processes that accessed memory, and the control groups. */
+  result(
+    source: TraceSource,
+    threads: readonly (ThreadTime | undefined)[],
+  ): { readonly processes: ProcessResult[]; readonly cgroups: CgroupResult[] } {
+    const ends = endsOf(source, threads);
+    const processes: ProcessResult[] = [];
     for (const [process, share] of this.#shares.entries()) {
       if (share === undefined) continue;
-      let accesses = 0;
-      let fast = 0;
+      const had = this.#had([share], Math.max(1, share.looks));
+      if (had.accesses === 0) continue;
+      const known = source.processes[process];
+      const { name = '', program = '' } = known ?? {};
+      processes.push({ process, name, program, ...had, endNs: ends[process] ?? 0 });
+    }
+    const cgroups = this.#cgroups.groups.map(({ name, mems }, group): CgroupResult => {
+      const members = [...this.#shares.keys()].filter((process) => {
+        return this.#shares[process] !== undefined && this.#cgroups.groupOf(process) === group;
+      });
+      const shares = members.map((process) => this.#shares[process]!);
+      const had = this.#had(shares, Math.max(1, this.#groupLooks[group]));
+      const endNs = Math.max(0, ...members.map((process) => ends[process] ?? 0));
+      return { name, mems, processes: members.length, ...had, endNs };
+    });
+    return { processes, cgroups };
+  }
+
+  /** Sums, and means over `looks`. */
+  #had(shares: readonly Share[], looks: number) {
+    const { tiers } = this.#k;
+    let accesses = 0;
+    let fast = 0;
+    const sum = (of: (share: Share) => number) => shares.reduce((n, share) => n + of(share), 0);
+    for (const share of shares) {
       for (const [nid, n] of share.accesses.entries()) {
         accesses += n;
         if (tiers.isToptier(nid)) fast += n;
       }
-      if (accesses === 0) continue;
-      const looks = Math.max(1, share.looks);
-      let endNs = 0;
-      for (const [tid, { pid }] of source.threads.entries()) {
-        if (pid === process) endNs = Math.max(endNs, threads[tid]?.nowNs ?? 0);
-      }
-      const known = source.processes[process];
-      rows.push({
-        process,
-        name: known?.name ?? '',
-        program: known?.program ?? '',
-        accesses,
-        toptierHitRatio: fast / accesses,
-        residentPagesMean: share.residentSum / looks,
-        toptierPagesMean: share.toptierSum / looks,
-        endNs,
-      });
     }
-    return rows;
+    return {
+      accesses,
+      toptierHitRatio: accesses === 0 ? 0 : fast / accesses,
+      residentPagesMean: sum(({ residentSum }) => residentSum) / looks,
+      toptierPagesMean: sum(({ toptierSum }) => toptierSum) / looks,
+      promotedPages: sum(({ promotedPages }) => promotedPages),
+      demotedPages: sum(({ demotedPages }) => demotedPages),
+      majorFaults: sum(({ majorFaults }) => majorFaults),
+    };
+  }
+
+  /** The process whose mapping of a folio comes first, -1 = nobody maps it. */
+  #ownerOf(head: FrameId): number {
+    if (this.#processes.length <= 1) return this.#processes.length - 1;
+    const k = this.#k;
+    if (rmapCollect(k, head) === 0) return -1;
+    const { mm } = k.rmap.vma[0];
+    const known = this.#processOfMm.get(mm);
+    if (known !== undefined) return known;
+    const process = this.#processes.findIndex((state) => state?.mm === mm);
+    if (process >= 0) this.#processOfMm.set(mm, process);
+    return process;
   }
 
   #of(process: number): Share {
@@ -114,4 +179,13 @@ export class ProcessShares {
     share.residentSum += nrPages;
     if (this.#k.tiers.isToptier(this.#k.pm.nidOf(frame))) share.toptierSum += nrPages;
   }
+}
+
+/** By process: when its last thread was done. */
+function endsOf(source: TraceSource, threads: readonly (ThreadTime | undefined)[]): number[] {
+  const ends: number[] = [];
+  for (const [tid, { pid }] of source.threads.entries()) {
+    ends[pid] = Math.max(ends[pid] ?? 0, threads[tid]?.nowNs ?? 0);
+  }
+  return ends;
 }

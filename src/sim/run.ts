@@ -81,7 +81,7 @@ function resultOf(sim: Simulation, hetmem: string): RunResult {
     instructions: sim.instructions,
     faults: { minor: sim.minorFaults, major: sim.majorFaults, hint: sim.hintFaults },
     heat: sim.driver.heatAccuracy(sim.clock.nowNs),
-    processes: sim.processShares.result(sim.source, sim.threads.threads),
+    ...sim.processShares.result(sim.source, sim.threads.threads),
     vmstat: Object.fromEntries(sim.lastLook.vmstat),
     series,
     heatMap: sim.heatMap === null ? null : sim.heatMap.result(),

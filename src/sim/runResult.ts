@@ -36,6 +36,14 @@ export interface WorkloadSpec {
   readonly params: Readonly<Record<string, number | string | boolean>>;
   /** Programs that run at the same time instead; the fields above are '' then. */
   readonly together?: readonly WorkloadSpec[];
+  /** The control group that the program runs in; left out = none of its own. */
+  readonly cgroup?: CgroupChoice;
+}
+
+export interface CgroupChoice {
+  readonly name: string;
+  /** cpuset.mems, ascending; none = all nodes. */
+  readonly mems: readonly Nid[];
 }
 
 /** The programs of a workload, one or several at the same time. */
@@ -63,6 +71,8 @@ export interface RunResult {
   readonly heat: HeatAccuracy | null;
   /** Processes that accessed memory, in the order of the trace. */
   readonly processes: readonly ProcessResult[];
+  /** Control groups, when several programs ran or one was in a group. */
+  readonly cgroups: readonly CgroupResult[];
   /** /proc/vmstat just before the last program exits, by name. */
   readonly vmstat: Readonly<Record<string, number>>;
   readonly series: SeriesResult | null;
@@ -152,7 +162,27 @@ export interface ProcessResult {
   /** Means over the run of its mapped pages, and of those in the top tiers. */
   readonly residentPagesMean: number;
   readonly toptierPagesMean: number;
+  /** Base pages that it mapped first when they were promoted, and demoted. */
+  readonly promotedPages: number;
+  readonly demotedPages: number;
+  readonly majorFaults: number;
   /** When its last thread was done. */
+  readonly endNs: Nanoseconds;
+}
+
+/** What the processes of a control group had together; means are over the time that it had any. */
+export interface CgroupResult {
+  readonly name: string;
+  /** cpuset.mems; none = all nodes. */
+  readonly mems: readonly Nid[];
+  readonly processes: number;
+  readonly accesses: number;
+  readonly toptierHitRatio: number;
+  readonly residentPagesMean: number;
+  readonly toptierPagesMean: number;
+  readonly promotedPages: number;
+  readonly demotedPages: number;
+  readonly majorFaults: number;
   readonly endNs: Nanoseconds;
 }
 

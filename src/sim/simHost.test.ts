@@ -1,149 +1,25 @@
 import { describe, expect, it } from 'vitest';
-import { type Clock, EventQueue, VirtualClock } from '../engine/index.ts';
-import { AccessCost } from '../hw/index.ts';
+import { BASE, Bench, outcomeOf, residencyOf } from '../../test/sim/hostBench.ts';
 import {
   accessPage,
+  attachTask,
+  CAUSE_NOT_IN_CPUSET,
   checkInvariants,
   cloneThread,
+  createCpuset,
   exitTask,
   FAULT_WAIT,
   forkTask,
   handleFault,
-  Kernel,
   pageAt,
   reapTask,
-  type Task,
   waitOnMigration,
+  writeCpusetMems,
 } from '../mm/index.ts';
-import { plainMachine } from '../mm/plainMachine.ts';
-import {
-  type HostView,
-  MigrationPlan,
-  NO_NEEDS,
-  NO_SETTINGS,
-  type Policy,
-  REASON_DEMOTE,
-  REASON_PROMOTE,
-} from '../policy/index.ts';
+import { MigrationPlan, NO_SETTINGS, REASON_DEMOTE } from '../policy/index.ts';
 import * as sys from '../syscalls/index.ts';
-import { EACCES, EAGAIN, EBUSY, EFAULT, ENOENT, ENOMEM, ESRCH, ESTALE } from '../uapi/errno.ts';
-import { MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
-import { ZONE_NORMAL } from '../uapi/zone.ts';
-import { SIM_HOST_DEFAULTS, SimHost, type SimHostOptions } from './simHost.ts';
-
-/** First page of the programs' memory. */
-const BASE = 0x10000;
-
-interface Setup {
-  readonly thp?: boolean;
-  readonly options?: Partial<SimHostOptions>;
-  readonly policy?: Partial<Policy>;
-  /** Pages of the fast and the slow node. */
-  readonly pages?: readonly [number, number];
-}
-
-/** Node 0 with a CPU, node 1 without; a program with 64 MiB mapped. */
-class Bench {
-  readonly k: Kernel;
-  readonly clock: VirtualClock & Clock = new VirtualClock();
-  readonly queue: EventQueue;
-  readonly task: Task;
-  readonly host: SimHost;
-  readonly policy: Policy;
-
-  constructor(setup: Setup = {}) {
-    const [fast, slow] = setup.pages ?? [16384, 16384];
-    const spec = plainMachine(
-      [
-        { cpus: [0, 1], zones: [{ zone: ZONE_NORMAL, pages: fast }] },
-        { cpus: [], zones: [{ zone: ZONE_NORMAL, pages: slow }] },
-      ],
-      { sysctl: { thp_enabled: setup.thp ? 'always' : 'never', min_free_kbytes: 256 } },
-    );
-    this.k = new Kernel(spec, { seed: 1, trackContent: true });
-    this.queue = new EventQueue(this.clock);
-    this.policy = {
-      name: 'test',
-      needs: { ...NO_NEEDS, residencyPeriodNs: 1, vmstat: ['pgmigrate_success'] },
-      settings: NO_SETTINGS,
-      periodNs: 1000,
-      planCapacity: 64,
-      decide: () => {},
-      ...setup.policy,
-    };
-    const parts = {
-      kernel: this.k,
-      queue: this.queue,
-      cost: new AccessCost(spec),
-      policy: this.policy,
-      monitor: null,
-      future: null,
-      pidOf: () => -1,
-    };
-    this.host = new SimHost(parts, { ...SIM_HOST_DEFAULTS, ...setup.options });
-    this.task = this.k.spawn(null, 0);
-    this.map(this.task, BASE, 16384);
-  }
-
-  map(task: Task, vpn: number, pages: number): void {
-    const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
-    const prot = PROT_READ | PROT_WRITE;
-    const at = sys.mmap(this.k, task, vpn * 4096, pages * 4096, prot, flags, null, 0);
-    expect(at).toBe(vpn * 4096);
-  }
-
-  /** Writes pages [first, first + pages) of the program. */
-  touch(first: number, pages: number, task = this.task): void {
-    for (let i = first; i < first + pages; i++) accessPage(this.k, task, BASE + i, true);
-  }
-
-  /** Touches pages [first, first + pages) and gives them contents that are not zero. */
-  write(first: number, pages: number): void {
-    this.touch(first, pages);
-    const { content } = this.k.frames;
-    for (let i = first; i < first + pages; i++) {
-      content![pageAt(this.k, this.task.mm!, BASE + i)] = i + 1;
-    }
-  }
-
-  nidOf(page: number, task = this.task): number {
-    const frame = pageAt(this.k, task.mm!, BASE + page);
-    return frame < 0 ? frame : this.k.pm.nidOf(frame);
-  }
-
-  plan(...rows: readonly (readonly [page: number, pages: number, nid: number])[]): void {
-    const plan = new MigrationPlan(1024);
-    for (const [page, pages, nid] of rows) {
-      const reason = nid === 0 ? REASON_PROMOTE : REASON_DEMOTE;
-      plan.migrateVirtual(this.task.tgid, BASE + page, pages, nid, reason);
-    }
-    this.host.apply(plan, this.clock.nowNs);
-  }
-
-  run(untilNs = 1_000_000_000): HostView {
-    this.queue.runUntil(this.clock.nowNs + untilNs);
-    return this.host.observe(this.clock.nowNs);
-  }
-}
-
-function outcomeOf(view: HostView): number[][] {
-  const { outcome } = view;
-  return Array.from({ length: outcome.nrRows }, (_, row) => [
-    outcome.status[row],
-    outcome.migratedPages[row],
-  ]);
-}
-
-function residencyOf(view: HostView): number[][] {
-  const walk = view.residency;
-  expect(walk).not.toBeNull();
-  return Array.from({ length: walk!.nrRows }, (_, row) => [
-    walk!.vpn[row] - BASE,
-    walk!.nrPages[row],
-    walk!.folioPages[row],
-    walk!.nid[row],
-  ]);
-}
+import { EACCES, EBUSY, EFAULT, ENOENT, ENOMEM, ESRCH, ESTALE } from '../uapi/errno.ts';
+import type { SimHostOptions } from './simHost.ts';
 
 describe('SimHost migrates', () => {
   it('a virtual range, taking time, and reports it', () => {
@@ -236,82 +112,6 @@ describe('SimHost migrates', () => {
   });
 });
 
-describe('SimHost splits large folios', () => {
-  function split(bench: Bench, page: number, pages: number, pid = bench.task.tgid): number[][] {
-    const plan = new MigrationPlan(8);
-    plan.splitVirtual(pid, BASE + page, pages);
-    bench.host.apply(plan, bench.clock.nowNs);
-    return outcomeOf(bench.run());
-  }
-
-  it('TI-55: where they are, so that parts can go different ways', () => {
-    const bench = new Bench({ thp: true });
-    bench.write(0, 1024);
-    const plan = new MigrationPlan(8);
-    plan.splitVirtual(bench.task.tgid, BASE, 512);
-    bench.host.apply(plan, 0);
-    // It takes the time of 512 entries that go and come, and nothing is on its way to a node.
-    expect(bench.host.pendingPages).toBe(0);
-    const { rmapEntryNs } = bench.k.spec.costs;
-    expect(bench.host.backgroundNs).toBeGreaterThan(512 * rmapEntryNs);
-    const view = bench.run();
-    expect(outcomeOf(view)).toEqual([[0, 0]]);
-    expect(residencyOf(view)).toEqual([
-      [0, 512, 1, 0],
-      [512, 512, 512, 0],
-    ]);
-    expect(bench.k.vmstat.snapshot().get('thp_split_page')).toBe(1);
-    bench.plan([7, 1, 1]);
-    bench.run();
-    expect([6, 7, 8].map((page) => bench.nidOf(page))).toEqual([0, 1, 0]);
-    checkInvariants(bench.k);
-  });
-
-  it('every one that a row touches, and goes on to migrate', () => {
-    const bench = new Bench({ thp: true });
-    bench.write(0, 1024);
-    const plan = new MigrationPlan(8);
-    plan.splitVirtual(bench.task.tgid, BASE + 500, 20);
-    plan.migrateVirtual(bench.task.tgid, BASE + 511, 2, 1, REASON_DEMOTE);
-    bench.host.apply(plan, 0);
-    expect(outcomeOf(bench.run())).toEqual([
-      [0, 0],
-      [1, 2],
-    ]);
-    expect([510, 511, 512, 513].map((page) => bench.nidOf(page))).toEqual([0, 1, 1, 0]);
-  });
-
-  it('MC-85: -EAGAIN for one with references nobody can explain, which stays large', () => {
-    const bench = new Bench({ thp: true });
-    bench.write(0, 512);
-    const head = pageAt(bench.k, bench.task.mm!, BASE);
-    bench.k.folios.get(head);
-    expect(split(bench, 0, 512)).toEqual([[-EAGAIN, 0]]);
-    expect(bench.k.vmstat.snapshot().get('thp_split_page_failed')).toBe(1);
-    expect(residencyOf(bench.run())).toEqual([[0, 512, 512, 0]]);
-    bench.k.putFolio(head);
-    expect(split(bench, 0, 512)).toEqual([[0, 0]]);
-    checkInvariants(bench.k);
-  });
-
-  it('MC-87: pages of zeroes give way to the zero page, where contents are known', () => {
-    const bench = new Bench({ thp: true });
-    bench.write(7, 2);
-    expect(split(bench, 0, 512)).toEqual([[0, 0]]);
-    expect(residencyOf(bench.run())).toEqual([[7, 2, 1, 0]]);
-    checkInvariants(bench.k);
-  });
-
-  it('says what was not there: no page, no area, no process; base pages are no error', () => {
-    const bench = new Bench();
-    bench.touch(0, 4);
-    expect(split(bench, 0, 4)).toEqual([[0, 0]]);
-    expect(split(bench, 100, 1)).toEqual([[-ENOENT, 0]]);
-    expect(split(bench, 20_000, 1)).toEqual([[-EFAULT, 0]]);
-    expect(split(bench, 0, 512, 9999)).toEqual([[-ESRCH, 0]]);
-  });
-});
-
 describe('SimHost reports', () => {
   it('what move_pages would: no page, no area, zero page, no process (MP-20..MP-23)', () => {
     const bench = new Bench();
@@ -342,6 +142,28 @@ describe('SimHost reports', () => {
       expect(outcomeOf(bench.run())).toEqual([expected]);
       checkInvariants(bench.k);
     }
+  });
+
+  it('MP-14, PP-14b: -EACCES for a node that a cpuset forbids, by address and by frame', () => {
+    const bench = new Bench();
+    bench.touch(0, 4);
+    const cpuset = createCpuset(bench.k.topCpuset);
+    expect(writeCpusetMems(bench.k, cpuset, 1)).toBe(0);
+    expect(attachTask(bench.k, bench.task, cpuset)).toBe(0);
+    bench.plan([0, 4, 1]);
+    const frame = pageAt(bench.k, bench.task.mm!, BASE);
+    const plan = new MigrationPlan(8);
+    plan.migratePhysical(bench.k.frames.pfnOf(frame), 1, 0, 1, REASON_DEMOTE);
+    bench.host.apply(plan, 0);
+    expect(outcomeOf(bench.run())).toEqual([
+      [-EACCES, 0],
+      [-EACCES, 0],
+    ]);
+    expect(bench.k.failures.pages[CAUSE_NOT_IN_CPUSET]).toBe(5);
+    expect(writeCpusetMems(bench.k, cpuset, 3)).toBe(0);
+    bench.plan([0, 4, 1]);
+    expect(outcomeOf(bench.run())).toEqual([[1, 4]]);
+    checkInvariants(bench.k);
   });
 
   it('-EBUSY for a page with references nobody can explain, and puts it back', () => {

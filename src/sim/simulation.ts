@@ -50,6 +50,7 @@ import type { RunSpec } from './runResult.ts';
 import { Series } from './series.ts';
 import { ThreadClocks, type ThreadTime } from './threadClock.ts';
 import { TierMoves } from './tierMoves.ts';
+import { TraceCgroups } from './traceCgroups.ts';
 import { type TraceProcessState, TracePrograms } from './traceProgram.ts';
 import { Truth } from './truth.ts';
 
@@ -77,6 +78,7 @@ export class Simulation {
   readonly series: Series;
   readonly lastLook: LastLook;
   readonly heatMap: HeatMap | null;
+  readonly cgroups: TraceCgroups;
   readonly processShares: ProcessShares;
   readonly truth: Truth;
   readonly driver: PolicyDriver;
@@ -112,17 +114,22 @@ export class Simulation {
     this.damonThreads = new DamonThreads(this.k, this.queue, this.moves);
     if (policy.settings.damon !== null) this.damonThreads.start(policy.settings.damon, this.cost);
     const mempolicy = programMempolicy(this.k, policy.settings);
-    this.programs = new TracePrograms(this.k, mempolicy, source.header.program);
+    this.cgroups = new TraceCgroups(this.k, spec.workload, source);
+    const enter = (process: number, task: Task) => this.cgroups.enter(process, task);
+    this.programs = new TracePrograms(this.k, mempolicy, source.header.program, enter);
     this.moves.isFree = policy.settings.isMigrationFree;
     const nrNodes = this.k.pm.nodes.length;
     this.threads = new ThreadClocks(nrNodes);
     this.series = new Series(this.k, this.moves, Math.max(spec.seriesPoints, 16));
     this.lastLook = new LastLook(this.k, this.series);
-    this.processShares = new ProcessShares(this.k);
+    this.processShares = new ProcessShares(this.k, this.programs.processes, this.cgroups);
+    this.moves.onTierMove = (head, isPromotion, nr) => {
+      this.processShares.migrated(head, isPromotion, nr);
+    };
     this.heatMap = spec.seriesPoints > 0 ? new HeatMap(this.k) : null;
     this.series.onClose = () => {
       this.heatMap?.close();
-      this.processShares.look(this.programs.processes);
+      this.processShares.look();
     };
     this.series.onMerge = () => this.heatMap?.merge();
     this.#work = new KernelWork(this.k, costs);
@@ -340,8 +347,10 @@ export class Simulation {
     if ((outcome & FAULT_HINT) !== 0) {
       this.hintFaults++;
       this.driver.onHintFault(task.tgid, vpn, before, write, this.clock.nowNs);
-    } else if ((outcome & FAULT_MAJOR) !== 0) this.majorFaults++;
-    else this.minorFaults++;
+    } else if ((outcome & FAULT_MAJOR) !== 0) {
+      this.majorFaults++;
+      this.processShares.majorFault(slice.pid);
+    } else this.minorFaults++;
     const { costs } = this.spec.machine;
     const direct = faultNs(costs, this.cost, outcome) + this.#work.reclaimNs();
     const migration = this.moves.cpuNs - migratedNs;

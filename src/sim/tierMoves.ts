@@ -5,7 +5,7 @@
  * A page's identity is its mapping and index, which migration does not change (MC-94).
  * Ping-pong: promoted within `windowNs` of its demotion; both copies then count as wasted.
  */
-import { type Bytes, type Nanoseconds, PAGE_SIZE } from '../base/units.ts';
+import { type Bytes, type FrameId, type Nanoseconds, PAGE_SIZE } from '../base/units.ts';
 import { type AccessCost, type CostSpec, migrateOverheadNs } from '../hw/index.ts';
 import type { Kernel } from '../mm/index.ts';
 import { RoundTrips } from './roundTrips.ts';
@@ -29,6 +29,8 @@ export class TierMoves {
   readonly roundTrips: RoundTrips;
   /** CPU time of the folios migrated so far; whoever did the work takes the growth. */
   cpuNs: Nanoseconds = 0;
+  /** Hears of every folio that changed its tier: its new head, the way, its pages. */
+  onTierMove: (head: FrameId, isPromotion: boolean, nr: number) => void = () => {};
   /** Migrations cost nothing: the bound of an oracle (HostSettings.isMigrationFree). */
   isFree = false;
 
@@ -59,6 +61,7 @@ export class TierMoves {
     const wasTop = k.tiers.isToptier(from);
     const isTop = k.tiers.isToptier(to);
     if (wasTop === isTop) return;
+    this.onTierMove(dst, isTop, nr);
     const identity = k.frames.mapping[dst] * 2 ** 21 + (k.frames.indexOf(dst) % 2 ** 21);
     if (wasTop) {
       this.demotedPages += nr;

@@ -8,7 +8,7 @@ import { END, SLICE, TogetherSource } from '../trace/index.ts';
 import { ZONE_NORMAL } from '../uapi/zone.ts';
 import { findWorkload, openWorkload } from '../workload/index.ts';
 import { runOne } from './run.ts';
-import type { RunResult, RunSpec } from './runResult.ts';
+import type { RunResult, RunSpec, WorkloadSpec } from './runResult.ts';
 import { Simulation } from './simulation.ts';
 
 function program(name: string, size: number, accesses: number, seed = 1) {
@@ -63,6 +63,56 @@ describe('TogetherSource', () => {
     }
     source.rewind();
     expect(count()).toEqual(first);
+  });
+});
+
+describe('control groups (C6)', () => {
+  const program2 = { trace: '', generator: '', params: {} };
+  const gups = { ...program2, name: 'gups', cgroup: { name: 'web', mems: [] } };
+  const zipf = { ...program2, name: 'zipf', cgroup: { name: 'batch', mems: [1] } };
+
+  function grouped(policy: string, programs: readonly WorkloadSpec[]): RunResult {
+    const plain = spec(policy);
+    const workload = { ...plain.workload, together: programs };
+    return runOne({ ...plain, workload }, together(), { hetmem: 'test' });
+  }
+
+  it('tell what their processes had together, under pressure', () => {
+    const result = grouped('tpp', [gups, { ...zipf, cgroup: gups.cgroup }]);
+    const [both] = result.cgroups;
+    expect(result.cgroups.map(({ name, processes }) => [name, processes])).toEqual([['web', 2]]);
+    expect(both.accesses).toBe(result.accesses);
+    expect(both.toptierHitRatio).toBeCloseTo(result.toptierHitRatio, 9);
+    expect(both.demotedPages).toBe(result.migration.demotedPages);
+    expect(both.promotedPages).toBe(result.migration.promotedPages);
+    expect(both.demotedPages).toBeGreaterThan(0);
+    expect(both.endNs).toBe(result.time.totalNs);
+  });
+
+  it('are one a program unless they are named, and none for a program alone', () => {
+    const plain = ['gups', 'zipf'].map((name) => ({ ...program2, name }));
+    const { cgroups, processes } = grouped('demotion-only', plain);
+    expect(cgroups.map(({ name }) => name)).toEqual(['gups', 'zipf']);
+    for (const key of ['accesses', 'demotedPages', 'promotedPages', 'majorFaults'] as const) {
+      expect(cgroups.map((one) => one[key])).toEqual(processes.map((one) => one[key]));
+    }
+    const alone = runOne(spec(), program('gups', 8, 0.1), { hetmem: 'test' });
+    expect(alone.cgroups).toEqual([]);
+  });
+
+  it('MP-102: keep their processes on the nodes of their cpuset, whatever the policy', () => {
+    for (const policy of ['first-touch', 'numa-balancing', 'hemem', 'oracle']) {
+      const [web, batch] = grouped(policy, [gups, zipf]).cgroups;
+      expect([policy, batch.mems, batch.toptierPagesMean, batch.promotedPages]).toEqual([
+        policy,
+        [1],
+        0,
+        0,
+      ]);
+      expect(web.toptierPagesMean, policy).toBeGreaterThan(0);
+    }
+    const missing = { ...zipf, cgroup: { name: 'batch', mems: [2] } };
+    expect(() => grouped('first-touch', [gups, missing])).toThrow('cgroup batch: node 2 has no');
   });
 });
 

@@ -56,8 +56,19 @@ export class TracePrograms {
   #nextCpu = 0;
   readonly #cpus: readonly number[];
 
-  /** `mempolicy` is what the first program starts with; others inherit it. */
-  constructor(k: Kernel, mempolicy: Mempolicy | null, program: string) {
+  readonly #onStart: (pid: number, task: Task) => void;
+
+  /**
+   * `mempolicy` is what programs start with; `onStart` hears of each one's first process before it
+   * does anything.
+   */
+  constructor(
+    k: Kernel,
+    mempolicy: Mempolicy | null,
+    program: string,
+    onStart: (pid: number, task: Task) => void,
+  ) {
+    this.#onStart = onStart;
     this.#k = k;
     this.#mempolicy = mempolicy;
     this.#program = program;
@@ -74,6 +85,7 @@ export class TracePrograms {
     const task = this.#k.spawn(null, this.#cpu());
     task.setPolicy(this.#mempolicy);
     task.comm = commOf(this.#program);
+    this.#onStart(pid, task);
     this.threads[tid] = task;
     return this.#register(pid, task);
   }

@@ -206,6 +206,7 @@ export function fabricateRun(spec: RunSpec, slowdown: number): RunResult {
         }
       : null,
     processes: [],
+    cgroups: [],
     vmstat: {
       pgfault: FOOTPRINT_PAGES,
       pgmigrate_success: promotedPages + demotedPages,
@@ -344,4 +345,28 @@ function heatMapOf(spec: RunSpec, random: RandomStream, resident: number) {
   }
   const rowVpn = Array.from({ length: rows }, (_, row) => 0x7f00_0000 + row * 704);
   return { rows, columns, pagesPerRow: 704, rowVpn, accesses, node };
+}
+
+/** As if its programs had run in two control groups; those of all-DRAM took 2 s each. */
+export function withCgroups(comparison: Comparison): Comparison {
+  const cgroup = {
+    processes: 1,
+    accesses: 1e6,
+    toptierHitRatio: 0.75,
+    residentPagesMean: 10_240,
+    toptierPagesMean: 2560,
+    promotedPages: 7,
+    demotedPages: 9,
+    majorFaults: 3,
+  };
+  const runs = comparison.runs.map((run) => {
+    if (run.result === null) return run;
+    const ends = run.policy < 0 ? [2e9, 2e9] : [3e9, 1e9];
+    const cgroups = [
+      { name: 'web', mems: [], ...cgroup, endNs: ends[0]! },
+      { name: 'batch', mems: [1], ...cgroup, endNs: ends[1]! },
+    ];
+    return { ...run, result: { ...run.result, cgroups } };
+  });
+  return { ...comparison, runs };
 }

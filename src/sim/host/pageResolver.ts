@@ -2,6 +2,8 @@
  * What a plan row's next page is: a folio that can be isolated, or why not, with the statuses of
  * move_pages (MP-20..MP-29) and, for physical rows, of its extension (PP-67).
  *
+ * Nodes that a cpuset forbids are not gone to: MP-14, PP-14b.
+ *
  * Resolved when the row's turn comes, not when it was planned: virtual rows cannot be stale.
  * A folio met twice in one batch is not migrated twice and is no error (PP-76).
  */
@@ -9,11 +11,13 @@ import { assert } from '../../base/assert.ts';
 import { type FrameId, HPAGE_PMD_NR, type Nid, type Vpn } from '../../base/units.ts';
 import {
   type AddressSpace,
+  CAUSE_NOT_IN_CPUSET,
   CAUSE_NOT_ON_LRU,
   CAUSE_SHARED,
   CAUSE_VMA_NOT_MIGRATABLE,
   isolateFolio,
   type Kernel,
+  mappersVerdict,
   PAGE_SPECIAL,
   PAGE_ZERO,
   PG_HEAD,
@@ -22,6 +26,7 @@ import {
   vmaMigratable,
 } from '../../mm/index.ts';
 import { GENERATION_UNCHECKED, KEY_VIRTUAL } from '../../policy/index.ts';
+import { memsAllowedOf } from '../../syscalls/index.ts';
 import { EACCES, EBUSY, EFAULT, ENOENT, ESRCH, ESTALE } from '../../uapi/errno.ts';
 import { MR_SYSCALL } from '../../uapi/migrate.ts';
 import type { PlanQueue } from './planQueue.ts';
@@ -58,10 +63,16 @@ export class PageResolver {
       const isFirst = queue.cursor[i] === 0;
       return this.#physical(page, left, isFirst ? queue.generation[i] : 0, target, list);
     }
-    const mm = this.#k.tasks.get(queue.pid[i])?.mm ?? null;
-    if (mm === null) {
+    const task = this.#k.tasks.get(queue.pid[i]);
+    const mm = task?.mm ?? null;
+    if (task === undefined || mm === null) {
       this.pages = left;
       return -ESRCH;
+    }
+    // MP-14: the call answers for all its pages.
+    if ((memsAllowedOf(this.#k, task) & (1 << target)) === 0) {
+      this.pages = left;
+      return this.#refuse(-1, left, -EACCES, CAUSE_NOT_IN_CPUSET);
     }
     return this.#virtual(mm, page, left, target, list);
   }
@@ -78,11 +89,11 @@ export class PageResolver {
     }
     const head = k.frames.headOf(page);
     this.#cover(head, page);
-    if (!vmaMigratable(vma)) return this.#refuse(head, -EFAULT, CAUSE_VMA_NOT_MIGRATABLE);
+    if (!vmaMigratable(vma)) return this.#refuseFolio(head, -EFAULT, CAUSE_VMA_NOT_MIGRATABLE);
     return this.#queue(head, target, list);
   }
 
-  /** PP-67: online, generation, then as a virtual page. */
+  /** PP-67: online, generation, areas and cpusets of all who map it, then as a virtual page. */
   #physical(pfn: number, left: number, generation: number, target: Nid, list: FrameId[]): number {
     const k = this.#k;
     const frame = k.frames.frameOfPfn(pfn);
@@ -95,6 +106,10 @@ export class PageResolver {
     const head = k.frames.headOf(frame);
     if (k.frames.refcount[head] === 0) return -ENOENT;
     this.#cover(head, frame);
+    // Unmapped page cache has nobody to ask (PP-78).
+    const verdict = mappersVerdict(k, head, target, true);
+    if (verdict === -EACCES) return this.#refuseFolio(head, verdict, CAUSE_NOT_IN_CPUSET);
+    if (verdict === -EFAULT) return this.#refuseFolio(head, verdict, CAUSE_VMA_NOT_MIGRATABLE);
     return this.#queue(head, target, list);
   }
 
@@ -103,18 +118,22 @@ export class PageResolver {
     const k = this.#k;
     if (k.pm.nidOf(head) === target) return PAGE_THERE;
     if (!this.#isAll && k.folios.maybeMappedShared(head)) {
-      return this.#refuse(head, -EACCES, CAUSE_SHARED);
+      return this.#refuseFolio(head, -EACCES, CAUSE_SHARED);
     }
     if (!isolateFolio(k, head, list)) {
       if (list.includes(head)) return PAGE_THERE;
-      return this.#refuse(head, -EBUSY, CAUSE_NOT_ON_LRU);
+      return this.#refuseFolio(head, -EBUSY, CAUSE_NOT_ON_LRU);
     }
     this.head = head;
     return PAGE_QUEUED;
   }
 
-  #refuse(head: FrameId, errno: number, cause: number): number {
-    this.#k.failures.record(head, cause, MR_SYSCALL, this.#k.folios.nrPages(head));
+  #refuseFolio(head: FrameId, errno: number, cause: number): number {
+    return this.#refuse(head, this.#k.folios.nrPages(head), errno, cause);
+  }
+
+  #refuse(head: FrameId, nrPages: number, errno: number, cause: number): number {
+    this.#k.failures.record(head, cause, MR_SYSCALL, nrPages);
     return errno;
   }
 
