@@ -5,9 +5,12 @@
  */
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+import { onBuild } from './tools/testsOnBuild.mjs';
 
 export default defineConfig({
+  plugins: onBuild.plugins,
   test: {
+    server: { deps: onBuild.deps },
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
     pool: 'threads',
     isolate: false,

@@ -3,9 +3,12 @@
  * HETMEM_FUZZ_LONG, HETMEM_FUZZ_RUNS and HETMEM_FUZZ_SEED (tools/jobs.mjs).
  */
 import { defineConfig } from 'vitest/config';
+import { onBuild } from './tools/testsOnBuild.mjs';
 
 export default defineConfig({
+  plugins: onBuild.plugins,
   test: {
+    server: { deps: onBuild.deps },
     include: ['test/fuzz/**/*.fuzz.ts'],
     passWithNoTests: true,
     pool: 'threads',

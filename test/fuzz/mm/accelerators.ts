@@ -54,14 +54,16 @@ const COHERENT: AcceleratorSpec = {
 const BOUNCES_WHOLE: BounceSpec = { splitAfter: 1, mergeAfter: 5 };
 const BOUNCES_SPLITTING: BounceSpec = { mergeAfter: 8, shareAfter: 2, shareBy: 'exclusive' };
 
-function withBounces(k: Kernel, spec: AcceleratorSpec, bounces: BounceSpec): AcceleratorSpec {
-  return k.hasExperimental('device_split_by_use') ? { ...spec, bounces } : spec;
+/** A copy of its own for each device: a saved state does not know what devices share. */
+function specOf(k: Kernel, spec: AcceleratorSpec, bounces?: BounceSpec): AcceleratorSpec {
+  const isBouncing = bounces !== undefined && k.hasExperimental('device_split_by_use');
+  return structuredClone(isBouncing ? { ...spec, bounces } : spec);
 }
 
 const KINDS: readonly ((k: Kernel) => Accelerator)[] = [
-  (k) => new PrivateAccelerator(k, withBounces(k, WHOLE, BOUNCES_WHOLE)),
-  (k) => new PrivateAccelerator(k, withBounces(k, SPLITTING, BOUNCES_SPLITTING)),
-  (k) => new CoherentAccelerator(k, COHERENT),
+  (k) => new PrivateAccelerator(k, specOf(k, WHOLE, BOUNCES_WHOLE)),
+  (k) => new PrivateAccelerator(k, specOf(k, SPLITTING, BOUNCES_SPLITTING)),
+  (k) => new CoherentAccelerator(k, specOf(k, COHERENT)),
 ];
 export const NR_ACCELERATORS = KINDS.length;
 
