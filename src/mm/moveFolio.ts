@@ -103,12 +103,12 @@ export function moveToNewFolio(
       k.failures.record(src, CAUSE_BUFFERS_BUSY, reason, nr);
       return -EAGAIN;
     }
-    k.buffers.move(src, dst);
   }
   if (meetsPoison(k, src, nr)) {
     k.failures.record(src, CAUSE_HWPOISON, reason, nr);
     return -EHWPOISON;
   }
+  k.buffers.move(src, dst);
   if (f.content !== null) f.content.copyWithin(dst, src, src + nr);
   switchMapping(k, src, dst, nr, file);
   transferState(k, src, dst);

@@ -2,7 +2,7 @@
  * What reclaim asks of rmap: was the folio referenced, and take it out of all page tables
  * (mm/rmap.c: folio_referenced, try_to_unmap). TI-12, TI-16, HS-8, PM-10.
  */
-import { type FrameId, HPAGE_PMD_NR } from '../base/units.ts';
+import { type FrameId, HPAGE_PMD_NR, type Vpn } from '../base/units.ts';
 import { setFolioDirty } from './fileFolio.ts';
 import {
   PG_ANON_EXCLUSIVE,
@@ -55,14 +55,16 @@ export function folioReferenced(k: Kernel, head: FrameId): number {
   const n = rmapCollect(k, head);
   for (let r = 0; r < n; r++) {
     const vma = k.rmap.vma[r];
-    const found = youngInRange(k, vma, head, k.rmap.vpn[r], k.rmap.sub[r], k.rmap.nr[r]);
-    if (found < 0) continue;
-    if (vma.has(VM_LOCKED) && isMappedWhole(k, vma, head)) {
+    const [vpn, sub, nr] = [k.rmap.vpn[r], k.rmap.sub[r], k.rmap.nr[r]];
+    const isLocked = vma.has(VM_LOCKED);
+    if (isLocked && isMappedWhole(k, vma, head, vpn, nr)) {
       // Restores the mlock that was missed; the folio will not be reclaimed.
       flags.locked = true;
       mlockFolio(k, head);
       break;
     }
+    const found = isLocked ? 0 : youngInRange(k, vma, head, vpn, sub, nr);
+    if (found < 0) continue;
     const marked = (k.frames.flags[head] & PG_YOUNG) !== 0;
     if (found === 0 && !marked) continue;
     k.frames.flags[head] &= ~(PG_YOUNG | PG_IDLE);
@@ -72,19 +74,19 @@ export function folioReferenced(k: Kernel, head: FrameId): number {
   return young;
 }
 
-/** Small folios, and large ones that the area maps by one PMD or page by page without a gap. */
-function isMappedWhole(k: Kernel, vma: Vma, head: FrameId): boolean {
-  if (!k.folios.isLarge(head)) return true;
-  const nr = k.folios.nrPages(head);
-  const first = vma.start + (k.frames.indexOf(head) - vma.pgoff);
-  if (first < vma.start || first + nr > vma.end) return false;
-  const slot = vma.mm.slotOf(first);
-  if (slot < 0) return false;
-  if (vma.mm.pmd[slot] !== 0) return true;
-  const i = vma.mm.pteIndex(first);
-  if (i < 0) return false;
-  for (let n = 0; n < nr; n++) {
-    const word = k.ptes.words[i + n];
+/**
+ * Whether the area maps all of the folio at `vpn`, by one PMD or page by page. Accessed bits of a
+ * locked area are neither asked for nor cleared.
+ */
+function isMappedWhole(k: Kernel, vma: Vma, head: FrameId, vpn: Vpn, count: number): boolean {
+  if (count !== k.folios.nrPages(head)) return false;
+  const { mm } = vma;
+  for (let n = 0; n < count; n++) {
+    const slot = mm.slotOf(vpn + n);
+    const pmd = slot < 0 ? 0 : mm.pmd[slot];
+    if (pmd !== 0) return pteIsPresent(pmd) && ptePayload(pmd) === head;
+    const i = mm.pteIndex(vpn + n);
+    const word = i < 0 ? 0 : k.ptes.words[i];
     if (!pteIsPresent(word) || ptePayload(word) !== head + n) return false;
   }
   return true;
