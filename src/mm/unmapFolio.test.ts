@@ -1,4 +1,4 @@
-/** What reclaim asks of rmap: who accessed a folio, and taking it out of page tables. TI-12, TI-16. */
+/** What reclaim asks of rmap: who accessed a folio, and unmapping it. TI-12, TI-16, HS-8, PM-10. */
 import { describe, expect, it } from 'vitest';
 import { MADV_FREE, PROT_EXEC, PROT_READ } from '../uapi/mman.ts';
 import { ZONE_NORMAL } from '../uapi/zone.ts';
