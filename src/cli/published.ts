@@ -2,7 +2,7 @@
  * `hetmem published`: tables of papers and mails as experiments. Lists them, runs some or all,
  * prints what was published, ours and the deviation, and which rules of shape hold.
  */
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { UserError } from '../base/assert.ts';
 import { closestWord } from '../base/closestWord.ts';
@@ -19,6 +19,7 @@ tables as this version gives them.
 Examples:
   hetmem published --list
   hetmem published weighted-interleave
+  hetmem published experiments/published/tpp-cache.yaml
   hetmem published --all --json`;
 
 interface Flags {
@@ -27,31 +28,64 @@ interface Flags {
   readonly json?: boolean;
   readonly jobs?: string;
   readonly markdown?: boolean;
+  readonly schema?: boolean;
 }
 
 export function describe(program: Command): void {
   program
     .command('published')
     .description('run published tables as experiments: their figures, ours, the deviation')
-    .argument('[names...]', 'some of hetmem published --list')
+    .argument('[names...]', 'some of hetmem published --list, or files of tables')
     .option('--list', 'the tables, with their questions and sources')
     .option('--all', 'run all of them')
     .option('-j, --jobs <n>', 'runs at a time (default: one a core)')
     .option('--json', 'print JSON')
     .option('--markdown', 'print what docs/published.md holds of them')
+    .option('--schema', 'print the JSON Schema of files of tables, for editors')
     .addHelpText('after', EXAMPLES)
     .action(published);
 }
 
 async function published(names: readonly string[], flags: Flags): Promise<void> {
+  if (flags.schema === true) return printSchema();
   const folder = join(packageRoot(), 'experiments', 'published');
   const library = await packageLibrary(folder);
   const { readTables } = await import('../runner/index.ts');
-  const tables = await readTables(folder, library);
+  const shipped = names.some((name) => !isFile(name)) || names.length === 0;
+  const tables = shipped ? await readTables(folder, library) : [];
   if (flags.list === true) return printList(tables, flags.json === true);
-  const chosen = choose(tables, names, flags.all === true);
-  const results = await runAll(chosen, library, jobsOf(flags.jobs));
+  const chosen: Chosen[] = [];
+  for (const name of names.filter(isFile)) chosen.push(await ownTable(name));
+  const others = names.filter((name) => !isFile(name));
+  if (chosen.length === 0 || others.length > 0) {
+    const found = choose(tables, others, flags.all === true);
+    chosen.push(...found.map((table) => ({ table, library })));
+  }
+  const results = await runAll(chosen, jobsOf(flags.jobs));
   await print(results, flags);
+}
+
+/** A table, and where its machines and traces are looked for. */
+interface Chosen {
+  readonly table: PublishedTable;
+  readonly library: Library;
+}
+
+function isFile(name: string): boolean {
+  return /\.ya?ml$/.test(name);
+}
+
+/** Of a file of the user's: machines and traces are relative to it. */
+async function ownTable(path: string): Promise<Chosen> {
+  const { readTable } = await import('../runner/index.ts');
+  const library = await packageLibrary(dirname(resolve(path)));
+  return { table: await readTable(path, library), library };
+}
+
+async function printSchema(): Promise<void> {
+  const { publishedFileReader } = await import('../published/index.ts');
+  const { tableJsonSchema } = await publishedFileReader();
+  process.stdout.write(`${JSON.stringify(tableJsonSchema(), null, 2)}\n`);
 }
 
 function choose(
@@ -78,18 +112,14 @@ function choose(
   });
 }
 
-async function runAll(
-  tables: readonly PublishedTable[],
-  library: Library,
-  jobs: number,
-): Promise<Reproduction[]> {
+async function runAll(chosen: readonly Chosen[], jobs: number): Promise<Reproduction[]> {
   const { runPublished } = await import('../runner/index.ts');
   const { Progress } = await import('./progress.ts');
   const progress = new Progress('published');
   const results: Reproduction[] = [];
-  for (const [i, table] of tables.entries()) {
+  for (const [i, { table, library }] of chosen.entries()) {
     const onProgress = (done: number, runs: number) => {
-      progress.update(i + done / runs, tables.length, `${table.name}, ${done} of ${runs} runs`);
+      progress.update(i + done / runs, chosen.length, `${table.name}, ${done} of ${runs} runs`);
     };
     onProgress(0, 1);
     results.push(await runPublished(table, { library, jobs, onProgress }));

@@ -28,7 +28,7 @@ import {
   type TableInput,
 } from './tableSchema.ts';
 
-export { TABLE_FORMAT } from './tableSchema.ts';
+export { TABLE_FORMAT, tableJsonSchema } from './tableSchema.ts';
 
 const { throwProblems, YamlFile } = await machineFileReader();
 

@@ -1,6 +1,8 @@
 /**
  * The shape of a published table's file (experiments/published/*.yaml). Whether its names exist and
  * whether its rules hold on its own figures is checked by tableFile.ts.
+ *
+ * docs/published.schema.json, for editors, is made from this and kept current by a test.
  */
 import { z } from 'zod';
 import { KERNEL_VERSIONS, machineFileReader, SIZE } from '../hw/index.ts';
@@ -135,3 +137,9 @@ export type TableInput = z.output<typeof TABLE_SCHEMA>;
 export type RunPartInput = z.output<typeof runPart>;
 export type RuleInput = z.output<typeof rule>;
 export type ClaimInput = z.output<typeof claim>;
+
+/** The JSON Schema of these files: draft 7, as the YAML language server reads it. */
+export function tableJsonSchema(): object {
+  const schema = z.toJSONSchema(TABLE_SCHEMA, { io: 'input', target: 'draft-7' });
+  return { title: 'hetmem published table', ...schema };
+}

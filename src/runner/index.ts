@@ -9,5 +9,5 @@ export {
   type RunExperimentOptions,
   runExperiment,
 } from './runExperiment.ts';
-export { type RunPublishedOptions, readTables, runPublished } from './runPublished.ts';
+export { type RunPublishedOptions, readTable, readTables, runPublished } from './runPublished.ts';
 export { type TuneOptions, type TuneQuestion, tunePolicy } from './tunePolicy.ts';

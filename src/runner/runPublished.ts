@@ -4,6 +4,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { UserError } from '../base/assert.ts';
 import type { RunOutcome, RunSpec } from '../experiment/index.ts';
 import type { MachineSpec } from '../hw/index.ts';
 import {
@@ -32,14 +33,26 @@ export interface RunPublishedOptions {
   readonly worker?: string;
 }
 
-/** The tables of a folder, by name. Errors: UserError with all that is wrong in a file. */
+/** The tables of a folder, by name. Errors: as of readTable. */
 export async function readTables(folder: string, library: Library): Promise<PublishedTable[]> {
-  const { parseTable } = await publishedFileReader();
   const names = readdirSync(folder).filter((name) => name.endsWith('.yaml'));
-  return names.sort().map((name) => {
-    const path = join(folder, name);
-    return parseTable(readFileSync(path, 'utf8'), path, library.catalogue);
-  });
+  return Promise.all(names.sort().map((name) => readTable(join(folder, name), library)));
+}
+
+/** The table of a file. Errors: UserError with all that is wrong in it, or that it is not there. */
+export async function readTable(path: string, library: Library): Promise<PublishedTable> {
+  const { parseTable } = await publishedFileReader();
+  return parseTable(readText(path), path, library.catalogue);
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const reason = code === 'ENOENT' ? 'there is no such file' : message;
+    throw new UserError(path, reason, 'hetmem published --list shows the shipped tables');
+  }
 }
 
 /**
