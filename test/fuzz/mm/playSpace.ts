@@ -267,6 +267,25 @@ function playTask(w: World, o: Extract<Operation, { op: 'fork' | 'clone' | 'exit
   w.processes.push({ task: child, space: p.space.fork() });
 }
 
+/**
+ * A move of several areas leaves holes as they are, at the source and at the target. One that
+ * fails has moved the areas before, and emptied the place of the one that failed: which, is asked.
+ */
+function moveAreas(p: Process, start: number, end: number, target: number, at: number): void {
+  const { space } = p;
+  const isMapped = (vpn: number): boolean => p.task.mm!.findVma(vpn) !== null;
+  if (at >= 0 && !space.pages.has(start)) throw new Mismatch(`mremap began with the hole ${start}`);
+  for (let i = 0; i < end - start; i++) {
+    const page = space.pages.get(start + i);
+    if (page === undefined) continue;
+    if (at >= 0 || !isMapped(start + i)) {
+      space.pages.delete(start + i);
+      space.pages.set(target + i, page);
+    } else if (!isMapped(target + i)) space.pages.delete(target + i);
+  }
+  if (at >= 0) space.addArea(target, end - start);
+}
+
 function playMremap(w: World, o: Extract<Operation, { op: 'mremap' }>): void {
   const p = w.process(o.proc);
   const [start, end] = w.range(p, o.range);
@@ -283,6 +302,11 @@ function playMremap(w: World, o: Extract<Operation, { op: 'mremap' }>): void {
   const at = mremapRange(w.k, p.task, start, oldPages, newPages, flags, target);
   const { space } = p;
   const fixed = o.how === 2;
+  const overlaps = target < end && start < target + newPages;
+  if (fixed && newPages === oldPages && !overlaps && w.k.profile.mremapMovesManyAreas) {
+    moveAreas(p, start, end, target, at);
+    return;
+  }
   if (at < 0) {
     if (at === -ENOMEM && fixed) {
       space.unmap(target, target + newPages);
