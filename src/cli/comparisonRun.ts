@@ -16,6 +16,7 @@ import { EXIT_BAD_INPUT, EXIT_BUG } from './failure.ts';
 import { onCleanUp } from './interrupt.ts';
 import { OutputFile } from './outputFile.ts';
 import { packageRoot, packageVersion } from './packageRoot.ts';
+import { ParquetFolder } from './parquetFolder.ts';
 import { Progress } from './progress.ts';
 
 /** Journals of experiments that are not finished. */
@@ -28,6 +29,7 @@ export interface ComparisonFlags {
   readonly jobs?: string;
   readonly resume?: boolean;
   readonly events?: string;
+  readonly parquet?: string;
   readonly force?: boolean;
 }
 
@@ -40,6 +42,7 @@ export function withComparisonOptions(command: Command): Command {
     .option('-o, --out <file>', 'write the whole result as JSON (hetmem report draws it)')
     .option('--html <file>', 'write a report with pictures')
     .option('--events <file>', 'write tracepoints: .txt as ftrace, .pftrace for ui.perfetto.dev')
+    .option('--parquet <folder>', 'write the results as tables for DuckDB and the like')
     .option('--json', 'print the whole result as JSON instead of tables')
     .option('-j, --jobs <n>', 'runs at a time (default: one a core)')
     .option('--resume', 'go on where an interrupted run of this experiment was')
@@ -70,6 +73,7 @@ export async function compareAndReport(
   flags: ComparisonFlags,
   text: ComparisonText | null = null,
 ): Promise<void> {
+  const { comparisonTables } = await import('../experiment/index.ts');
   const { checkEventPath, Journal } = await import('../runner/index.ts');
   if (flags.events !== undefined) checkEventPath(flags.events);
   const jobs = jobsOf(flags.jobs);
@@ -87,6 +91,7 @@ export async function compareAndReport(
     }
     outputs.out?.commit();
     outputs.html?.commit();
+    await outputs.parquet?.commit(comparisonTables(comparison), library.version);
     journal.remove();
     await print(comparison, flags, text);
     for (const path of written) tellOf('Events', path, flags);
@@ -94,16 +99,30 @@ export async function compareAndReport(
   } catch (error) {
     outputs.out?.discard();
     outputs.html?.discard();
+    outputs.parquet?.discard();
     throw error;
   }
 }
 
-function openOutputs({ out, html, force = false }: ComparisonFlags) {
-  const outFile = out === undefined ? null : new OutputFile(out, { force });
+function openOutputs({ out, html, parquet, force = false }: ComparisonFlags) {
+  const opened: (OutputFile | ParquetFolder)[] = [];
+  const open = <T extends OutputFile | ParquetFolder>(
+    path: string | undefined,
+    make: (path: string) => T,
+  ): T | null => {
+    if (path === undefined) return null;
+    const made = make(path);
+    opened.push(made);
+    return made;
+  };
   try {
-    return { out: outFile, html: html === undefined ? null : new OutputFile(html, { force }) };
+    return {
+      out: open(out, (path) => new OutputFile(path, { force })),
+      html: open(html, (path) => new OutputFile(path, { force })),
+      parquet: open(parquet, (path) => new ParquetFolder(path, { force })),
+    };
   } catch (error) {
-    outFile?.discard();
+    for (const one of opened) one.discard();
     throw error;
   }
 }
@@ -162,6 +181,7 @@ async function print(
   }
   if (flags.out !== undefined) tellOf('Result', flags.out, flags);
   if (flags.html !== undefined) tellOf('Report', flags.html, flags);
+  if (flags.parquet !== undefined) tellOf('Tables', flags.parquet, flags);
 }
 
 /** Scripts that read the JSON get nothing else on stdout. */

@@ -171,7 +171,7 @@ const PROBLEMS: ReadonlyMap<string, readonly [string, string]> = new Map([
 ]);
 
 /** Turns the errors of the file system that a user can do something about into UserErrors. */
-function blame<T>(path: string, work: () => T): T {
+export function blame<T>(path: string, work: () => T): T {
   try {
     return work();
   } catch (error) {

@@ -8,6 +8,7 @@ import type { DramQuestion } from '../runner/index.ts';
 import { experimentOf } from './compare.ts';
 import { jobsOf, packageLibrary, shellWord } from './comparisonRun.ts';
 import { onCleanUp } from './interrupt.ts';
+import { parquetOf } from './parquetFolder.ts';
 import { Progress } from './progress.ts';
 
 interface Flags {
@@ -18,6 +19,8 @@ interface Flags {
   readonly resolution: string;
   readonly jobs?: string;
   readonly json?: boolean;
+  readonly parquet?: string;
+  readonly force?: boolean;
 }
 
 const POLICIES = [
@@ -57,6 +60,8 @@ export function describePrograms(plan: Command): void {
     .option('--resolution <share>', 'how closely the size is looked for', '3%')
     .option('-j, --jobs <n>', 'runs at a time (default: one a core)')
     .option('--json', 'print the whole answer as JSON')
+    .option('--parquet <folder>', 'write the answer as tables for DuckDB and the like')
+    .option('--force', 'replace a folder that exists')
     .addHelpText('after', EXAMPLES)
     .action(planPrograms);
 }
@@ -66,7 +71,9 @@ async function planPrograms(traces: readonly string[], flags: Flags): Promise<vo
     throw new UserError('hetmem plan', 'plan for what?', 'name a trace (redis, my.hmt), or zones');
   }
   const library = await packageLibrary(process.cwd());
+  const { planTables } = await import('../experiment/index.ts');
   const { Journal, planDram } = await import('../runner/index.ts');
+  const parquet = parquetOf(flags);
   const journal = Journal.start('results/plan.journal');
   const progress = new Progress('planning');
   let stage = '';
@@ -88,10 +95,12 @@ async function planPrograms(traces: readonly string[], flags: Flags): Promise<vo
       },
     });
     progress.clear();
+    await parquet?.commit(planTables(plan), library.version);
     if (flags.json === true) process.stdout.write(`${JSON.stringify(plan)}\n`);
     else process.stdout.write(await planText(plan));
     process.exitCode = plan.best < 0 ? 1 : 0;
   } finally {
+    parquet?.discard();
     progress.clear();
     journal.remove();
     forget();

@@ -1,28 +1,36 @@
 /**
- * `hetmem report RESULT.json`: the report of a result file, drawn again. Nothing is run.
+ * `hetmem report RESULT.json`: the report of a result file drawn again, or its tables. Nothing is
+ * run.
  */
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { UserError } from '../base/assert.ts';
 import { writeOutputFile } from './outputFile.ts';
+import { parquetOf } from './parquetFolder.ts';
 
 const EXAMPLES = `
 Examples:
   hetmem run sweep.yaml --out sweep.json
-  hetmem report sweep.json -o sweep.html`;
+  hetmem report sweep.json -o sweep.html
+  hetmem report sweep.json --parquet sweep`;
 
 interface Flags {
   readonly output?: string;
+  readonly parquet?: string;
   readonly force?: boolean;
 }
 
 export function describe(program: Command): void {
   program
     .command('report')
-    .description('draw the report of a result file again')
+    .description('draw the report of a result file again, or make tables of it')
     .argument('<result>', 'a result of hetmem run --out')
     .option('-o, --output <file>', 'the HTML file (default: the result with .html)')
-    .option('--force', 'replace the file if it exists')
+    .option(
+      '--parquet <folder>',
+      'write it as tables for DuckDB and the like; no report without -o',
+    )
+    .option('--force', 'replace what exists')
     .addHelpText('after', EXAMPLES)
     .action(report);
 }
@@ -31,6 +39,13 @@ async function report(path: string, flags: Flags): Promise<void> {
   const { comparisonFileReader } = await import('../experiment/index.ts');
   const { parseComparison } = await comparisonFileReader();
   const comparison = parseComparison(readText(path), path);
+  const parquet = parquetOf(flags);
+  if (parquet !== null) {
+    const { comparisonTables } = await import('../experiment/index.ts');
+    await parquet.commit(comparisonTables(comparison), comparison.hetmem);
+    process.stdout.write(`${parquet.path}\n`);
+    if (flags.output === undefined) return;
+  }
   const { renderReport } = await import('../report/index.ts');
   const output = flags.output ?? `${path.replace(/\.json$/, '')}.html`;
   writeOutputFile(output, renderReport(comparison), { force: flags.force === true });

@@ -7,6 +7,7 @@ import type { Tuning } from '../experiment/index.ts';
 import { experimentOf } from './compare.ts';
 import { jobsOf, packageLibrary, shellWord } from './comparisonRun.ts';
 import { onCleanUp } from './interrupt.ts';
+import { parquetOf } from './parquetFolder.ts';
 import { Progress } from './progress.ts';
 
 interface Flags {
@@ -17,6 +18,8 @@ interface Flags {
   readonly rounds: string;
   readonly jobs?: string;
   readonly json?: boolean;
+  readonly parquet?: string;
+  readonly force?: boolean;
 }
 
 const JOURNAL = 'results/tune.journal';
@@ -46,12 +49,15 @@ export function describe(program: Command): void {
     .option('--rounds <n>', 'at most', '8')
     .option('-j, --jobs <n>', 'runs at a time (default: one a core)')
     .option('--json', 'print the whole answer as JSON')
+    .option('--parquet <folder>', 'write the answer as tables for DuckDB and the like')
+    .option('--force', 'replace a folder that exists')
     .addHelpText('after', EXAMPLES)
     .action(tune);
 }
 
 async function tune(policy: string, traces: readonly string[], flags: Flags): Promise<void> {
   const library = await packageLibrary(process.cwd());
+  const { tuningTables } = await import('../experiment/index.ts');
   const { Journal, tunePolicy } = await import('../runner/index.ts');
   const { machine, ratio, seed } = flags;
   const like = {
@@ -72,6 +78,7 @@ async function tune(policy: string, traces: readonly string[], flags: Flags): Pr
     minGain: gainOf(flags.gain),
     roundsMax: roundsOf(flags.rounds),
   };
+  const parquet = parquetOf(flags);
   const journal = Journal.resume(JOURNAL);
   const progress = new Progress('tuning');
   let stage = '';
@@ -93,12 +100,14 @@ async function tune(policy: string, traces: readonly string[], flags: Flags): Pr
       },
     });
     progress.clear();
+    await parquet?.commit(tuningTables(tuning), library.version);
     journal.remove();
     process.stdout.write(
       flags.json === true ? `${JSON.stringify(tuning)}\n` : await tuningText(tuning, traces),
     );
     process.exitCode = tuning.slowdown < tuning.slowdownBefore ? 0 : 1;
   } finally {
+    parquet?.discard();
     progress.clear();
     journal.close();
     forget();

@@ -6,13 +6,16 @@
 export * from './catalogue.ts';
 export * from './cgroup.ts';
 export * from './comparison.ts';
+export * from './comparisonTables.ts';
 export * from './dramPlan.ts';
 export * from './dramSearch.ts';
 export * from './experiment.ts';
+export * from './flatTable.ts';
 export * from './format.ts';
 export * from './machinePicture.ts';
 export * from './machineSizing.ts';
 export * from './plan.ts';
+export * from './planTables.ts';
 export type * from './runTypes.ts';
 export { programsOf } from './runTypes.ts';
 export * from './statistics.ts';

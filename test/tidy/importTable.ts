@@ -84,7 +84,11 @@ export const IMPORT_TABLE: Readonly<Record<string, ImportRow>> = {
   report: pure(['base', 'sim', 'experiment', 'labs']),
   live: { folders: ['base', 'uapi', 'heat', 'policy', 'trace'], packages: [], node: true },
   runner: { folders: 'any but web', packages: ['piscina'], node: true },
-  cli: { folders: 'any but web', packages: ['cli-table3', 'commander', 'yaml'], node: true },
+  cli: {
+    folders: 'any but web',
+    packages: ['cli-table3', 'commander', 'hyparquet-writer', 'yaml'],
+    node: true,
+  },
   server: { folders: 'any but web', packages: [], node: true },
   web: pure(PURE_FOLDERS),
   // src/index.ts, the library.
