@@ -94,9 +94,10 @@ function print(flags: Flags, value: unknown, lines: readonly string[]): void {
 /** `hetmem why FILE …` is `hetmem why --state FILE …` or `--case FILE#ID`. */
 function withLeadingFile(words: readonly string[], flags: Flags): [Flags, readonly string[]] {
   const [first, ...rest] = words;
-  if (first === undefined || isPlace(first)) return [flags, words];
-  if (first.includes('#')) return [{ ...flags, case: flags.case ?? first }, rest];
-  return [{ ...flags, state: flags.state ?? first }, rest];
+  const isChosen = [flags.state, flags.case, flags.machine].some((given) => given !== undefined);
+  if (first === undefined || isChosen || isPlace(first)) return [flags, words];
+  if (first.includes('#')) return [{ ...flags, case: first }, rest];
+  return [{ ...flags, state: first }, rest];
 }
 
 const PAGE = /^(\d+|0x[0-9a-f]+):(0x[0-9a-f]+)$/i;

@@ -90,6 +90,8 @@ describe('hetmem why', () => {
       });
     }
     expect(run('why', 'pfn:5')).toMatchObject({ code: 2 });
+    const place = run('why', '--case', 'pin_normal_node1', '100:zz');
+    expect([place.code, place.err]).toEqual([2, expect.stringContaining('100:zz: is no place')]);
   });
 
   it('refuses a cut or foreign state with place and remedy, and never half-reads it', () => {
