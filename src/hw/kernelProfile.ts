@@ -106,6 +106,12 @@ export const BEHAVIOURS = {
     evidence: '7.0: cpuset1_validate_change',
     what: 'cpuset.mems of a v2 cgroup with tasks can be cleared; before: -ENOSPC, as on v1',
   },
+  hugetlbPoolsStayOnNode: {
+    since: '6.12',
+    rule: 'MP-113, PM-20',
+    evidence: '6.10: htlb_allow_alloc_fallback',
+    what: 'pins, compaction and demotion take no fresh hugetlb page of another node; before: any',
+  },
   hugeZeroWriteIsHuge: {
     since: '7.2',
     rule: 'OV-31b',

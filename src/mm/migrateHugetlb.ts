@@ -48,7 +48,8 @@ export function putbackHugetlb(k: Kernel, head: FrameId): void {
 }
 
 /** htlb_allow_alloc_fallback: who may take a page of another node than the one asked for. */
-function mayFallBack(reason: MigrateReason): boolean {
+function mayFallBack(k: Kernel, reason: MigrateReason): boolean {
+  if (!k.profile.hugetlbPoolsStayOnNode) return true;
   const reasons = [MR_MEMORY_HOTPLUG, MR_MEMORY_FAILURE, MR_SYSCALL, MR_MEMPOLICY_MBIND];
   return (reasons as MigrateReason[]).includes(reason);
 }
@@ -114,7 +115,7 @@ function unmapAndMove(
   const dst =
     to.allocate !== undefined
       ? to.allocate(src)
-      : k.hugetlb.takeForMigration(nid, to.mask, to.gfp, mayFallBack(reason));
+      : k.hugetlb.takeForMigration(nid, to.mask, to.gfp, mayFallBack(k, reason));
   if (dst < 0) {
     k.failures.record(src, CAUSE_NO_MEMORY, reason, HPAGE_PMD_NR);
     return -ENOMEM;

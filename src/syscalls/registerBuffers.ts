@@ -10,6 +10,9 @@ import { FOLL_LONGTERM, FOLL_WRITE } from '../uapi/gup.ts';
 import { pageOf } from './addressRange.ts';
 import { exceedsMemlock } from './mlockLimit.ts';
 
+/** io_buffer_validate. */
+const BUFFER_BYTES_MAX = 2 ** 30;
+
 /** struct io_mapped_ubuf. */
 export interface RegisteredBuffer {
   readonly owner: Task;
@@ -20,7 +23,7 @@ export interface RegisteredBuffer {
 
 /**
  * Pins [addr, addr + len); `others` are the buffers of the same ring. A negative errno: -EFAULT
- * (not all of it can be had), -ENOMEM (limit or memory), -EOPNOTSUPP.
+ * (not all of it can be had; nothing, or more than 1 GiB), -ENOMEM (limit or memory), -EOPNOTSUPP.
  */
 export function registerBuffer(
   k: Kernel,
@@ -29,6 +32,7 @@ export function registerBuffer(
   len: number,
   others: readonly RegisteredBuffer[] = [],
 ): RegisteredBuffer | number {
+  if (len <= 0 || len > BUFFER_BYTES_MAX) return -EFAULT;
   const first = pageOf(addr);
   const nr = pageOf(addr + len - 1) + 1 - first;
   const pages: FrameId[] = [];

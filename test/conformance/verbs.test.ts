@@ -82,6 +82,26 @@ describe('pins', () => {
     ]);
   });
 
+  it('of nothing is -EFAULT for a ring, -EINVAL for gup_test; a ring takes 1 GiB a buffer', () => {
+    const gup = { via: 'gup_test', handle: 'g' };
+    passes([mmap(262145), pin('u', 0, { expect: fails('EFAULT') })]);
+    passes([mmap(262145), pin('u', 262145, { expect: fails('EFAULT') })]);
+    passes([mmap(1), pin('u', 0, { ...gup, expect: fails('EINVAL') })]);
+  });
+
+  it('a hugetlb page of a movable-only node: no page elsewhere takes its place (PM-20)', () => {
+    const pool = '/sys/devices/system/node/node3/hugepages/hugepages-2048kB/nr_hugepages';
+    const steps = (ret: Step, place: string): Step[] => [
+      { do: 'sysfs.write', file: pool, value: '1', expect: OK },
+      mmap(512, { flags: ['PRIVATE', 'ANONYMOUS', 'HUGETLB'] }),
+      write(1),
+      pin('u', 1, { expect: ret }),
+      where([[place, 1]], 1),
+    ];
+    passes(steps(fails('ENOMEM'), 'n3/Movable+hugetlb'));
+    passes(steps(OK, 'n0/Normal+hugetlb'), { kernel: '6.1' });
+  });
+
   it('each on a handle of its own tells how many, and why the first did not', () => {
     const { handle: _handle, ...each } = pin('u', 4, { each: 'own handle', step: 2 });
     passes([
@@ -456,5 +476,6 @@ describe('a process that has ended', () => {
   it('has no memory to read (mm/process_vm_access.c: -ESRCH)', () => {
     const read: Step = { do: 'process_vm_readv', pid: 'c', region: 'A', from: 0, n: 1 };
     passes([...exited, { ...read, expect: fails('ESRCH') }]);
+    passes([mmap(1), { ...read, pid: 'nonexistent', expect: fails('ESRCH') }]);
   });
 });

@@ -32,7 +32,8 @@ function doMovePages(world: World, process: Process, inputs: Inputs): Fields {
   const addresses = addressesOf(world, process, target, inputs);
   const pages =
     addresses === null ? BAD_ADDRESSES : new UserAddresses(Float64Array.from(addresses));
-  const count = Number(inputs.get('count'));
+  const given = Number(inputs.get('count'));
+  const count = given < 0 ? given + 2 ** 64 : given;
   const slots = new Int32Array(addresses?.length ?? Math.min(count, 1024)).fill(UNWRITTEN);
   const bad = inputs.has('status');
   const status = bad ? BAD_INTS : new UserInts(slots);

@@ -71,6 +71,7 @@ function gupTest(
   n: number,
   out: FrameId[],
 ): number {
+  if (n === 0) return -EINVAL;
   const write = inputs.has('access') && inputs.string('access') === 'write';
   const flags = FOLL_LONGTERM | (write ? FOLL_WRITE : 0);
   const pin = inputs.get('fast') === true ? pinUserPagesFast : pinUserPages;

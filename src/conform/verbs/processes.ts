@@ -79,9 +79,11 @@ function doSigaction(_world: World, process: Process, inputs: Inputs): Fields {
 /** Reads pages of another process through pins (slow GUP: PM-6a). `data` as in the look. */
 function doProcessVmReadv(world: World, process: Process, inputs: Inputs): Fields {
   const name = inputs.string('pid');
+  const pid = world.pidOf(name, inputs.place);
+  const task = pid === 0 ? process.task : world.k.tasks.get(pid);
+  if (task === undefined || task.mm === null) return failure(-ESRCH);
+  if (!ptraceMayRead(process.task, task)) return failure(-EPERM);
   const target = name === 'self' ? process : world.process(name, inputs.place);
-  if (target.task.mm === null) return failure(-ESRCH);
-  if (!ptraceMayRead(process.task, target.task)) return failure(-EPERM);
   const region = target.region(inputs.string('region'), inputs.place);
   const from = inputs.integer('from');
   const n = world.count(inputs.get('n'), inputs.place);
