@@ -15,7 +15,7 @@ import {
   truncateFile,
   writeFilePages,
 } from '../mm/index.ts';
-import { MAP_SHARED, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
+import { MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
 import { AcceleratorBench } from './acceleratorBench.ts';
 
 const PAGES = 16;
@@ -106,6 +106,23 @@ describe('file pages and devices', () => {
     const task = b.k.spawn(null, 0);
     expect(loadWord(b.k, task, mapFile(b, task, file) + 7)).toBe(8);
     checkInvariants(b.k);
+  });
+
+  it('fork copies the entries of a private mapping that has copies of its own, too', () => {
+    const { b, file } = bench();
+    const flags = MAP_PRIVATE;
+    const request = { addr: 0, pages: PAGES, prot: RW, flags, file, pgoff: 0 };
+    const start = mmapRegion(b.k, b.task.mm!, request);
+    for (let n = 0; n < PAGES; n++) loadWord(b.k, b.task, start + n);
+    storeWord(b.k, b.task, start + 1, 99);
+    b.context.load(b.task, start);
+    expect(b.live).toBe(PAGES);
+    const child = forkTask(b.k, b.task) as Task;
+    checkInvariants(b.k);
+    expect([loadWord(b.k, child, start), loadWord(b.k, child, start + 1)]).toEqual([1, 99]);
+    checkInvariants(b.k);
+    exitTask(b.k, child);
+    expect(ended(b)).toEqual([]);
   });
 
   it('removal under use brings them back', () => {

@@ -27,6 +27,7 @@ import {
 import { addRmapPmd, addRmapPte } from './rmap.ts';
 import type { Task } from './task.ts';
 import { VM_WRITE, type Vma } from './vma.ts';
+import { addRss } from './zap.ts';
 
 /**
  * DM-40, DM-42: the page of a device-private entry must come back before the CPU can touch it. The
@@ -96,7 +97,7 @@ export function copyDevicePrivatePte(
   const word = k.ptes.words[from];
   const page = ptePayload(word);
   k.frames.refcount[k.frames.headOf(page)]++;
-  copy.mm.rssAnon++;
+  addRss(k, copy.mm, k.frames.headOf(page), 1);
   k.frames.flags[page] &= ~PG_ANON_EXCLUSIVE;
   addRmapPte(k, page, copy.mm);
   k.ptes.bytes[from] = readKind(vma, k.ptes.bytes[from]);
