@@ -77,6 +77,8 @@ export interface AcceleratorStats {
   pagesEvicted: number;
   /** In large pages that small ones came back as. */
   pagesMerged: number;
+  /** Sent to be written to their files. */
+  pagesWrittenBack: number;
   localAccesses: number;
   remoteAccesses: number;
   /** Pages that the device had exclusively until somebody wanted them. */
@@ -115,6 +117,7 @@ export abstract class Accelerator implements DevPagemapOps, DeviceFolios {
     pagesFromDevice: 0,
     pagesEvicted: 0,
     pagesMerged: 0,
+    pagesWrittenBack: 0,
     localAccesses: 0,
     remoteAccesses: 0,
     exclusiveEnded: 0,

@@ -34,6 +34,7 @@ import {
   migrateVmaSetup,
   mmuIntervalInsert,
   mmuIntervalRemove,
+  noteDeviceStore,
   TASK_SIZE_PAGES,
   type Task,
   VM_READ,
@@ -152,6 +153,7 @@ export class AcceleratorContext implements MmuListener, DeviceUser {
     const frame = this.#find(task, vpn, true);
     if (frame < 0) return frame;
     devicePageStore(this.k, frame, word);
+    noteDeviceStore(this.k, frame);
     this.#account(task, vpn, frame);
     return 0;
   }
@@ -168,6 +170,7 @@ export class AcceleratorContext implements MmuListener, DeviceUser {
     if (frame < 0) return frame;
     const sum = devicePageLoad(this.k, frame) + addend;
     devicePageStore(this.k, frame, sum);
+    noteDeviceStore(this.k, frame);
     this.#account(task, vpn, frame);
     return sum;
   }

@@ -4,26 +4,33 @@ import {
   checkInvariants,
   dropPagecache,
   exitTask,
+  type FileKind,
   findBrokenInvariants,
   forkTask,
   loadWord,
   type MappedFile,
+  madviseCollapse,
   mmapRegion,
+  PG_DIRTY,
+  prepareDirectIo,
   storeWord,
   syncFile,
   type Task,
   truncateFile,
   writeFilePages,
 } from '../mm/index.ts';
-import { MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
+import { MAP_FIXED, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
 import { AcceleratorBench } from './acceleratorBench.ts';
 
 const PAGES = 16;
 const RW = PROT_READ | PROT_WRITE;
 
-function bench(isOn = true) {
-  const b = new AcceleratorBench({ experimental: isOn ? ['device_page_cache'] : [] });
-  const file = b.k.newFile('data', 'ext4', PAGES);
+const DIRTY_TOO = ['device_page_cache', 'device_dirty_pages'] as const;
+
+function bench(isOn = true, kind: FileKind = 'ext4', isDirtyToo = false) {
+  const features = isDirtyToo ? DIRTY_TOO : (['device_page_cache'] as const);
+  const b = new AcceleratorBench({ experimental: isOn ? features : [] });
+  const file = b.k.newFile('data', kind, PAGES);
   const start = mapFile(b, b.task, file);
   for (let n = 0; n < PAGES; n++) storeWord(b.k, b.task, start + n, n + 1);
   syncFile(b.k, file);
@@ -125,11 +132,102 @@ describe('file pages and devices', () => {
     expect(ended(b)).toEqual([]);
   });
 
+  it('OV-42: a direct write leaves the device without its page, a direct read as it is', () => {
+    const { b, file, start } = bench();
+    b.context.load(b.task, start);
+    prepareDirectIo(b.k, file, 2, 1, true);
+    expect(b.live).toBe(PAGES);
+    prepareDirectIo(b.k, file, 3, 1, false);
+    expect([b.live, file.frameAt(3)]).toEqual([PAGES - 1, -1]);
+    expect(b.context.load(b.task, start + 3)).toBe(4);
+    checkInvariants(b.k);
+    expect(ended(b)).toEqual([]);
+  });
+
   it('removal under use brings them back', () => {
     const { b, start } = bench();
     b.context.load(b.task, start);
     expect(b.device.remove(b.task)).toBe(0);
     for (let n = 0; n < PAGES; n++) expect(loadWord(b.k, b.task, start + n)).toBe(n + 1);
+    checkInvariants(b.k);
+  });
+});
+
+describe('dirty pages and shmem on a device (device_dirty_pages)', () => {
+  it('DM-86: go there dirty; fsync fetches the data and write-protects the page', () => {
+    const { b, file, start } = bench(true, 'ext4', true);
+    storeWord(b.k, b.task, start + 1, 99);
+    b.context.load(b.task, start);
+    expect(b.live).toBe(PAGES);
+    expect(b.k.frames.has(file.frameAt(1), PG_DIRTY)).toBe(true);
+    expect(b.context.store(b.task, start + 1, 100)).toBe(0);
+    expect(b.live).toBe(PAGES);
+    syncFile(b.k, file);
+    expect([b.device.stats.pagesWrittenBack, file.backing.get(1)]).toEqual([1, 100]);
+    expect([b.live, b.k.frames.has(file.frameAt(1), PG_DIRTY)]).toEqual([PAGES, false]);
+    checkInvariants(b.k);
+    // The next store of the device must be told: it sends the page home.
+    expect(b.context.store(b.task, start + 1, 101)).toBe(0);
+    expect([b.live, b.k.frames.has(file.frameAt(1), PG_DIRTY)]).toEqual([PAGES - 1, true]);
+    expect(loadWord(b.k, b.task, start + 1)).toBe(101);
+    checkInvariants(b.k);
+    syncFile(b.k, file);
+    expect(ended(b)).toEqual([]);
+  });
+
+  it('DM-86: a clean page of a file is write-protected there, too', () => {
+    const { b, start } = bench(true, 'ext4', true);
+    b.context.load(b.task, start);
+    expect(b.context.store(b.task, start, 7)).toBe(0);
+    expect(b.live).toBe(PAGES - 1);
+    expect(loadWord(b.k, b.task, start)).toBe(7);
+    checkInvariants(b.k);
+  });
+
+  it('D5: shmem is shared by processes and device; the CPU gets what the device wrote', () => {
+    const { b, file, start } = bench(true, 'tmpfs', true);
+    b.context.load(b.task, start);
+    expect(b.live).toBe(PAGES);
+    const child = forkTask(b.k, b.task) as Task;
+    for (let n = 0; n < PAGES; n++) expect(b.context.store(b.task, start + n, 50 + n)).toBe(0);
+    checkInvariants(b.k);
+    expect(loadWord(b.k, child, start + 3)).toBe(53);
+    expect(b.live).toBe(PAGES - 1);
+    const other = b.k.spawn(null, 0);
+    expect(loadWord(b.k, other, mapFile(b, other, file) + 4)).toBe(54);
+    expect(writeFilePages(b.k, b.task, file, 5, Uint32Array.of(77))).toBe(0);
+    expect(b.live).toBe(PAGES - 3);
+    truncateFile(b.k, file, 10);
+    expect(b.live).toBe(10 - 3);
+    expect(b.context.load(b.task, start + 5)).toBe(77);
+    expect(b.live).toBe(10);
+    checkInvariants(b.k);
+    for (const task of [other, child]) exitTask(b.k, task);
+    expect(b.device.remove(b.task)).toBe(0);
+    expect(loadWord(b.k, b.task, start + 6)).toBe(56);
+  });
+
+  it('shmem stays in Linux, and without device_dirty_pages', () => {
+    for (const isOn of [false, true]) {
+      const { b, start } = bench(isOn, 'tmpfs');
+      expect(b.context.load(b.task, start)).toBe(1);
+      expect([b.live, b.device.stats.remoteAccesses]).toEqual([0, 1]);
+    }
+  });
+
+  it('OV-31i: a collapse looks the pages up and gets them back', () => {
+    const b = new AcceleratorBench({ experimental: DIRTY_TOO });
+    const file = b.k.newFile('data', 'tmpfs', 512);
+    const request = { addr: 0, pages: 1024, prot: RW, flags: MAP_SHARED, file, pgoff: 0 };
+    const addr = Math.ceil(mmapRegion(b.k, b.task.mm!, request) / 512) * 512;
+    const at = { ...request, addr, pages: 512, flags: MAP_SHARED | MAP_FIXED };
+    expect(mmapRegion(b.k, b.task.mm!, at)).toBe(addr);
+    for (let n = 0; n < 512; n++) storeWord(b.k, b.task, addr + n, n + 1);
+    b.context.load(b.task, addr + 20);
+    expect(b.live).toBe(16);
+    expect(madviseCollapse(b.k, b.task, addr, addr + 512)).toBe(0);
+    expect([b.live, b.k.folios.isThp(file.frameAt(0))]).toEqual([0, true]);
+    expect(b.wrongPages(addr, 512)).toBe(0);
     checkInvariants(b.k);
   });
 });

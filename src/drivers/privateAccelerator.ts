@@ -33,6 +33,14 @@ export class PrivateAccelerator extends Accelerator {
     this.sendHome(task, this.k.frames.headOf(page));
   }
 
+  /** Experimental: the data of a dirty file page goes over the link, the page stays. */
+  pageCacheWriteback(head: FrameId): void {
+    const pages = this.k.folios.nrPages(head);
+    this.stats.pagesWrittenBack += pages;
+    this.syncClock();
+    this.engine.copy(this.clockNs, false, pages, 1);
+  }
+
   /** A large page comes back whole, or only the page that is touched: splitsOnReturn, bounces. */
   migrateToRam(fault: DeviceFault): number {
     const bounces = this.#bouncesOf(fault);

@@ -4,6 +4,7 @@
  * report prints.
  */
 export const EXPERIMENTAL_FEATURES = [
+  'device_dirty_pages',
   'device_merge_on_return',
   'device_offset_space',
   'device_page_cache',
@@ -14,6 +15,8 @@ export const EXPERIMENTAL_FEATURES = [
 export type ExperimentalFeature = (typeof EXPERIMENTAL_FEATURES)[number];
 
 export const EXPERIMENTAL_TEXTS: Readonly<Record<ExperimentalFeature, string>> = {
+  device_dirty_pages:
+    'with device_page_cache: dirty file pages and shmem, too; writeback fetches the data (DM-86)',
   device_merge_on_return:
     '512 small pages may come back from a device as one large page (DM-30, DM-64, DM-66)',
   device_offset_space:

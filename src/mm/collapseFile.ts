@@ -11,6 +11,7 @@ import { type FrameId, HPAGE_PMD_NR, HPAGE_PMD_ORDER, type Nid, type Vpn } from 
 import { EAGAIN, EINVAL, ENOMEM } from '../uapi/errno.ts';
 import { GFP_TRANSHUGE } from '../uapi/gfp.ts';
 import { vmEvent } from '../uapi/vmstat.ts';
+import { lookUpCached, STAYS_ON_DEVICE } from './devicePageCache.ts';
 import { FAULT_ERROR } from './fault.ts';
 import { cacheRead, mapHugeFile } from './faultFile.ts';
 import { addToPageCache, removeFromPageCache, setFolioDirty } from './fileFolio.ts';
@@ -62,6 +63,7 @@ function collapseCache(
   holesMax: number,
 ): number {
   if (!readSwapped(k, task, file, index)) return -ENOMEM;
+  if (!bringBack(k, task, file, index)) return -EAGAIN;
   k.lru.drainAll();
   const pages = new Int32Array(32);
   let holes = 0;
@@ -93,6 +95,14 @@ function readSwapped(k: Kernel, task: Task, file: MappedFile, index: number): bo
   for (let n = 0; n < HPAGE_PMD_NR; n++) {
     if (file.swapSlotAt(index + n) < 0) continue;
     if ((cacheRead(k, task, file, index + n).outcome & FAULT_ERROR) !== 0) return false;
+  }
+  return true;
+}
+
+/** Experimental: pages that lie on a device are looked up (DM-85). */
+function bringBack(k: Kernel, task: Task, file: MappedFile, index: number): boolean {
+  for (let n = 0; n < HPAGE_PMD_NR; n++) {
+    if (lookUpCached(k, task, file, index + n) === STAYS_ON_DEVICE) return false;
   }
   return true;
 }

@@ -15,6 +15,7 @@ import {
   NR_ZONE_WRITE_PENDING,
   vmEvent,
 } from '../uapi/vmstat.ts';
+import { fetchForWriteback } from './devicePageCache.ts';
 import {
   MAPPING_NONE,
   PG_ACTIVE,
@@ -99,7 +100,7 @@ export function setFolioDirty(k: Kernel, head: FrameId): void {
   const nr = k.folios.nrPages(head);
   k.vmstat.modNode(k.pm.nidOf(head), NR_FILE_DIRTY, nr);
   k.vmstat.modNode(k.pm.nidOf(head), NR_DIRTIED, nr);
-  k.vmstat.modZone(k.pm.zoneOf(head).id, NR_ZONE_WRITE_PENDING, nr);
+  modPending(k, head, nr);
 }
 
 /** folio_clear_dirty_for_io and friends. */
@@ -110,12 +111,22 @@ export function clearFolioDirty(k: Kernel, head: FrameId): void {
   if (file === null || !file.traits.writeback) return;
   const nr = k.folios.nrPages(head);
   k.vmstat.modNode(k.pm.nidOf(head), NR_FILE_DIRTY, -nr);
-  k.vmstat.modZone(k.pm.zoneOf(head).id, NR_ZONE_WRITE_PENDING, -nr);
+  modPending(k, head, -nr);
+}
+
+/**
+ * Dirty pages of a zone.
+ * Not modelled: the counters of ZONE_DEVICE.
+ */
+export function modPending(k: Kernel, head: FrameId, pages: number): void {
+  if (k.pm.isZoneDevice(head)) return;
+  k.vmstat.modZone(k.pm.zoneOf(head).id, NR_ZONE_WRITE_PENDING, pages);
 }
 
 /** Writes a dirty folio to its backing store, at once (fsync, reclaim of dirty file pages). */
 export function writeBack(k: Kernel, head: FrameId): void {
   const file = k.files[k.folios.mappingId(head)]!;
+  fetchForWriteback(k, head);
   if (k.folios.mapcount(head) > 0 && folioMkclean(k, head)) setFolioDirty(k, head);
   clearFolioDirty(k, head);
   const nr = k.folios.nrPages(head);

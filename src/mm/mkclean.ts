@@ -1,6 +1,7 @@
 /**
  * Write protection of a file's mappings before it is written back (mm/rmap.c: folio_mkclean,
- * page_mkclean_one), so that the next store faults and makes the folio dirty again. OV-21.
+ * page_mkclean_one), so that the next store faults and makes the folio dirty again; entries of file pages on a device, too
+ * (experimental, DM-86). OV-21.
  */
 import { type FrameId, HPAGE_PMD_NR } from '../base/units.ts';
 import type { Kernel } from './kernel.ts';
@@ -12,8 +13,8 @@ import {
   PTEB_DIRTY,
   PTEB_WRITE,
   pteIsDirty,
-  pteIsPresent,
   pteIsWrite,
+  pteMapsPage,
   ptePayload,
 } from './pageTable.ts';
 import { rmapCollect } from './rmap.ts';
@@ -36,7 +37,7 @@ export function folioMkclean(k: Kernel, head: FrameId): boolean {
       if (slot < 0) continue;
       const pmd = mm.pmd[slot];
       if (pmd !== 0) {
-        if (!pteIsPresent(pmd) || ptePayload(pmd) !== head) continue;
+        if (!pteMapsPage(pmd) || ptePayload(pmd) !== head) continue;
         cleaned ||= pteIsDirty(pmd, mm.pmdByte[slot]) || pteIsWrite(pmd, mm.pmdByte[slot]);
         mm.pmd[slot] = clean(pmd);
         mm.pmdByte[slot] &= ~(PTEB_DIRTY | PTEB_WRITE);
@@ -44,7 +45,7 @@ export function folioMkclean(k: Kernel, head: FrameId): boolean {
       }
       if (mm.leaf[slot] < 0) continue;
       const i = mm.leaf[slot] * HPAGE_PMD_NR + (vpn - mm.slotVpn[slot]);
-      if (!pteIsPresent(words[i]) || ptePayload(words[i]) !== head + k.rmap.sub[r] + j) continue;
+      if (!pteMapsPage(words[i]) || ptePayload(words[i]) !== head + k.rmap.sub[r] + j) continue;
       cleaned ||= pteIsDirty(words[i], bytes[i]) || pteIsWrite(words[i], bytes[i]);
       words[i] = clean(words[i]);
       bytes[i] &= ~(PTEB_DIRTY | PTEB_WRITE);

@@ -20,7 +20,6 @@ import {
   NR_SHMEM,
   NR_SHMEM_THPS,
   NR_SWAPCACHE,
-  NR_ZONE_WRITE_PENDING,
 } from '../uapi/vmstat.ts';
 import { lockBuffersForMigration, tryToFreeBuffers } from './bufferHeads.ts';
 import {
@@ -31,6 +30,7 @@ import {
   CAUSE_INACCESSIBLE,
   CAUSE_NO_MIGRATE_OP,
 } from './failureLog.ts';
+import { modPending } from './fileFolio.ts';
 import {
   MAPPING_NONE,
   PG_ACTIVE,
@@ -224,8 +224,8 @@ function moveGauges(
   if (file !== null && k.folios.isThp(src)) item(shmem ? NR_SHMEM_THPS : NR_FILE_THPS, nr);
   if ((flags & PG_DIRTY) === 0 || file === null || !file.traits.writeback) return;
   item(NR_FILE_DIRTY, nr);
-  k.vmstat.modZone(k.pm.zoneOf(src).id, NR_ZONE_WRITE_PENDING, -nr);
-  k.vmstat.modZone(k.pm.zoneOf(dst).id, NR_ZONE_WRITE_PENDING, nr);
+  modPending(k, src, -nr);
+  modPending(k, dst, nr);
 }
 
 /** MC-44 (folio_migrate_flags). */

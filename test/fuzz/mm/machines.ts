@@ -77,6 +77,7 @@ const DEVICE_SECTIONS = 5;
 const BLOCK_PAGES = 1024;
 
 const EXPERIMENTAL = [
+  'device_dirty_pages',
   'device_merge_on_return',
   'device_page_cache',
   'device_shared_pages',
