@@ -1,5 +1,6 @@
 /** D9: file pages in private device memory (experimental), and Linux without. */
 import { describe, expect, it } from 'vitest';
+import { PAGES_PER_SECTION } from '../base/units.ts';
 import {
   checkInvariants,
   dropPagecache,
@@ -19,8 +20,11 @@ import {
   truncateFile,
   writeFilePages,
 } from '../mm/index.ts';
+import { ENOENT } from '../uapi/errno.ts';
 import { MAP_FIXED, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
 import { AcceleratorBench } from './acceleratorBench.ts';
+import { Dmirror } from './dmirror.ts';
+import { DmirrorDevice } from './dmirrorDevice.ts';
 
 const PAGES = 16;
 const RW = PROT_READ | PROT_WRITE;
@@ -142,6 +146,20 @@ describe('file pages and devices', () => {
     expect(b.context.load(b.task, start + 3)).toBe(4);
     checkInvariants(b.k);
     expect(ended(b)).toEqual([]);
+  });
+
+  it('a driver without the look-up callback gets none', () => {
+    const { b, start } = bench();
+    const device = DmirrorDevice.probe(b.k, {
+      name: 'other',
+      coherentPfn: -1,
+      nid: 0,
+      chunkPages: PAGES_PER_SECTION,
+    });
+    const mirror = Dmirror.open(b.k, device, b.task);
+    expect(mirror.migrateToDevice(b.task, start, PAGES).ret).toBe(-ENOENT);
+    storeWord(b.k, b.task, start, 5);
+    checkInvariants(b.k);
   });
 
   it('removal under use brings them back', () => {

@@ -23,6 +23,7 @@ import type { Task } from './task.ts';
 /** Whether a folio of the page cache may migrate to a device. */
 export function mayCacheOnDevice(k: Kernel, src: FrameId, dst: FrameId): boolean {
   if (!k.hasExperimental('device_page_cache') || !isDevicePrivate(k, dst)) return false;
+  if (k.devices.pagemapOf(dst).ops.pageCacheLookup === undefined) return false;
   const file = k.files[k.folios.mappingId(src)];
   if (file === null || k.buffers.isLocked(src) || k.buffers.isHeld(src)) return false;
   if (file.traits.writeback && !k.frames.has(src, PG_DIRTY)) return true;
