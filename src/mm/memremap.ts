@@ -69,7 +69,7 @@ export interface DevPagemapOps {
    * driver brings it to system memory.
    */
   pageCacheLookup?(task: Task, page: FrameId): void;
-  /** Experimental: a dirty page of the page cache that is here is about to be written to its file. */
+  /** Experimental: a dirty page of the page cache that is here is about to be written back. */
   pageCacheWriteback?(head: FrameId): void;
   /** A folio was split: called for each new one, then with -1 (6.19, DM-51). */
   folioSplit?(original: FrameId, created: FrameId): void;

@@ -1,7 +1,7 @@
 /**
  * Write protection of a file's mappings before it is written back (mm/rmap.c: folio_mkclean,
- * page_mkclean_one), so that the next store faults and makes the folio dirty again; entries of file pages on a device, too
- * (experimental, DM-86). OV-21.
+ * page_mkclean_one), so that the next store faults and makes the folio dirty again. OV-21. Entries
+ * of file pages that lie on a device, too (experimental, DM-86).
  */
 import { type FrameId, HPAGE_PMD_NR } from '../base/units.ts';
 import type { Kernel } from './kernel.ts';
