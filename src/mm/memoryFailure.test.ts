@@ -3,9 +3,18 @@ import { describe, expect, it } from 'vitest';
 import { EBUSY, EFAULT, EHWPOISON, EIO, EPERM } from '../uapi/errno.ts';
 import { FOLL_HWPOISON, FOLL_LONGTERM, FOLL_WRITE } from '../uapi/gup.ts';
 import { MADV_PAGEOUT } from '../uapi/mman.ts';
+import { NR_WRITEBACK } from '../uapi/vmstat.ts';
 import { ZONE_NORMAL } from '../uapi/zone.ts';
 import { FAULT_POISONED, FAULT_SIGBUS } from './fault.ts';
-import { PG_DIRTY, PG_HWPOISON, PG_LRU, PG_MLOCKED, PG_SWAPCACHE } from './frameTable.ts';
+import {
+  PG_ACTIVE,
+  PG_DIRTY,
+  PG_HWPOISON,
+  PG_LRU,
+  PG_MLOCKED,
+  PG_SWAPCACHE,
+  PG_WRITEBACK,
+} from './frameTable.ts';
 import { getUserPages, pinUserPages } from './gup.ts';
 import { newHugetlbFile } from './hugetlb.ts';
 import { checkInvariants } from './invariants.ts';
@@ -154,8 +163,27 @@ describe('an error found without an access (hard_offline_page)', () => {
     const pfn = p.k.frames.pfnOf(p.frame(a));
     expect(offlinePfn(p.k, pfn, false)).toBe(0);
     expect([p.task.pendingSignal, isPoisonEntry(p, a)]).toEqual([0, true]);
-    expect(offlinePfn(p.k, pfn, false)).toBe(-EHWPOISON);
+    const page = p.k.frames.frameOfPfn(pfn);
+    expect(p.k.frames.refcount[page]).toBe(1);
+    expect([offlinePfn(p.k, pfn, false), p.k.frames.refcount[page]]).toEqual([-EHWPOISON, 1]);
     expect(offlinePfn(p.k, 2 ** 40, false)).toBe(-6);
+  });
+
+  it.each([
+    ['hard', false],
+    ['soft', true],
+  ])('%s: waits for the write-back of the page, and takes its marks', (_what, soft) => {
+    const p = boot();
+    const file = p.k.newFile('e', 'ext4', 1);
+    const a = p.mapWritten(1, { file, shared: true });
+    const page = p.frame(a);
+    p.k.lru.drainAll();
+    p.k.lru.activate(page);
+    p.k.frames.set(page, PG_WRITEBACK);
+    p.k.vmstat.modNode(0, NR_WRITEBACK, 1);
+    expect(offlinePfn(p.k, p.k.frames.pfnOf(page), soft)).toBe(0);
+    expect([p.k.frames.has(page, PG_WRITEBACK), vmstat(p.k, 'nr_writeback')]).toEqual([false, 0]);
+    expect(p.k.frames.has(page, PG_ACTIVE)).toBe(false);
   });
 
   it('takes a free frame out of the buddy allocator and leaves its neighbours there', () => {
