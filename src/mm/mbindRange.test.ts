@@ -21,7 +21,7 @@ function boot(mthp = 0): TestProgram {
 }
 
 describe('an object of shared memory (mpol_set_shared_policy)', () => {
-  /** Runs of pages of the object after policies were given to pages [from, to), one after the other. */
+  /** Runs of equal policy after pages [from, to) were given some, one by one. */
   function after(...given: readonly (readonly [number, number, Mempolicy | null])[]) {
     const p = boot();
     const file = p.k.newFile('s', 'tmpfs', 100);
