@@ -1,7 +1,6 @@
 /**
  * What the kernel's own tests of this driver set up and assert
- * (tools/testing/selftests/mm/hmm-tests of 7.3, all rows but those below), on the model. The rows
- * that observed cases have are not here.
+ * (tools/testing/selftests/mm/hmm-tests of 7.3, all rows but those below), on the model.
  *
  * Not modelled: userfaultfd missing (userfaultfd_read), vm_insert_page areas (mixedmap), timing
  * (benchmark_thp_migration).
@@ -12,16 +11,21 @@ import {
   getUserPages,
   loadWord,
   madviseRange,
+  mmapRegion,
   mprotectRange,
   mremapRange,
   munmapRange,
+  newHugetlbFile,
+  PM_PRESENT,
+  PM_SWAP,
+  pagemapEntry,
   pinUserPages,
   pinUserPagesFast,
   putUserPages,
   storeWord,
   unpinUserPages,
 } from '../mm/index.ts';
-import { EFAULT, EPERM } from '../uapi/errno.ts';
+import { EFAULT, EINVAL, ENOENT, EPERM } from '../uapi/errno.ts';
 import { FOLL_LONGTERM, FOLL_WRITE } from '../uapi/gup.ts';
 import {
   MADV_FREE,
@@ -139,6 +143,38 @@ describe('hmm-tests: reading and writing through the mirror', () => {
   });
 });
 
+describe('hmm-tests: more memory of other kinds', () => {
+  it('anon_write_hugetlbfs, compound: data arrive; every page says PMD, and its rights', () => {
+    const b = new DeviceBench();
+    b.k.hugetlb.resize(1, -1);
+    const file = newHugetlbFile(b.k, b.task, 512, false)!;
+    const at = { addr: 512 * 4096, pages: 512, prot: RW, flags: MAP_PRIVATE, file, pgoff: 0 };
+    const start = mmapRegion(b.k, b.task.mm!, at);
+    expect(b.mirror.write(b.task, start, numbers(512)).ret).toBe(0);
+    expect(b.loads(start, 512)).toEqual(numbers(512));
+    const perms = () => new Set(b.mirror.snapshot(b.task, start, 512) as string[]);
+    expect(perms()).toEqual(new Set(['PMD|WRITE']));
+    mprotectRange(b.k, b.task.mm!, start, start + 512, PROT_READ);
+    expect(perms()).toEqual(new Set(['PMD|READ']));
+    munmapRange(b.k, b.task.mm!, start, start + 512);
+    expect(b.mirror.table.size).toBe(0);
+    expect(b.end()).toEqual([]);
+  });
+
+  it('anon_read_multiple, anon_teardown: right data each time, an error once it is gone', () => {
+    const b = new DeviceBench();
+    for (let round = 0; round < 20; round++) {
+      const start = b.map(16);
+      b.store(start, 16);
+      expect(b.mirror.read(b.task, start, 16).words).toEqual(numbers(16));
+      munmapRange(b.k, b.task.mm!, start + 4, start + 16);
+      const { ret, words } = b.mirror.read(b.task, start, 16);
+      expect([ret, words]).toEqual([-EFAULT, numbers(4)]);
+    }
+    expect(b.end()).toEqual([]);
+  });
+});
+
 describe('hmm-tests: migration', () => {
   it.each([
     ['private', PRIVATE],
@@ -152,6 +188,89 @@ describe('hmm-tests: migration', () => {
     expect(b.live).toBe(kind === 'private' ? 8 : 16);
     expect(b.mirror.migrateToDevice(b.task, start, 16).words).toEqual(numbers(16));
     expect(b.live).toBe(16);
+    expect(b.end()).toEqual([]);
+  });
+
+  it.each([
+    ['private', PRIVATE],
+    ['coherent', COHERENT_PFN],
+  ])('migrate, migrate_release, %s: all pages go; the device gives them back', (_kind, pfn) => {
+    const b = new DeviceBench(pfn);
+    const start = b.map(32);
+    b.store(start, 32);
+    const { ret, words } = b.mirror.migrateToDevice(b.task, start, 32);
+    expect([ret, words]).toEqual([0, numbers(32)]);
+    expect(b.live).toBe(32);
+    expect(b.device.release(b.task)).toBe(0);
+    expect([b.loads(start, 32), b.device.chunks.length]).toEqual([numbers(32), 0]);
+    expect(b.end()).toEqual([]);
+  });
+
+  it('migrate_shared: ENOENT for shared memory, nothing moves', () => {
+    const b = new DeviceBench();
+    const file = b.k.newFile('shared', 'shmem', 4);
+    const start = b.map(4, MAP_SHARED, file);
+    b.store(start, 4);
+    expect(b.mirror.migrateToDevice(b.task, start, 4).ret).toBe(-ENOENT);
+    expect([b.live, b.loads(start, 4)]).toEqual([0, numbers(4)]);
+    expect(b.end()).toEqual([]);
+  });
+
+  it('migrate_mixed: PROT_NONE and holes are EINVAL, zero and read-only pages go', () => {
+    const b = new DeviceBench();
+    const start = b.map(8);
+    b.loads(start + 2, 1);
+    storeWord(b.k, b.task, start + 3, 3);
+    storeWord(b.k, b.task, start + 4, 4);
+    mprotectRange(b.k, b.task.mm!, start, start + 1, PROT_NONE);
+    mprotectRange(b.k, b.task.mm!, start + 3, start + 4, PROT_READ);
+    munmapRange(b.k, b.task.mm!, start + 1, start + 2);
+    expect(b.mirror.migrateToDevice(b.task, start, 1).ret).toBe(-EINVAL);
+    expect(b.mirror.migrateToDevice(b.task, start + 1, 2).ret).toBe(-EINVAL);
+    const all = b.mirror.migrateToDevice(b.task, start + 2, 3);
+    expect([all.ret, all.words, b.live]).toEqual([0, [0, 3, 4], 3]);
+    expect(b.end()).toEqual([]);
+  });
+
+  it('migrate_anon_huge_empty: 2 MiB that nobody touched go as one, zeroes', () => {
+    const b = new DeviceBench();
+    const start = Math.ceil(b.map(1024) / 512) * 512;
+    madviseRange(b.k, b.task, start, start + 512, MADV_HUGEPAGE);
+    expect(b.mirror.migrateToDevice(b.task, start, 512).words).toEqual(new Array(512).fill(0));
+    expect(b.mirror.snapshot(b.task, start, 1)).toEqual(['DEVPRIV_LOCAL|PMD|WRITE']);
+    expect(b.end()).toEqual([]);
+  });
+
+  it('migrate_anon_huge_fault: one entry on the device; pagemap says swap; data come back', () => {
+    const b = new DeviceBench();
+    const start = b.mapHuge();
+    b.mirror.migrateToDevice(b.task, start, 512);
+    const perms = b.mirror.snapshot(b.task, start, 512) as string[];
+    expect(new Set(perms)).toEqual(new Set(['DEVPRIV_LOCAL|PMD|WRITE']));
+    const mm = b.task.mm!;
+    for (const at of [0, 255, 511]) {
+      const { bits } = pagemapEntry(b.k, mm, start + at);
+      expect(bits & (PM_PRESENT | PM_SWAP)).toBe(PM_SWAP);
+    }
+    expect(b.loads(start, 512)).toEqual(numbers(512));
+    expect(b.end()).toEqual([]);
+  });
+
+  it('migrate_anon_huge_err: small pages where no large one can be had, both ways', () => {
+    const b = new DeviceBench();
+    const start = b.mapHuge();
+    b.device.failsNext = true;
+    expect(b.mirror.migrateToDevice(b.task, start, 512).words).toEqual(numbers(512));
+    b.mirror.migrateToSystem(b.task, start, 512);
+    const other = b.mapHuge();
+    b.mirror.migrateToDevice(b.task, other, 512);
+    b.device.failsNext = true;
+    expect(b.mirror.migrateToSystem(b.task, other, 512)).toMatchObject({ ret: 0 });
+    expect(b.onDevice(other, 512)).toBe(0);
+    expect(b.mirror.migrateToDevice(b.task, other + 7, 1).ret).toBe(0);
+    expect([b.loads(other + 7, 1), b.onDevice(other, 512)]).toEqual([[8], 0]);
+    for (const at of [start, other]) expect(b.loads(at, 512)).toEqual(numbers(512));
+    checkInvariants(b.k);
     expect(b.end()).toEqual([]);
   });
 

@@ -1,4 +1,4 @@
-/** hmm_range_fault: what a device is told of each kind of page, asked and not asked for (DM-10..14). */
+/** hmm_range_fault: what a device is told of each kind of page, asked and not (DM-10..DM-14). */
 import { describe, expect, it } from 'vitest';
 import { EBUSY, EFAULT, EPERM } from '../uapi/errno.ts';
 import { PROT_NONE, PROT_READ } from '../uapi/mman.ts';
