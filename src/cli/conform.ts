@@ -27,10 +27,10 @@ Examples:
   hetmem conform --kernel all                 every version: 7.3, 7.2, 6.12, 6.1
   hetmem conform --case pin_many_1024 --save-state pin.hms --step 4
 
-A case with a verb, field or flag that the format does not have is wrong input: it counts as
-failed, the others run, and the exit code is 2. A case with a step that the model does not have, or
-that was not observed on the version asked for, is skipped and says so, never passed. A racy case
-passes if it runs; --verbose tells where it went another way.
+docs/conformance.md has the format. A case with a verb, field or flag that the format does not have
+is wrong input: it counts as failed, the others run, and the exit code is 2. A case with a step that
+the model does not have, or that was not observed on the version asked for, is skipped and says so,
+never passed. A racy case passes if it runs; --verbose tells where it went another way.
 
 Exit code 1 if a case failed. A case listed in test/conformance/deviations.json is marked DEVIATES,
 with the reason; it differs from Linux all the same and counts as failed. --allow-known leaves the

@@ -1,6 +1,6 @@
 /**
  * Conformance cases as data: short programs of memory-management steps with what a real Linux
- * kernel answered to each (test/conformance/README.md has the format). One JSON object per line.
+ * kernel answered to each (docs/conformance.md has the format). One JSON object per line.
  */
 import { UserError } from '../base/assert.ts';
 import {

@@ -1,6 +1,6 @@
 /**
  * The case format as data: every verb and look with its inputs and outputs, and the form of each
- * (test/conformance/README.md). A step that names anything else is wrong input, not a case that
+ * (docs/conformance.md). A step that names anything else is wrong input, not a case that
  * the model cannot run.
  */
 import { MPOL_MODE_NAMES } from '../uapi/mempolicy.ts';

@@ -1,6 +1,6 @@
 /**
  * Comparing what a step answered with what Linux answered, as strictly as the case says
- * (test/conformance/README.md: Strength).
+ * (docs/conformance.md: Strength).
  *
  *   exact      every field but those in `approx`
  *   direction  return values, except of writes that make the kernel reclaim, compact or monitor;

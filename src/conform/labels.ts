@@ -1,5 +1,5 @@
 /**
- * One label per page, as test/conformance/README.md defines them: what pagemap, kpageflags and the
+ * One label per page, as docs/conformance.md defines them: what pagemap, kpageflags and the
  * zone list say of the page. `n1/Normal+anon+thp`, `swap`, `none`.
  */
 import type { FrameId, Vpn } from '../base/units.ts';
