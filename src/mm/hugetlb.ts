@@ -36,7 +36,7 @@ import {
   PTE_W,
   PTEB_EXCLUSIVE,
   PTEB_WRITE,
-  PTEB_YOUNG,
+  pteChildByte,
   pteFast,
   pteIsKind,
   pteIsPresent,
@@ -305,9 +305,9 @@ export function zapHugetlb(k: Kernel, vma: Vma, start: Vpn, end: Vpn): void {
   for (let vpn = start; vpn < end; vpn += HPAGE_PMD_NR) {
     const slot = mm.slotOf(vpn);
     if (slot < 0 || mm.pmd[slot] === 0) continue;
+    const restores = file.hugetlbOwner === mm && k.hugetlb.totalSurplus === 0;
     unmapHuge(k, mm, slot);
-    if (file.hugetlbOwner !== mm || k.hugetlb.totalSurplus > 0) continue;
-    if (k.hugetlb.available <= 0) continue;
+    if (!restores || k.hugetlb.available <= 0) continue;
     file.hugetlbPromised.add(vma.indexOf(vpn) / HPAGE_PMD_NR);
     k.hugetlb.reserved++;
   }
@@ -329,7 +329,7 @@ export function copyHugetlb(k: Kernel, child: Task, vma: Vma, copy: Vma): boolea
     if (!pteIsPresent(mm.pmd[slot])) {
       mm.pmdByte[slot] &= ~(PTEB_WRITE | PTEB_EXCLUSIVE);
       copy.mm.pmd[target] = mm.pmd[slot];
-      copy.mm.pmdByte[target] = mm.pmdByte[slot];
+      copy.mm.pmdByte[target] = pteChildByte(mm.pmdByte[slot]);
       copy.mm.hugetlbPages += HPAGE_PMD_NR;
       continue;
     }
@@ -342,7 +342,8 @@ export function copyHugetlb(k: Kernel, child: Task, vma: Vma, copy: Vma): boolea
     k.frames.refcount[head]++;
     mapHuge(k, copy, target, head, 0);
     copy.mm.pmd[target] = mm.pmd[slot];
-    copy.mm.pmdByte[target] = mm.pmdByte[slot] & ~PTEB_YOUNG;
+    // Unlike those of small pages it does not start old.
+    copy.mm.pmdByte[target] = pteChildByte(mm.pmdByte[slot]);
   }
   return true;
 }
@@ -355,6 +356,6 @@ function copyPinnedHuge(k: Kernel, child: Task, copy: Vma, target: number, head:
   if (content !== null) content.copyWithin(fresh, head, head + HPAGE_PMD_NR);
   k.frames.setIndex(fresh, k.frames.indexOf(head));
   setAnon(k, copy, fresh);
-  mapHuge(k, copy, target, fresh, copy.has(VM_WRITE) ? PTE_D | PTE_W : PTE_D);
+  mapHuge(k, copy, target, fresh, copy.has(VM_WRITE) ? PTE_A | PTE_D | PTE_W : PTE_A);
   return true;
 }
