@@ -1,22 +1,24 @@
 /**
- * `hetmem plan TRACE…`: how little DRAM, and which policy, keeps programs under a slowdown.
+ * `hetmem plan TRACE…`: how little DRAM, which policy with which knobs, and which machine keep
+ * programs under a slowdown.
  */
 import type { Command } from 'commander';
 import { UserError } from '../base/assert.ts';
-import type { DramPlan, PlannedPolicy } from '../experiment/index.ts';
-import type { DramQuestion } from '../runner/index.ts';
+import type { DramPlan } from '../experiment/index.ts';
+import type { DramQuestion, Journal } from '../runner/index.ts';
 import { experimentOf } from './compare.ts';
 import { jobsOf, packageLibrary, shellWord } from './comparisonRun.ts';
 import { onCleanUp } from './interrupt.ts';
-import { parquetOf } from './parquetFolder.ts';
+import { type ParquetFolder, parquetOf } from './parquetFolder.ts';
 import { Progress } from './progress.ts';
 
 interface Flags {
   readonly slowdown: string;
-  readonly machine: string;
+  readonly machine: readonly string[];
   readonly policy: readonly string[];
   readonly seed: readonly string[];
   readonly resolution: string;
+  readonly rounds: string;
   readonly jobs?: string;
   readonly json?: boolean;
   readonly parquet?: string;
@@ -34,13 +36,18 @@ const POLICIES = [
   'oracle',
 ];
 
+const JOURNAL = 'results/plan.journal';
+
 const EXAMPLES = `
 Sizes are shares of what a program touches; with several traces each runs alone, and the slowest
-counts. Exit code 1: no policy holds the bound with less DRAM than all. Prices come from
-cost_per_gib in the machine file.
+counts. Knobs of the best policy are changed one at a time, and what gains is tried with less DRAM,
+--rounds times. Of several machines the cheapest is named. Finished runs are kept in ${JOURNAL}:
+after ^C the same command goes on where it was. Exit code 1: no policy holds the bound with less
+DRAM than all. Prices come from cost_per_gib in the machine file.
 
 Examples:
   hetmem plan redis --slowdown 10%
+  hetmem plan redis --slowdown 10% --machine dram-cxl-asic,dram-cxl-fpga --parquet planned
   hetmem plan redis sqlite --slowdown 5% --policy demotion-only,hemem --seed 1,2 --json`;
 
 /** Adds arguments, options and action to the command. */
@@ -52,12 +59,13 @@ export function describePrograms(plan: Command): void {
   };
   plan
     .argument('[traces...]', 'traces or generators, as for compare')
-    .option('--slowdown <share>', 'more time than all-DRAM that is allowed', '5%')
-    .option('-m, --machine <name>', 'a shipped machine or a file', 'dram-cxl-asic');
+    .option('--slowdown <share>', 'more time than all-DRAM that is allowed', '5%');
+  several('-m, --machine <names>', 'shipped machines or files', ['dram-cxl-asic']);
   several('-p, --policy <names>', 'policies to try', POLICIES);
   several('-s, --seed <numbers>', 'each run is done with each', ['1']);
   plan
     .option('--resolution <share>', 'how closely the size is looked for', '3%')
+    .option('--rounds <n>', 'of search for knobs of the best policy; 0 = only look at them', '2')
     .option('-j, --jobs <n>', 'runs at a time (default: one a core)')
     .option('--json', 'print the whole answer as JSON')
     .option('--parquet <folder>', 'write the answer as tables for DuckDB and the like')
@@ -71,55 +79,84 @@ async function planPrograms(traces: readonly string[], flags: Flags): Promise<vo
     throw new UserError('hetmem plan', 'plan for what?', 'name a trace (redis, my.hmt), or zones');
   }
   const library = await packageLibrary(process.cwd());
-  const { planTables } = await import('../experiment/index.ts');
-  const { Journal, planDram } = await import('../runner/index.ts');
+  const { Journal } = await import('../runner/index.ts');
   const parquet = parquetOf(flags);
-  const journal = Journal.start('results/plan.journal');
+  const journal = Journal.resume(JOURNAL);
   const progress = new Progress('planning');
-  let stage = '';
   const forget = onCleanUp(() => {
     progress.clear();
-    journal.remove();
+    journal.close();
   });
   try {
-    const plan = await planDram(await questionOf(traces, flags, library), {
-      library,
-      jobs: jobsOf(flags.jobs),
-      journal,
-      command: commandLine(traces, flags),
-      onStage: (what) => {
-        stage = what;
-      },
-      onProgress: ({ accessesDone, accesses, runsDone, runs }) => {
-        progress.update(accessesDone, accesses, `${stage}: ${runsDone} of ${runs} runs`);
-      },
-    });
+    const plans: DramPlan[] = [];
+    for (const machine of flags.machine) {
+      const question = await questionOf(traces, machine, flags, library);
+      const command = commandLine(traces, machine, flags);
+      plans.push(await planOne(question, command, flags, { library, journal, progress }));
+    }
     progress.clear();
-    await parquet?.commit(planTables(plan), library.version);
-    if (flags.json === true) process.stdout.write(`${JSON.stringify(plan)}\n`);
-    else process.stdout.write(await planText(plan));
-    process.exitCode = plan.best < 0 ? 1 : 0;
+    await writeTables(parquet, plans);
+    journal.remove();
+    const { jsonOf, plansText } = await import('./planText.ts');
+    process.stdout.write(flags.json === true ? `${jsonOf(plans)}\n` : plansText(plans));
+    process.exitCode = plans.every(({ best }) => best < 0) ? 1 : 0;
   } finally {
     parquet?.discard();
     progress.clear();
-    journal.remove();
+    journal.close();
     forget();
   }
+}
+
+interface Tools {
+  readonly library: Library;
+  readonly journal: Journal;
+  readonly progress: Progress;
+}
+
+async function planOne(
+  question: DramQuestion,
+  command: string,
+  flags: Flags,
+  { library, journal, progress }: Tools,
+): Promise<DramPlan> {
+  const { planDram } = await import('../runner/index.ts');
+  const where = flags.machine.length === 1 ? '' : `${question.machine}, `;
+  let stage = '';
+  return planDram(question, {
+    library,
+    jobs: jobsOf(flags.jobs),
+    journal,
+    command,
+    onStage: (what) => {
+      stage = what;
+    },
+    onProgress: ({ accessesDone, accesses, runsDone, runs }) => {
+      progress.update(accessesDone, accesses, `${where}${stage}: ${runsDone} of ${runs} runs`);
+    },
+  });
+}
+
+async function writeTables(parquet: ParquetFolder | null, plans: readonly DramPlan[]) {
+  const { planTables } = await import('../experiment/index.ts');
+  await parquet?.commit(planTables(plans), plans[0]!.hetmem);
 }
 
 type Library = Awaited<ReturnType<typeof packageLibrary>>;
 
 async function questionOf(
   traces: readonly string[],
+  machine: string,
   flags: Flags,
   library: Library,
 ): Promise<DramQuestion> {
-  const { machine, policy, seed } = flags;
+  const { policy, seed } = flags;
   const like = { machine: [machine], ratio: ['1:1'], policy, seed, headroom: '0', series: '0' };
   const { policies, workloads, seeds } = await experimentOf(traces, like, library);
   const bound = 1 + shareOf('--slowdown', flags.slowdown);
   const resolution = shareOf('--resolution', flags.resolution);
-  return { machine, policies, workloads, seeds, bound, resolution };
+  const knobRounds = roundsOf(flags.rounds);
+  return { machine, policies, workloads, seeds, bound, resolution, knobRounds };
 }
 
 /** "5%" or "0.05". */
@@ -130,95 +167,20 @@ function shareOf(option: string, text: string): number {
   throw new UserError(`${option} ${text}`, 'is no share', 'such as 5% or 0.05');
 }
 
-function commandLine(traces: readonly string[], flags: Flags): string {
+function roundsOf(text: string): number {
+  const rounds = Number(text);
+  if (text !== '' && Number.isInteger(rounds) && rounds >= 0 && rounds <= 100) return rounds;
+  throw new UserError(`--rounds ${text}`, 'is no number of rounds', 'a whole number from 0 on');
+}
+
+function commandLine(traces: readonly string[], machine: string, flags: Flags): string {
   const options = [
     ['--slowdown', flags.slowdown],
-    ['--machine', flags.machine],
+    ['--machine', machine],
     ['--policy', flags.policy.join(',')],
     ['--seed', flags.seed.join(',')],
     ['--resolution', flags.resolution],
+    ['--rounds', flags.rounds],
   ];
   return ['hetmem', 'plan', ...traces, ...options.flat()].map(shellWord).join(' ');
-}
-
-/** Everything that is printed for people. */
-async function planText(plan: DramPlan): Promise<string> {
-  const { formatBytes, formatShare, formatSlowdown } = await import('../experiment/index.ts');
-  const { formatTable } = await import('./table.ts');
-  const { fast, slow } = plan.tiers;
-  const hasPrices = plan.policies.some(({ memory }) => memory.cost !== null);
-  const columns = [
-    { title: 'policy' },
-    { title: fast, align: 'right' as const },
-    { title: `${fast} size`, align: 'right' as const },
-    { title: `${slow} size`, align: 'right' as const },
-    { title: 'slowdown', align: 'right' as const },
-    { title: 'seeds that hold', align: 'right' as const },
-    ...(hasPrices ? [{ title: 'cost of all-DRAM', align: 'right' as const }] : []),
-  ];
-  const rows = plan.policies.map((one, i) => {
-    const { policy, smallest, memory } = one;
-    const mark = i === plan.best ? ' *' : '';
-    const cost = hasPrices ? [memory.costShare === null ? '–' : formatShare(memory.costShare)] : [];
-    return [
-      policy.label + mark,
-      shareText(one, formatShare),
-      formatBytes(memory.fastBytes),
-      formatBytes(memory.slowBytes),
-      smallest === null ? '1.00×' : formatSlowdown(smallest.slowdown.median),
-      smallest === null ? '–' : formatShare(smallest.confidence),
-      ...cost,
-    ];
-  });
-  const names = plan.workloads.map(({ name }) => name).join(', ');
-  const bound = formatSlowdown(plan.bound);
-  const title = `${names} on ${plan.machine}: least ${fast} for at most ${bound} of all-${fast}`;
-  const parts = [title, '\n\n', formatTable(columns, rows), '\n', verdict(plan, formatShare)];
-  const knobs = await knobText(plan);
-  if (knobs !== '') parts.push('\n', knobs);
-  if (plan.settings.length > 0)
-    parts.push(`\nTo set a machine up so:\n  ${plan.settings.join('\n  ')}\n`);
-  if (!hasPrices) parts.push('\nNo prices: give cost_per_gib to the nodes of the machine file.\n');
-  return parts.join('');
-}
-
-/** "≤" where nothing smaller was tried. */
-function shareText({ smallest, tried }: PlannedPolicy, formatShare: (share: number) => string) {
-  if (smallest === null) return 'all';
-  return `${smallest.share === tried[0]!.share ? '≤ ' : ''}${formatShare(smallest.share)}`;
-}
-
-function verdict(plan: DramPlan, formatShare: (share: number) => string): string {
-  const { fast } = plan.tiers;
-  const best: PlannedPolicy | undefined = plan.policies[plan.best];
-  if (best === undefined) {
-    return `No policy holds the bound with less ${fast} than the programs touch.\n`;
-  }
-  const oracle = plan.policies.find(({ isOracle }) => isOracle);
-  const bound =
-    oracle === undefined ? '' : `; an oracle would need ${shareText(oracle, formatShare)}`;
-  return (
-    `* ${best.policy.label} needs ${shareText(best, formatShare)} of the footprint in ${fast} ` +
-    `(to within ${formatShare(plan.resolution)})${bound}.\n`
-  );
-}
-
-async function knobText({ sensitivity, policies, best }: DramPlan): Promise<string> {
-  if (sensitivity.length === 0) return '';
-  const { formatSlowdown } = await import('../experiment/index.ts');
-  const { formatTable } = await import('./table.ts');
-  const at = policies[best]!.smallest!.slowdown.median;
-  const rows = sensitivity.map(({ knob, value, initial, slowdown }) => [
-    knob,
-    String(initial),
-    String(value),
-    slowdown === null ? 'failed' : formatSlowdown(slowdown),
-  ]);
-  const columns = [
-    { title: 'knob' },
-    { title: 'is', align: 'right' as const },
-    { title: 'if', align: 'right' as const },
-    { title: `slowdown (${formatSlowdown(at)})`, align: 'right' as const },
-  ];
-  return formatTable(columns, rows);
 }

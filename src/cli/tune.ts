@@ -165,7 +165,7 @@ async function tuningText(tuning: Tuning, traces: readonly string[]): Promise<st
   again.push('--policy', `${policy},${policy}${knobs.join('')}`);
   parts.push(`\nTo see it:\n  ${again.map(shellWord).join(' ')}\n`);
   if (tuning.settings.length > 0) {
-    parts.push(`\nTo set a machine up so:\n  ${tuning.settings.join('\n  ')}\n`);
+    parts.push(`\nTo set a machine up so:\n${tuning.settings.join('\n')}\n`);
   }
   return parts.join('');
 }

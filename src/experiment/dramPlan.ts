@@ -75,6 +75,21 @@ export function memoryShare(footprint: Bytes, share: number, prices: Prices): Me
   return { fastBytes, slowBytes, cost, costShare: cost / ((footprint * prices.fast) / GIB) };
 }
 
+/** The plan whose best policy has the cheapest memory; -1 = none holds, or a price is missing. */
+export function cheapestOf(plans: readonly DramPlan[]): number {
+  let cheapest = -1;
+  let least = Number.POSITIVE_INFINITY;
+  for (const [i, { policies, best }] of plans.entries()) {
+    if (best < 0) continue;
+    const { cost } = policies[best]!.memory;
+    if (cost === null) return -1;
+    if (cost >= least) continue;
+    least = cost;
+    cheapest = i;
+  }
+  return cheapest;
+}
+
 /** Values worth a try beside `value`: half and twice, the other choices. */
 export function knobVariants(knob: Knob, value: KnobValue): KnobValue[] {
   if (knob.kind === 'boolean') return [!value];

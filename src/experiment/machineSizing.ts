@@ -19,6 +19,7 @@ import {
   toptierNodes,
   withNodeSize,
 } from '../hw/index.ts';
+import type { TierNodes } from '../policy/index.ts';
 import { formatRatio, type Headroom, type Ratio } from './experiment.ts';
 import { formatBytes } from './format.ts';
 
@@ -33,11 +34,6 @@ export interface MemoryNeed {
   readonly footprintBytes: Bytes;
   /** Files that it reads and writes: the page cache can grow so large, beside the footprint. */
   readonly fileBytes: Bytes;
-}
-
-export interface TierNodes {
-  readonly fast: readonly number[];
-  readonly slow: readonly number[];
 }
 
 /** The nodes with memory, fast (toptier) and slow. */

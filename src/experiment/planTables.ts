@@ -4,11 +4,18 @@ import type { TriedShare } from './dramSearch.ts';
 import { type FlatTable, flatTable } from './flatTable.ts';
 import type { Tuning } from './tuning.ts';
 
-export function planTables(plan: DramPlan): FlatTable[] {
-  const policies = plan.policies.map((one, i) => ({ one, isBest: i === plan.best }));
-  const shares = plan.policies.flatMap((one) => one.tried.map((tried) => ({ one, tried })));
+/** One plan a machine. */
+export function planTables(plans: readonly DramPlan[]): FlatTable[] {
+  const policies = plans.flatMap((plan) => {
+    return plan.policies.map((one, i) => ({ plan, one, isBest: i === plan.best }));
+  });
+  const shares = policies.flatMap(({ plan, one }) => {
+    return one.tried.map((tried): Tried => ({ plan, one, tried }));
+  });
+  const knobs = plans.flatMap((plan) => plan.sensitivity.map((effect) => ({ plan, effect })));
   return [
     flatTable('policies', policies, [
+      ['machine', 'string', ({ plan }) => plan.machine],
       ['policy', 'string', ({ one }) => one.policy.label],
       ['policy_name', 'string', ({ one }) => one.policy.name],
       ['params', 'string', ({ one }) => JSON.stringify(one.policy.params)],
@@ -23,24 +30,27 @@ export function planTables(plan: DramPlan): FlatTable[] {
       ['cost_share', 'number', ({ one }) => one.memory.costShare],
     ]),
     flatTable('shares', shares, [
-      ['policy', 'string', ({ one }: Tried) => one.policy.label],
+      ['machine', 'string', ({ plan }) => plan.machine],
+      ['policy', 'string', ({ one }) => one.policy.label],
       ['share', 'number', ({ tried }) => tried.share],
       ['slowdown', 'number', ({ tried }) => tried.slowdown.median],
       ['slowdown_min', 'number', ({ tried }) => tried.slowdown.min],
       ['slowdown_max', 'number', ({ tried }) => tried.slowdown.max],
       ['confidence', 'number', ({ tried }) => tried.confidence],
-      ['holds', 'boolean', ({ tried }) => tried.slowdown.median <= plan.bound],
+      ['holds', 'boolean', ({ plan, tried }) => tried.slowdown.median <= plan.bound],
     ]),
-    flatTable('knobs', plan.sensitivity, [
-      ['knob', 'string', ({ knob }) => knob],
-      ['initial', 'string', ({ initial }) => String(initial)],
-      ['value', 'string', ({ value }) => String(value)],
-      ['slowdown', 'number', ({ slowdown }) => slowdown],
+    flatTable('knobs', knobs, [
+      ['machine', 'string', ({ plan }) => plan.machine],
+      ['knob', 'string', ({ effect }) => effect.knob],
+      ['initial', 'string', ({ effect }) => String(effect.initial)],
+      ['value', 'string', ({ effect }) => String(effect.value)],
+      ['slowdown', 'number', ({ effect }) => effect.slowdown],
     ]),
   ];
 }
 
 interface Tried {
+  readonly plan: DramPlan;
   readonly one: PlannedPolicy;
   readonly tried: TriedShare;
 }

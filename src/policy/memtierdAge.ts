@@ -16,6 +16,7 @@ import { PAGE_SIZE } from '../base/units.ts';
 import { ROWS_INITIAL, resized } from '../heat/index.ts';
 import type { HostView } from './hostView.ts';
 import { integerKnob, type KnobValues, numberKnob, numberOf } from './knob.ts';
+import { ageLines } from './memtierdConfig.ts';
 import { type MigrationPlan, REASON_DEMOTE, REASON_PROMOTE } from './migrationPlan.ts';
 import { NO_SETTINGS, type Policy, type PolicyDescription, type PolicyNeeds } from './policy.ts';
 import { Room } from './room.ts';
@@ -38,6 +39,7 @@ export const memtierdAge: PolicyDescription = {
     numberKnob('bandwidth', 200, 0.001, 1e6, 'MB/s', 'of the mover'),
   ],
   make: (values) => new MemtierdAge(values),
+  configuration: ageLines,
 };
 
 class MemtierdAge implements Policy {

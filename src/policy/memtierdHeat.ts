@@ -15,6 +15,7 @@ import { type Nanoseconds, type Nid, PAGE_SIZE } from '../base/units.ts';
 import { ROWS_INITIAL, resized } from '../heat/index.ts';
 import type { HostView } from './hostView.ts';
 import { integerKnob, type KnobValues, numberKnob, numberOf } from './knob.ts';
+import { heatLines } from './memtierdConfig.ts';
 import { type MigrationPlan, REASON_DEMOTE, REASON_PROMOTE } from './migrationPlan.ts';
 import { NO_SETTINGS, type Policy, type PolicyDescription, type PolicyNeeds } from './policy.ts';
 import { retained } from './retention.ts';
@@ -39,6 +40,7 @@ export const memtierdHeat: PolicyDescription = {
     numberKnob('bandwidth', 200, 0.001, 1e6, 'MB/s', 'of the mover'),
   ],
   make: (values) => new MemtierdHeat(values),
+  configuration: heatLines,
 };
 
 class MemtierdHeat implements Policy {

@@ -95,4 +95,12 @@ export interface PolicyDescription {
   readonly knobs: readonly Knob[];
   /** `random` is the policy's own stream. Preconditions: `values` come from resolveKnobs. */
   make(values: KnobValues, random: RandomStream): Policy;
+  /** Lines for a root shell that configure and start the program whose policy it is. */
+  configuration?(values: KnobValues, nodes: TierNodes): string[];
+}
+
+/** The nodes with memory of a real machine, by tier. */
+export interface TierNodes {
+  readonly fast: readonly number[];
+  readonly slow: readonly number[];
 }

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { findPolicy, resolveKnobs } from './index.ts';
 import { makePolicy } from './naiveHost.ts';
-import { settingsText } from './settingsText.ts';
+import { machineSettings, settingsText } from './settingsText.ts';
 
 describe('settings for a real machine', () => {
   it('are written to the files that Linux has for them', () => {
@@ -11,6 +13,44 @@ describe('settings for a real machine', () => {
     const balancing = settingsText(makePolicy('numa-balancing', { scanDelay: 50 }).settings);
     expect(balancing).toContain('echo 50 > /sys/kernel/debug/sched/numa_balancing/scan_delay_ms');
     expect(balancing.filter((line) => line.startsWith('#'))).toEqual([]);
+  });
+
+  it('configure memtierd as its samples do', () => {
+    const settings = (name: string, params: Record<string, unknown> = {}) => {
+      const description = findPolicy(name)!;
+      const { values } = resolveKnobs(description.knobs, params);
+      return machineSettings(description, values, { fast: [0, 1], slow: [2, 3] });
+    };
+    const age = settings('memtierd-age', { interval: 0.2, idleDuration: 7500, bandwidth: 100 });
+    const yaml = parse(age.slice(3, -2).join('\n'));
+    expect(age[2]).toBe("cat > memtierd.yaml <<'EOF'");
+    expect(age.slice(-2)).toEqual(['EOF', 'memtierd -config memtierd.yaml']);
+    expect(yaml.policy.name).toBe('age');
+    const config = parse(yaml.policy.config);
+    expect(config).toMatchObject({
+      intervalms: 1,
+      idledurationms: 7500,
+      idlenumas: [2, 3],
+      activedurationms: 10_000,
+      activenumas: [0, 1],
+      mover: { intervalms: 20, bandwidth: 100 },
+    });
+    expect(parse(config.tracker.config)).toMatchObject({ pagesinregion: 512, scanintervalms: 1 });
+    const heat = settings('memtierd-heat', { heatClasses: 4, hotClass: 3, coldClass: 0 });
+    expect(parse(parse(heat.slice(3, -2).join('\n')).policy.config)).toMatchObject({
+      heatnumas: { 0: [2, 3], 3: [0, 1] },
+      heatmap: { heatmax: 1, heatretention: 0.9513, heatclasses: 4 },
+    });
+  });
+
+  it('say where Linux has nothing that decides so', () => {
+    const hemem = findPolicy('hemem')!;
+    const { values } = resolveKnobs(hemem.knobs, {});
+    const lines = machineSettings(hemem, values, { fast: [0], slow: [1] });
+    expect(lines.at(-1)).toBe(`# what decides is no part of Linux: ${hemem.source}`);
+    const tpp = findPolicy('tpp')!;
+    const own = resolveKnobs(tpp.knobs, {}).values;
+    expect(machineSettings(tpp, own, { fast: [0], slow: [1] }).join()).not.toContain('no part of');
   });
 
   it('start programs under their memory policy', () => {

@@ -1,7 +1,12 @@
-/** A policy's settings as commands for a real machine: what to write, and how to start programs. */
+/**
+ * A policy's settings as commands for a real machine: what to write to /proc and /sys, how to start
+ * programs, and the configuration of the daemon whose policy it is.
+ */
+import { RandomStream } from '../base/prng.ts';
 import { MPOL_INTERLEAVE, MPOL_WEIGHTED_INTERLEAVE } from '../uapi/mempolicy.ts';
 import { type DamonTiering, damonFileWrites } from './damonFileWrites.ts';
-import type { HostSettings } from './policy.ts';
+import type { KnobValues } from './knob.ts';
+import type { HostSettings, PolicyDescription, TierNodes } from './policy.ts';
 
 const SCHED_DEBUG = '/sys/kernel/debug/sched/numa_balancing';
 
@@ -18,6 +23,21 @@ const FILES: Readonly<Record<string, string>> = {
   demote_scale_factor: '/proc/sys/vm/demote_scale_factor',
   demotion_enabled: '/sys/kernel/mm/numa/demotion_enabled',
 };
+
+/** Lines for a root shell: everything that is known of how to run a policy on Linux. */
+export function machineSettings(
+  description: PolicyDescription,
+  values: KnobValues,
+  nodes: TierNodes,
+): string[] {
+  const policy = description.make(values, new RandomStream(0, description.name));
+  const lines = settingsText(policy.settings);
+  if (description.configuration !== undefined) {
+    return [...lines, ...description.configuration(values, nodes)];
+  }
+  if (policy.periodNs === 0) return lines;
+  return [...lines, `# what decides is no part of Linux: ${description.source}`];
+}
 
 /** Lines for a root shell. Errors: none; a setting without a file has a line that says so. */
 export function settingsText({ sysctl, mempolicy, damon }: HostSettings): string[] {

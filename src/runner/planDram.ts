@@ -1,14 +1,16 @@
 /**
  * How little fast memory holds a bound on the slowdown (hetmem plan): rounds of experiments, each
  * of which tries one more size for every policy, halving what is left (experiment/dramSearch.ts).
+ * Then the best policy's knobs are changed one at a time at its size; what gained is looked for a
+ * smaller size as a policy of its own, and so on for some rounds.
  */
 import { UserError } from '../base/assert.ts';
-import { RandomStream } from '../base/prng.ts';
 import { PAGE_SIZE } from '../base/units.ts';
 import {
   type Comparison,
   DRAM_PLAN_FORMAT,
   type DramPlan,
+  defaultLabel,
   type Experiment,
   FIRST_SHARES,
   hundredths,
@@ -25,9 +27,16 @@ import {
   type TriedShare,
   tierNames,
   tierNodes,
+  tunableKnobs,
   type WorkloadSpec,
 } from '../experiment/index.ts';
-import { findPolicy, resolveKnobs, settingsText } from '../policy/index.ts';
+import {
+  findPolicy,
+  type KnobValue,
+  machineSettings,
+  resolveKnobs,
+  type TierNodes,
+} from '../policy/index.ts';
 import { type RunExperimentOptions, runExperiment } from './runExperiment.ts';
 
 export interface DramQuestion {
@@ -37,6 +46,8 @@ export interface DramQuestion {
   readonly seeds: readonly number[];
   readonly bound: number;
   readonly resolution: number;
+  /** Times that knobs of the best policy are searched; 0 = they are only looked at. */
+  readonly knobRounds: number;
 }
 
 export interface PlanDramOptions extends RunExperimentOptions {
@@ -67,17 +78,26 @@ export async function planDram(
     slow: spec.nodes[tiers.slow[0]!]!.costPerGib,
   };
   const search = new DramSearch(question, options);
-  await search.run();
-  const footprints = search.footprints;
-  const largest = Math.max(...footprints);
-  const policies = question.policies.map((policy, i): PlannedPolicy => {
-    const tried = [...search.tried[i]!].sort((a, b) => a.share - b.share);
-    const smallest = smallestShare(tried, question.bound);
-    const known = library.catalogue.policies.find(({ name }) => name === policy.name);
-    const memory = memoryShare(largest, smallest?.share ?? 1, prices);
-    return { policy, isOracle: known?.isOracle ?? false, tried, smallest, memory };
-  });
-  const best = bestOf(policies);
+  const planned = () => plannedPolicies(search, question.bound, prices, library);
+  await search.run(
+    search.policies.map((_, i) => i),
+    FIRST_SHARES,
+  );
+  let policies = planned();
+  let best = bestOf(policies);
+  let sensitivity: KnobEffect[] = [];
+  for (let round = 0; best >= 0; round++) {
+    sensitivity = await search.sensitivity(policies[best]!);
+    const variants =
+      round < question.knobRounds ? betterVariants(policies[best]!, sensitivity) : [];
+    const added = variants.filter((variant) => search.add(variant));
+    if (added.length === 0) break;
+    await search.tryVariants(added.length, policies[best]!.smallest!.share);
+    policies = planned();
+    const next = bestOf(policies);
+    if (next === best) break;
+    best = next;
+  }
   return {
     format: DRAM_PLAN_FORMAT,
     hetmem: library.version,
@@ -85,15 +105,15 @@ export async function planDram(
     machine: spec.name,
     tiers: tierNames(pictureOf(spec)),
     workloads: question.workloads.map(({ name }, i) => {
-      return { name, footprintBytes: footprints[i]! };
+      return { name, footprintBytes: search.footprints[i]! };
     }),
     seeds: question.seeds,
     bound: question.bound,
     resolution: question.resolution,
     policies,
     best,
-    sensitivity: best < 0 ? [] : await search.sensitivity(policies[best]!),
-    settings: best < 0 ? [] : settingsOf(policies[best]!.policy),
+    sensitivity,
+    settings: best < 0 ? [] : settingsOf(policies[best]!.policy, tiers),
   };
 }
 
@@ -111,13 +131,56 @@ function bestOf(policies: readonly PlannedPolicy[]): number {
   return best;
 }
 
-function settingsOf(choice: LabelledPolicy): string[] {
+function settingsOf(choice: LabelledPolicy, nodes: TierNodes): string[] {
   const description = findPolicy(choice.name)!;
   const { values } = resolveKnobs(description.knobs, choice.params);
-  return settingsText(description.make(values, new RandomStream(0, choice.name)).settings);
+  return machineSettings(description, values, nodes);
+}
+
+/** What was tried of each policy, and what it comes to. */
+function plannedPolicies(
+  { policies, tried, footprints }: DramSearch,
+  bound: number,
+  prices: Prices,
+  { catalogue }: RunExperimentOptions['library'],
+): PlannedPolicy[] {
+  const largest = Math.max(...footprints);
+  return policies.map((policy, i): PlannedPolicy => {
+    const ascending = [...tried[i]!].sort((a, b) => a.share - b.share);
+    const smallest = smallestShare(ascending, bound);
+    const known = catalogue.policies.find(({ name }) => name === policy.name);
+    const memory = memoryShare(largest, smallest?.share ?? 1, prices);
+    return { policy, isOracle: known?.isOracle ?? false, tried: ascending, smallest, memory };
+  });
+}
+
+/**
+ * The policy with the change of a knob that gains most, and with the best of every knob that gains.
+ * None if the smallest first share holds already: less is not looked for.
+ */
+function betterVariants(
+  { policy, smallest }: PlannedPolicy,
+  effects: readonly KnobEffect[],
+): LabelledPolicy[] {
+  const { share, slowdown } = smallest!;
+  if (share <= Math.min(...FIRST_SHARES)) return [];
+  const gains = effects.filter((one): one is KnobEffect & { slowdown: number } => {
+    return one.slowdown !== null && hundredths(one.slowdown) < hundredths(slowdown.median);
+  });
+  const ranked = [...gains].sort((a, b) => a.slowdown - b.slowdown);
+  const all: Record<string, KnobValue> = {};
+  for (const { knob, value } of ranked) all[knob] ??= value;
+  const [first] = ranked;
+  const changes = first === undefined ? [] : [{ [first.knob]: first.value }, all];
+  return changes.map((change) => {
+    const choice = { name: policy.name, params: { ...policy.params, ...change } };
+    return { ...choice, label: defaultLabel(choice) };
+  });
 }
 
 class DramSearch {
+  /** Those of the question, and variants that were added. */
+  readonly policies: LabelledPolicy[];
   /** By policy, in the order in which they were tried. */
   readonly tried: TriedShare[][];
   /** By workload, bytes; known after the first round. */
@@ -128,21 +191,37 @@ class DramSearch {
   constructor(question: DramQuestion, options: PlanDramOptions) {
     this.#question = question;
     this.#options = options;
+    this.policies = [...question.policies];
     this.tried = question.policies.map(() => []);
   }
 
-  async run(): Promise<void> {
-    const { policies, bound, resolution } = this.#question;
+  /** Adds a policy unless it is there already. */
+  add(policy: LabelledPolicy): boolean {
+    if (this.policies.some(({ label }) => label === policy.label)) return false;
+    this.policies.push(policy);
+    this.tried.push([]);
+    return true;
+  }
+
+  /** Looks for sizes up to `share` for the policies added last. */
+  async tryVariants(count: number, share: number): Promise<void> {
+    const indices = this.policies.map((_, i) => i).slice(-count);
+    const shares = [...FIRST_SHARES.filter((one) => one < share), share];
+    await this.run(indices, shares);
+  }
+
+  /** Tries `shares` for the policies `indices`, then closer to where the bound holds. */
+  async run(indices: readonly number[], shares: readonly number[]): Promise<void> {
+    const { bound, resolution } = this.#question;
     this.#options.onStage('first sizes');
-    const indices = policies.map((_, i) => i);
-    await this.#try(indices, FIRST_SHARES);
+    await this.#try(indices, shares);
     for (let round = 1; round <= ROUNDS_MAX; round++) {
-      const wanted = this.tried.map((tried) => nextShare(tried, bound, resolution));
+      const wanted = indices.map((i) => nextShare(this.tried[i]!, bound, resolution));
       if (wanted.every((share) => share === null)) return;
       this.#options.onStage(`closer, round ${round}`);
       for (const share of new Set(wanted)) {
         if (share === null) continue;
-        const those = indices.filter((i) => wanted[i] === share);
+        const those = indices.filter((_, n) => wanted[n] === share);
         await this.#try(those, [share]);
       }
     }
@@ -152,7 +231,7 @@ class DramSearch {
   async sensitivity({ policy, smallest }: PlannedPolicy): Promise<KnobEffect[]> {
     const { knobs } = findPolicy(policy.name)!;
     const { values } = resolveKnobs(knobs, policy.params);
-    const variants = knobs.flatMap((knob) => {
+    const variants = tunableKnobs(knobs, values).flatMap((knob) => {
       return knobVariants(knob, values[knob.name]!).map((value) => ({ knob: knob.name, value }));
     });
     if (variants.length === 0) return [];
@@ -170,8 +249,8 @@ class DramSearch {
   }
 
   async #try(indices: readonly number[], shares: readonly number[]): Promise<void> {
-    const { policies, seeds } = this.#question;
-    const chosen = indices.map((i) => policies[i]!);
+    const { seeds } = this.#question;
+    const chosen = indices.map((i) => this.policies[i]!);
     const comparison = await this.#experiment(chosen, shares, seeds);
     this.footprints = comparison.workloads.map(({ footprintPages }) => footprintPages * PAGE_SIZE);
     for (const [machine, share] of shares.entries()) {

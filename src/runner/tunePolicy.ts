@@ -4,7 +4,6 @@
  * stopped goes on where it was.
  */
 import { UserError } from '../base/assert.ts';
-import { RandomStream } from '../base/prng.ts';
 import {
   bestTry,
   type Comparison,
@@ -14,10 +13,11 @@ import {
   TUNING_FORMAT,
   type Tuning,
   type TuningRound,
+  tierNodes,
   variantsOf,
   type WorkloadSpec,
 } from '../experiment/index.ts';
-import { findPolicy, type KnobValue, resolveKnobs, settingsText } from '../policy/index.ts';
+import { findPolicy, type KnobValue, machineSettings, resolveKnobs } from '../policy/index.ts';
 import { type RunExperimentOptions, runExperiment } from './runExperiment.ts';
 
 export interface TuneQuestion {
@@ -77,6 +77,7 @@ export async function tunePolicy(question: TuneQuestion, options: TuneOptions): 
     params = { ...params, ...best.changes };
     at = placeOf(comparison, 1 + tried.indexOf(best));
   }
+  const spec = await options.library.machine(machine.machine);
   const changed = Object.entries(params).filter(([name, value]) => initial[name] !== value);
   const tuned = resolveKnobs(knobs, { ...policy.params, ...Object.fromEntries(changed) }).values;
   return {
@@ -95,7 +96,7 @@ export async function tunePolicy(question: TuneQuestion, options: TuneOptions): 
     initial,
     rounds,
     isSettled,
-    settings: settingsText(description.make(tuned, new RandomStream(0, policy.name)).settings),
+    settings: machineSettings(description, tuned, tierNodes(spec)),
   };
 }
 
