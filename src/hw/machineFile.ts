@@ -10,7 +10,7 @@ import { MACHINE_SCHEMA } from './machineSchema.ts';
 import type { MachineSpec } from './machineSpec.ts';
 import { type FieldPath, type FileProblem, throwProblems, YamlFile } from './yamlReader.ts';
 
-export { MACHINE_FORMAT, machineJsonSchema } from './machineSchema.ts';
+export { MACHINE_FORMAT, machineJsonSchema, SYSCTL_SCHEMA } from './machineSchema.ts';
 export { closedObject, throwProblems, withRemedy, YamlFile } from './yamlReader.ts';
 
 /**

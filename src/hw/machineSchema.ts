@@ -143,7 +143,7 @@ const link = closedObject({
 });
 
 const positiveInt = () => z.int().min(0);
-const sysctl = closedObject({
+export const SYSCTL_SCHEMA = closedObject({
   numa_balancing: z.int().min(0).max(3).optional(),
   numa_balancing_promote_rate_limit_MBps: positiveInt().optional(),
   numa_balancing_hot_threshold_ms: positiveInt().optional(),
@@ -161,6 +161,7 @@ const sysctl = closedObject({
   swappiness: z.int().min(0).max(200).optional(),
   min_free_kbytes: positiveInt().optional().describe('0 = computed from lowmem.'),
   watermark_scale_factor: z.int().min(1).max(3000).optional(),
+  watermark_boost_factor: positiveInt().max(2147483647).optional(),
   zone_reclaim_mode: z.int().min(0).max(7).optional(),
   thp_enabled: word(['always', 'madvise', 'never']).optional(),
   thp_defrag: word(['always', 'defer', 'defer+madvise', 'madvise', 'never']).optional(),
@@ -211,7 +212,7 @@ export const MACHINE_SCHEMA = closedObject({
     .describe('distances[a][b], local 10. Default: from the latencies.'),
   links: z.array(link).optional(),
   swap: swap.optional().describe('Omitted = no swap.'),
-  sysctl: sysctl.optional(),
+  sysctl: SYSCTL_SCHEMA.optional(),
   costs: costs.optional().describe('What kernel work costs; each has a default.'),
   interleave_weights: z
     .record(z.string().regex(/^\d+$/), z.int().min(1).max(255))

@@ -173,6 +173,8 @@ export interface SysctlSpec {
   readonly swappiness: number;
   readonly min_free_kbytes: number;
   readonly watermark_scale_factor: number;
+  /** 0 = stolen pageblocks raise no watermark. */
+  readonly watermark_boost_factor: number;
   readonly zone_reclaim_mode: number;
   readonly thp_enabled: 'always' | 'madvise' | 'never';
   readonly thp_defrag: 'always' | 'defer' | 'defer+madvise' | 'madvise' | 'never';
@@ -195,6 +197,7 @@ export const SYSCTL_DEFAULTS: SysctlSpec = {
   /** 0 = computed from lowmem (PM-36). */
   min_free_kbytes: 0,
   watermark_scale_factor: 10,
+  watermark_boost_factor: 15000,
   zone_reclaim_mode: 0,
   thp_enabled: 'madvise',
   thp_defrag: 'madvise',

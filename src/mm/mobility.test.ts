@@ -177,6 +177,16 @@ describe('watermark boost (PM-37)', () => {
     expect(boostOf(4096, 0, 3)).toBe(0);
     expect(boostOf(1024, 15000, 1)).toBe(0);
   });
+
+  it('has the factor of the machine, 15000 where that names none', () => {
+    const factorOf = (sysctl: object) => {
+      const zones = [{ zone: ZONE_NORMAL, pages: 4096 }];
+      const spec = plainMachine([{ cpus: [0], zones }], { sysctl });
+      return new PhysicalMemory(spec, { trackContent: false }).watermarkBoostFactor;
+    };
+    expect(factorOf({})).toBe(15000);
+    expect(factorOf({ watermark_boost_factor: 0 })).toBe(0);
+  });
 });
 
 describe('CMA', () => {

@@ -206,7 +206,7 @@ export class PhysicalMemory {
   minFreeKbytes = 0;
   watermarkScaleFactor = 0;
   /** vm.watermark_boost_factor; 0 = never boost. */
-  watermarkBoostFactor = 15000;
+  watermarkBoostFactor: number;
 
   /**
    * Preconditions (asserted): node numbers are unique and below NODES_MAX; zones do not share
@@ -214,6 +214,8 @@ export class PhysicalMemory {
    */
   constructor(spec: MachineSpec, options: PhysicalMemoryOptions) {
     this.spec = spec;
+    this.watermarkBoostFactor =
+      spec.sysctl.watermark_boost_factor ?? SYSCTL_DEFAULTS.watermark_boost_factor;
     this.frames = new FrameTable(
       presentSections(spec),
       options.trackContent,

@@ -12,7 +12,6 @@ import {
   nrTlbFlushes,
   runClosedLoop,
   type Stream,
-  SYSCTL_DEFAULTS,
   withNodeSize,
 } from '../hw/index.ts';
 import type { RunSpec } from '../sim/index.ts';
@@ -56,8 +55,7 @@ function machineOf(run: RunPart, file: MachineSpec): MachineSpec {
     spec = withNodeSize(spec, Number(nid), bytes);
   }
   const { kernel = spec.kernel, parallelism = spec.costs.memoryParallelism } = run;
-  const { minFreeKbytes = spec.sysctl.min_free_kbytes ?? SYSCTL_DEFAULTS.min_free_kbytes } = run;
-  const sysctl = { ...spec.sysctl, min_free_kbytes: minFreeKbytes };
+  const sysctl = { ...spec.sysctl, ...run.sysctl };
   return { ...spec, kernel, sysctl, costs: { ...spec.costs, memoryParallelism: parallelism } };
 }
 

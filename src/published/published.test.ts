@@ -149,6 +149,16 @@ describe('a result', () => {
     ]);
   });
 
+  it('marks a figure that is trusted less than the table', () => {
+    const result = reproduction(
+      table(),
+      cellsOf(table()).map(() => ({ figure: 1 })),
+    );
+    const document = publishedDocument([result]);
+    expect(document).toContain('| even | reads, GB/s | 100.00 (R) | 1.00 |');
+    expect(document).toContain('| one | reads, GB/s | 300.00 | 1.00 |');
+  });
+
   it('tells cells that gave nothing', () => {
     const outcomes = cellsOf(table()).map((_, i) =>
       i === 2 ? { failure: 'ENOMEM' } : { figure: 1 },

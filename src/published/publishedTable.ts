@@ -8,7 +8,7 @@
  * set so that a table comes out.
  */
 import type { Bytes, Nid, Order } from '../base/units.ts';
-import type { KernelVersion } from '../hw/index.ts';
+import type { KernelVersion, MachineSpec } from '../hw/index.ts';
 import type { PolicyChoice, WorkloadSpec } from '../sim/index.ts';
 
 /** V: read in the source. R: recalled, not confirmed. C: computed from figures that were read. */
@@ -33,8 +33,8 @@ export interface RunPart {
   readonly kernel?: KernelVersion | undefined;
   /** Misses that a core has in flight; not given = as the machine or the generator has it. */
   readonly parallelism?: number | undefined;
-  /** The sysctl: what scaled memory keeps free, which Linux does not scale in proportion. */
-  readonly minFreeKbytes?: number | undefined;
+  /** Settings over those of the machine: what Linux does not scale as the memory is. */
+  readonly sysctl?: MachineSpec['sysctl'] | undefined;
   /** program */
   readonly policy?: PolicyChoice | undefined;
   readonly workload?: WorkloadSpec | undefined;
@@ -144,6 +144,7 @@ function laidOver(under: RunPart, over: RunPart): RunPart {
     ...Object.fromEntries(given),
     params: { ...under.params, ...over.params },
     sizes: { ...under.sizes, ...over.sizes },
+    sysctl: { ...under.sysctl, ...over.sysctl },
   };
 }
 

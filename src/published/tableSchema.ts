@@ -7,7 +7,7 @@
 import { z } from 'zod';
 import { KERNEL_VERSIONS, machineFileReader, SIZE } from '../hw/index.ts';
 
-const { closedObject, withRemedy } = await machineFileReader();
+const { closedObject, SYSCTL_SCHEMA, withRemedy } = await machineFileReader();
 
 export const TABLE_FORMAT = 'published/1';
 
@@ -47,7 +47,9 @@ const runPart = closedObject({
     .literal([...KERNEL_VERSIONS], { error: () => `expected ${KERNEL_VERSIONS.join(', ')}` })
     .optional(),
   parallelism: z.number().min(1).optional().describe('Misses that a core has in flight.'),
-  min_free_kbytes: z.int().min(1).optional().describe('The sysctl, scaled like the memory.'),
+  sysctl: SYSCTL_SCHEMA.optional().describe(
+    'As in machine files; what Linux does not scale as the memory is.',
+  ),
   policy: z.union([name(), policy], { error: () => 'expected a policy' }).optional(),
   generator: name().optional().describe('A synthetic workload.'),
   trace: name().optional().describe('Short name of a shipped trace, or a file.'),

@@ -11,18 +11,29 @@ export const MARKS: Readonly<Record<Mark, string>> = {
 /** A line of a table: row, column, published, ours, deviation. */
 export type FigureLine = readonly [string, string, string, string, string];
 
-/** Cells that were run or published, row by row; the column is '' where there is one. */
+/**
+ * Cells that were run or published, row by row; the column is '' where there is one. A published
+ * figure carries its mark where that is not the table's.
+ */
 export function figureLines({ table, ours, judgement }: Reproduction): FigureLine[] {
   const { rows, columns } = table;
-  return rows.flatMap(({ name, published, only }, row) => {
+  return rows.flatMap(({ name, published, only, mark }, row) => {
     const shown = [...columns.keys()].filter((i) => {
       return published[i] !== null || only === null || only.includes(i);
     });
     return shown.map((i): FigureLine => {
       const column = columns[i]!;
-      const figures = [published[i] ?? null, ours[row]![i] ?? null].map((f) => figure(column, f));
+      const theirs = figure(column, published[i] ?? null);
+      const isMarked = mark !== table.mark && published[i] !== null;
+      const own = figure(column, ours[row]![i] ?? null);
       const percent = deviationText(judgement.deviations[row]![i] ?? null);
-      return [name, columnTitle(table, column), figures[0]!, figures[1]!, percent];
+      return [
+        name,
+        columnTitle(table, column),
+        isMarked ? `${theirs} (${mark})` : theirs,
+        own,
+        percent,
+      ];
     });
   });
 }
