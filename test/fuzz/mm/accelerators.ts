@@ -152,6 +152,11 @@ export class FuzzAccelerators {
     return ret;
   }
 
+  /** All that can: some pages stay for want of memory, or because somebody holds them. */
+  removeAll(task: Task): void {
+    for (const kind of [...this.#fitted.keys()]) this.remove(kind, task);
+  }
+
   /** DM-3: what a device's page table says of a page is what the CPU's says. */
   compare(wrong: string[]): void {
     this.#dropDead();

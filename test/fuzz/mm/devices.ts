@@ -66,6 +66,11 @@ export class FuzzDevices {
     });
   }
 
+  /** All that can give their memory up. */
+  releaseAll(task: Task): void {
+    for (const device of this.#devices.values()) device.release(task);
+  }
+
   /** DM-3: what a mirror says of a page is what its entry says: nobody forgot to call. */
   compareMirrors(wrong: string[]): void {
     this.#dropDead();

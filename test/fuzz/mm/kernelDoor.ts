@@ -12,6 +12,7 @@ export {
   Dmirror,
   DmirrorDevice,
   type DmirrorResult,
+  FsDax,
   PrivateAccelerator,
 } from '../../../src/drivers/index.ts';
 export {

@@ -32,6 +32,10 @@ export interface MachinePlan {
   readonly cma: number;
   /** What Linux does not have is on, as far as devices ask for it. */
   readonly experimental: boolean;
+  /** Files on a DAX device besides FILES. */
+  readonly dax: boolean;
+  /** Devices go before the programs that use them. */
+  readonly devicesFirst: boolean;
 }
 
 /** Files that every process may map. */
@@ -42,6 +46,9 @@ export const FILES: readonly { kind: FileKind; pages: number; huge: boolean }[] 
   { kind: 'tmpfs', pages: 1024, huge: true },
   { kind: 'ramfs', pages: 16, huge: false },
 ];
+
+/** Pages of the files on a DAX device. */
+export const DAX_FILES: readonly number[] = [20, 700];
 
 export const machineArbitrary: fc.Arbitrary<MachinePlan> = fc.record({
   nodes: fc
@@ -68,11 +75,13 @@ export const machineArbitrary: fc.Arbitrary<MachinePlan> = fc.record({
   mthp: fc.constantFrom(0, 0, 16, 260),
   cma: fc.constantFrom(0, 0, 1, 2),
   experimental: fc.boolean(),
+  dax: fc.boolean(),
+  devicesFirst: fc.boolean(),
 });
 
 const PAGEBLOCK = 512;
-/** Room for a coherent test device, two chunks of a private one, and two accelerators. */
-const DEVICE_SECTIONS = 5;
+/** Room for a coherent test device, two chunks of a private one, and three of the others. */
+const DEVICE_SECTIONS = 6;
 /** Blocks of two pageblocks: most zones have one or two that can go offline. */
 const BLOCK_PAGES = 1024;
 

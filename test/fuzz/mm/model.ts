@@ -12,9 +12,12 @@
 export class ModelFile {
   readonly words: Map<number, number> = new Map();
   size: number;
+  /** mlock passes over its areas (vma_is_dax). */
+  readonly isDax: boolean;
 
-  constructor(size: number) {
+  constructor(size: number, isDax = false) {
     this.size = size;
+    this.isDax = isDax;
   }
 
   wordAt(index: number): number {

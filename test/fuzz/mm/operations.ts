@@ -174,7 +174,7 @@ const mmap = fc.record({
   pages: fc.constantFrom(1, 16, 40, 64, 100, 512, 600, 1024),
   prot,
   shared: fc.nat({ max: 3 }).map((n) => n === 3),
-  file: fc.integer({ min: -10, max: 4 }),
+  file: fc.integer({ min: -10, max: 6 }),
   pgoff: fc.constantFrom(0, 0, 0, 4, 512),
   fixed: fc.integer({ min: -4, max: 5 }),
   locked: fc.nat({ max: 7 }).map((n) => n === 7),
@@ -330,7 +330,7 @@ export const operationArbitrary: fc.Arbitrary<Operation> = fc.oneof(
     arbitrary: fc.record({
       op: fc.constant('writeFile' as const),
       proc,
-      file: fc.nat({ max: 4 }),
+      file: fc.nat({ max: 6 }),
       at: fc.constantFrom(0, 0, 3, 16, 512),
       pages: fc.constantFrom(1, 4, 16, 48, 512),
     }),

@@ -1,6 +1,7 @@
 /** What happens to memory behind the programs' backs, and what drivers and files do. */
 import {
   __GFP_THISNODE,
+  EBUSY,
   FOLL_LONGTERM,
   FOLL_WRITE,
   GFP_HIGHUSER_MOVABLE,
@@ -235,12 +236,11 @@ function playFile(
     return;
   }
   if (o.op === 'truncate') {
-    truncateFile(k, kernel, o.size);
-    model.truncate(o.size);
-    for (const { space } of w.processes) dropPrivateBehind(space, model);
+    playTruncate(w, o.size, o.file);
     return;
   }
-  const end = Math.min(o.at + o.pages, FILE_PAGES_MAX);
+  const end = Math.min(o.at + o.pages, kernel.kind === 'dax' ? kernel.sizePages : FILE_PAGES_MAX);
+  if (end <= o.at) return;
   const words = new Uint32Array(end - o.at).map(() => w.newWord());
   const result = writeFilePages(k, w.process(o.proc).task, kernel, o.at, words);
   model.size = kernel.sizePages;
@@ -248,4 +248,17 @@ function playFile(
     const index = o.at + i;
     if (result === 0 || peekFile(k, kernel, index) === words[i]) model.words.set(index, words[i]);
   }
+}
+
+/** A file on a DAX device does not grow, and keeps its size while somebody holds a page (PM-3). */
+function playTruncate(w: World, to: number, pick: number): void {
+  const { kernel, model } = w.files[pick % w.files.length];
+  const size = kernel.kind === 'dax' ? Math.min(to, kernel.sizePages) : to;
+  if (kernel.kind === 'dax') {
+    const ret = w.dax!.truncate(kernel, size);
+    if (ret === -EBUSY) return;
+    if (ret !== 0) throw new Mismatch(`truncate of a DAX file returned ${ret}`);
+  } else truncateFile(w.k, kernel, size);
+  model.truncate(size);
+  for (const { space } of w.processes) dropPrivateBehind(space, model);
 }

@@ -199,7 +199,7 @@ export function newPage(
   locked: boolean,
 ): ModelPage {
   const none = { word: null, lazy: false, dontFork: false, wipeOnFork: false };
-  return { prot, shared, file, index, locked, ...none };
+  return { prot, shared, file, index, locked: locked && file?.isDax !== true, ...none };
 }
 
 function playMprotect(w: World, o: Extract<Operation, { op: 'mprotect' }>): void {
@@ -226,7 +226,7 @@ function playLock(w: World, o: Extract<Operation, { op: 'mlock' | 'munlock' }>):
   for (; vpn < end; vpn++) {
     const page = p.space.pages.get(vpn);
     if (page === undefined) break;
-    page.locked = locks;
+    page.locked = locks && page.file?.isDax !== true;
   }
   const expected = vpn < end ? -ENOMEM : 0;
   if (result !== expected) throw new Mismatch(`${o.op} returned ${result}, not ${expected}`);

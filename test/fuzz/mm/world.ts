@@ -10,6 +10,7 @@ import {
   type Cpuset,
   exitTask,
   type FrameId,
+  FsDax,
   GFP_HIGHUSER_MOVABLE,
   type Kernel,
   type MappedFile,
@@ -25,7 +26,7 @@ import {
   unpinUserPages,
   writeBlockState,
 } from './kernelDoor.ts';
-import { bootKernel, FILES, type MachinePlan } from './machines.ts';
+import { bootKernel, DAX_FILES, FILES, type MachinePlan } from './machines.ts';
 import { ModelFile, type ModelPage, ModelSpace } from './model.ts';
 import type { RangePick } from './operations.ts';
 
@@ -55,6 +56,10 @@ export interface Held {
 }
 
 const BRK_START = 0x20000;
+/** Behind the accelerators'. */
+const DAX_PFN = 2 ** 23 + 2 ** 20;
+/** One section. */
+const DAX_PAGES = 32768;
 
 export class World {
   readonly k: Kernel;
@@ -64,6 +69,8 @@ export class World {
   processes: Process[] = [];
   underway: Underway[] = [];
   held: Held[] = [];
+  /** Persistent memory with files of its own, behind those of FILES. */
+  dax: FsDax | null;
   readonly devices: FuzzDevices;
   readonly accelerators: FuzzAccelerators;
   /** The root first. */
@@ -75,6 +82,7 @@ export class World {
   poisonsLeft = 4;
   readonly cpus: number[] = [];
   readonly #freeAtBoot: number;
+  readonly #devicesGoFirst: boolean;
   #nextWord = 1;
 
   constructor(plan: MachinePlan) {
@@ -88,10 +96,25 @@ export class World {
       this.files.push({ kernel, model });
       this.modelOf.set(kernel, model);
     }
+    this.dax = plan.dax ? this.#probeDax() : null;
+    this.#devicesGoFirst = plan.devicesFirst;
     this.devices = new FuzzDevices(this.k);
     this.accelerators = new FuzzAccelerators(this.k);
     this.#freeAtBoot = this.#freePages();
     this.spawn(0);
+  }
+
+  #probeDax(): FsDax {
+    const dax = new FsDax(this.k);
+    const ret = dax.probe(0, DAX_PFN, DAX_PAGES);
+    if (ret !== 0) throw new Error(`no room for a DAX device: ${ret}`);
+    for (const pages of DAX_FILES) {
+      const kernel = dax.create('dax', pages) as MappedFile;
+      const model = new ModelFile(pages, true);
+      this.files.push({ kernel, model });
+      this.modelOf.set(kernel, model);
+    }
+    return dax;
   }
 
   #freePages(): number {
@@ -193,11 +216,18 @@ export class World {
     for (const held of this.held) this.put(held);
     this.held = [];
     const last = this.processes.at(-1)?.task;
+    const left: string[] = [];
+    if (this.#devicesGoFirst && last !== undefined) {
+      this.accelerators.removeAll(last);
+      this.devices.releaseAll(last);
+    }
     for (const { task } of this.processes) {
       exitTask(k, task);
       reapTask(k, task);
     }
     this.processes = [];
+    const removed = this.dax?.remove() ?? 0;
+    if (removed !== 0) left.push(`DM-53: removing the DAX device returned ${removed}`);
     for (const file of this.files) {
       file.kernel.openCount = 0;
       k.dropFile(file.kernel);
@@ -209,7 +239,7 @@ export class World {
     for (let n = 0; n < 10 && k.swap.used > 0; n++) {
       for (const node of k.pm.nodes) this.reclaim(node.nid);
     }
-    const left: string[] = this.devices.tearDown();
+    left.push(...this.devices.tearDown());
     if (last !== undefined) left.push(...this.accelerators.tearDown(last));
     if (k.swap.used !== 0) left.push(`OV-25: ${k.swap.used} swap slots never freed`);
     if (k.deferredSplit.size !== 0) left.push('MC-12: folios left on the deferred split queue');

@@ -12,7 +12,7 @@ import {
 import type { SavedAccelerators } from '../mm/accelerators.ts';
 import { findMismatches } from '../mm/check.ts';
 import type { SavedDevices } from '../mm/devices.ts';
-import type { Cpuset, MappedFile, OfflineOp, Task } from '../mm/kernelDoor.ts';
+import type { Cpuset, FsDax, MappedFile, OfflineOp, Task } from '../mm/kernelDoor.ts';
 import { type MachinePlan, machineArbitrary } from '../mm/machines.ts';
 import { Mismatch } from '../mm/mismatch.ts';
 import { type Operation, operationArbitrary } from '../mm/operations.ts';
@@ -48,16 +48,18 @@ interface Attached {
   readonly underway: Underway[];
   readonly devices: SavedDevices;
   readonly accelerators: SavedAccelerators;
+  readonly dax: FsDax | null;
   readonly cpusets: Cpuset[];
   readonly offlining: OfflineOp | null;
 }
 
 function attachedOf(world: World): Attached {
-  const { underway, devices, accelerators, cpusets, offlining } = world;
+  const { underway, devices, accelerators, dax, cpusets, offlining } = world;
   return {
     underway,
     devices: devices.saved,
     accelerators: accelerators.saved,
+    dax,
     cpusets,
     offlining,
   };
@@ -81,9 +83,10 @@ function restoreInto(world: World, bytes: Uint8Array): void {
   const { k, attached } = decodeKernel(bytes);
   const models = [...world.modelOf].map(([file, model]) => [file.id, model] as const);
   Reflect.set(world, 'k', k);
-  const { underway, devices, accelerators, cpusets, offlining } = attached as Attached;
+  const { underway, devices, accelerators, dax, cpusets, offlining } = attached as Attached;
   world.underway = underway;
   world.cpusets = cpusets;
+  world.dax = dax;
   world.offlining = offlining;
   world.devices.adopt(k, devices);
   world.accelerators.adopt(k, accelerators);
