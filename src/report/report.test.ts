@@ -49,6 +49,37 @@ describe('renderReport', () => {
     expect(page).toContain('Median of 3 seeds');
   });
 
+  it('draws what heat sources saw, with late and missing sightings', async () => {
+    const comparison = await fabricateComparison();
+    const page = renderReport(comparison);
+    const withHeat = comparison.groups.flatMap(({ outcomes }) => {
+      return outcomes.filter(({ representative }) => comparison.runs[representative]!.result!.heat);
+    });
+    expect(withHeat.length).toBeGreaterThan(0);
+    expect(count(page, '<figure class="heat">')).toBe(comparison.groups.length);
+    expect(count(page, 'class="heat-row')).toBe(withHeat.length);
+    expect(count(page, 'aria-label="precision 87.0 %"')).toBe(withHeat.length);
+    expect(count(page, 'aria-label="lag 2.00 ms, 90 % in 8.00 ms"')).toBe(withHeat.length);
+    // 2 ms and 8 ms within the decade from 1 ms to 10 ms.
+    expect(page).toContain('cx="30.1%"');
+    expect(page).toContain('class="heat-share" rx="2" x="30.1%" width="60.21%"');
+    const runs = comparison.runs.map((run) => {
+      const { result } = run;
+      if (result?.heat == null) return run;
+      return {
+        ...run,
+        result: { ...result, heat: { ...result.heat, lagNs: null, lag90Ns: null } },
+      };
+    });
+    const blind = renderReport({ ...comparison, runs });
+    expect(count(blind, 'aria-label="lag found none"')).toBe(withHeat.length);
+    expect(blind).not.toMatch(/NaN|Infinity/);
+    const none = comparison.runs.map((run) => {
+      return run.result === null ? run : { ...run, result: { ...run.result, heat: null } };
+    });
+    expect(renderReport({ ...comparison, runs: none })).not.toContain('<figure class="heat">');
+  });
+
   it('tells what control groups had, beside all-DRAM of the same seed', async () => {
     const comparison = await fabricateComparison();
     expect(renderReport(comparison)).not.toContain('Control groups');

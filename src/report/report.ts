@@ -16,6 +16,7 @@ import {
 } from '../experiment/index.ts';
 import { slowdownBars } from './bars.ts';
 import { glance } from './glance.ts';
+import { heatFigure } from './heatFigure.ts';
 import { html, type Markup } from './html.ts';
 import { machineSection } from './machineDrawing.ts';
 import { overTime } from './overTime.ts';
@@ -77,6 +78,7 @@ function groupSection(comparison: Comparison, group: GroupRecord): Markup {
   const sizes = sizesOf(comparison, group);
   return html`<section class="group"><h3>${label} <span class="muted">${sizes}</span></h3>
 ${slowdownBars(comparison, group)}
+${heatFigure(comparison, group)}
 ${groupTables(comparison, group)}
 ${overTime(comparison, group)}
 </section>`;

@@ -93,7 +93,8 @@ export function roundTripTable(rows: readonly Row[]): Markup {
     const [page] = result.migration.restless;
     if (page === undefined) return '–';
     const where = `0x${(page.vpn * PAGE_SIZE).toString(16)}`;
-    return `${page.roundTrips} times: ${page.pid < 0 ? 'unmapped' : `pid ${page.pid}`} ${where}`;
+    const often = page.roundTrips === 1 ? 'once' : `${page.roundTrips} times`;
+    return `${often}: ${page.pid < 0 ? 'unmapped' : `pid ${page.pid}`} ${where}`;
   };
   columns.push({ head: 'most', cell: worst });
   return table('Pages that were demoted and promoted again', restless, columns);

@@ -123,6 +123,13 @@ const PICTURES = `
 .grid { stroke: var(--grid); stroke-width: 1; }
 .unit { stroke: var(--ink); stroke-width: 1.25; stroke-dasharray: 3 2; }
 .axis text { fill: var(--muted); font-size: 12px; }
+.heat-row { display: grid; align-items: end; gap: .35rem 1.1rem; margin-bottom: .55rem;
+  grid-template-columns: minmax(7rem, 12rem) 1fr 1fr 1.6fr 1fr; }
+.heat-row.best .bar-label { font-weight: 700; }
+.heat-cell { min-width: 0; }
+.heat-cell svg { display: block; overflow: visible; }
+.heat-share { fill: var(--muted); }
+.heat-median { fill: var(--ink); stroke: var(--card); stroke-width: 1.5; }
 .whisker line { stroke: var(--ink); stroke-width: 1.5; }
 .cards { display: grid; grid-template-columns: repeat(var(--columns), minmax(0, 1fr));
   gap: .6rem 1rem; }
@@ -183,6 +190,8 @@ const PHONE = `
   .bar-row, .bar-row.lab { grid-template-columns: minmax(0, 1fr) max-content; gap: 0 .5rem; }
   .bar-row .bar-track { grid-column: 1 / -1; grid-row: 2; margin-bottom: .35rem; }
   .bar-row.axis .bar-track { grid-row: 1; }
+  .heat-row { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); margin-bottom: 1rem; }
+  .heat-row .bar-label { grid-column: 1 / -1; }
   .cards { grid-template-columns: repeat(2, minmax(0, 1fr)); column-gap: .75rem; }
   tbody th { min-width: 6.4rem; white-space: normal; }
   .policies { grid-template-columns: minmax(0, 1fr); gap: 0; }
@@ -208,7 +217,7 @@ const PAPER = `
   .cards { column-gap: 8pt; }
   h5 { font-size: 7.5pt; }
   .plot-title { font-size: 6.5pt; }
-  figure.bars, .card, .facts, .machine-card, tr, .warning { break-inside: avoid; }
+  figure.bars, .heat-row, .card, .facts, .machine-card, tr, .warning { break-inside: avoid; }
   h2, h3, h4, figcaption, section.workload > p, .legend { break-after: avoid; }
   section.group + section.group { break-before: page; }
   section.workload + section.workload { break-before: page; }
