@@ -12,6 +12,7 @@ import {
   MPOL_MF_STRICT,
 } from '../uapi/mempolicy.ts';
 import * as mman from '../uapi/mman.ts';
+import { O_RDONLY, O_RDWR, O_WRONLY } from '../uapi/open.ts';
 
 export type Words = Readonly<Record<string, number>>;
 
@@ -92,9 +93,9 @@ export const GET_FLAGS: Words = {
 
 /** open(2). */
 export const OPEN: Words = {
-  RDONLY: 0,
-  WRONLY: 0o1,
-  RDWR: 0o2,
+  RDONLY: O_RDONLY,
+  WRONLY: O_WRONLY,
+  RDWR: O_RDWR,
   CREAT: 0o100,
   EXCL: 0o200,
   TRUNC: 0o1000,

@@ -2,6 +2,7 @@
 import { UserError } from '../base/assert.ts';
 import { type FileKind, type Kernel, type MappedFile, truncateFile } from '../mm/index.ts';
 import { EEXIST, EINVAL, ENOENT } from '../uapi/errno.ts';
+import { O_ACCMODE, O_RDWR } from '../uapi/open.ts';
 import { OPEN } from './caseWords.ts';
 import { NotModelled } from './inputs.ts';
 
@@ -16,6 +17,8 @@ export class FileTree {
   readonly #mounts: Mount[] = [];
   readonly #files: Map<string, MappedFile> = new Map();
   readonly #position: Map<MappedFile, number> = new Map();
+  /** How the file was opened last. */
+  readonly #access: Map<MappedFile, number> = new Map();
 
   constructor(k: Kernel, filesystems: readonly { at: string; type: string }[]) {
     this.#k = k;
@@ -52,7 +55,13 @@ export class FileTree {
     const file = this.create(path);
     if ((flags & OPEN.TRUNC) !== 0) this.truncate(file, 0);
     this.#position.set(file, 0);
+    this.#access.set(file, flags & O_ACCMODE);
     return 0;
+  }
+
+  /** O_RDONLY, O_WRONLY or O_RDWR. */
+  accessOf(file: MappedFile): number {
+    return this.#access.get(file) ?? O_RDWR;
   }
 
   /** Where the next write(2) goes, in bytes; `written` moves it on. */

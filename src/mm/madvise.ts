@@ -43,6 +43,7 @@ import {
   VM_HUGETLB,
   VM_IO,
   VM_LOCKED,
+  VM_MAYNOTWRITE,
   VM_MERGEABLE,
   VM_NOHUGEPAGE,
   VM_PFNMAP,
@@ -135,7 +136,7 @@ function adviseVma(k: Kernel, cpu: number, vma: Vma, start: Vpn, end: Vpn, advic
 function removeFromFile(k: Kernel, vma: Vma, start: Vpn, end: Vpn): number {
   const { file } = vma;
   if (vma.has(VM_LOCKED) || file === null || vma.has(VM_HUGETLB)) return -EINVAL;
-  if (!vma.has(VM_SHARED) || file.kind === 'devmem') return -EACCES;
+  if (!vma.has(VM_SHARED) || vma.has(VM_MAYNOTWRITE)) return -EACCES;
   if (!file.isShmem() && file.kind !== 'ext4') return -EOPNOTSUPP;
   punchHole(k, file, vma.indexOf(start), vma.indexOf(end));
   return 0;

@@ -28,6 +28,7 @@ import {
   VM_IO,
   VM_LOCKED,
   VM_LOCKONFAULT,
+  VM_MAYNOTWRITE,
   VM_MIXEDMAP,
   VM_NOHUGEPAGE,
   VM_PFNMAP,
@@ -53,6 +54,8 @@ export interface MmapRequest {
   /** null: anonymous (a shared one gets a shmem file of its own). */
   readonly file: MappedFile | null;
   readonly pgoff: number;
+  /** false: the file was opened for reading only. */
+  readonly isWritable?: boolean;
 }
 
 /** VM_READ, VM_WRITE, VM_EXEC of a protection. */
@@ -91,7 +94,9 @@ export function mmapRegion(k: Kernel, mm: AddressSpace, request: MmapRequest): n
 
 function vmFlagsOf(k: Kernel, mm: AddressSpace, request: MmapRequest): number {
   let vm = vmFlagsOfProt(request.prot) | mm.lockFutureFlags;
-  if ((request.flags & MAP_SHARED) !== 0) vm |= VM_SHARED;
+  if ((request.flags & MAP_SHARED) !== 0) {
+    vm |= request.isWritable === false ? VM_SHARED | VM_MAYNOTWRITE : VM_SHARED;
+  }
   if ((request.flags & MAP_LOCKED) !== 0) vm |= VM_LOCKED;
   if ((request.flags & MAP_STACK) !== 0) vm |= VM_NOHUGEPAGE;
   // MC-41a: secretmem_mmap locks.

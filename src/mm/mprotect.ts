@@ -3,7 +3,7 @@
  * (mm/mprotect.c: mprotect_fixup, change_protection, can_change_pte_writable). MC-35, MP-30, TI-21.
  */
 import { HPAGE_PMD_NR, type Vpn } from '../base/units.ts';
-import { ENOMEM } from '../uapi/errno.ts';
+import { EACCES, ENOMEM } from '../uapi/errno.ts';
 import type { AddressSpace } from './addressSpace.ts';
 import { wantsWriteNotify } from './fault.ts';
 import type { Kernel } from './kernel.ts';
@@ -30,10 +30,13 @@ import {
   ptePayload,
 } from './pageTable.ts';
 import { splitPmd } from './pteSetup.ts';
-import { VM_ACCESS_FLAGS, VM_SHARED, VM_WRITE, type Vma } from './vma.ts';
+import { VM_ACCESS_FLAGS, VM_MAYNOTWRITE, VM_SHARED, VM_WRITE, type Vma } from './vma.ts';
 import { mergeRange, splitAtEnds } from './vmaList.ts';
 
-/** mprotect of [start, end): -ENOMEM if part of it is not mapped (the part before is changed). */
+/**
+ * mprotect of [start, end): -ENOMEM where it is not mapped, -EACCES where the file was not opened
+ * for writing; what lies before is changed.
+ */
 export function mprotectRange(
   k: Kernel,
   mm: AddressSpace,
@@ -50,7 +53,12 @@ export function mprotectRange(
       result = -ENOMEM;
       break;
     }
-    vma.flags = (vma.flags & ~VM_ACCESS_FLAGS) | vmFlagsOfProt(prot);
+    const wanted = vmFlagsOfProt(prot);
+    if ((wanted & VM_WRITE) !== 0 && vma.has(VM_MAYNOTWRITE)) {
+      result = -EACCES;
+      break;
+    }
+    vma.flags = (vma.flags & ~VM_ACCESS_FLAGS) | wanted;
     mmuNotifierInvalidate(mm, vma.start, vma.end, MMU_NOTIFY_PROTECTION_VMA);
     changeProtection(k, vma, vma.start, vma.end);
     vpn = vma.end;

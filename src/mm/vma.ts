@@ -29,6 +29,8 @@ export const VM_GROWSDOWN = 1 << 17;
 export const VM_SOFTDIRTY = 1 << 18;
 export const VM_DAX = 1 << 19;
 export const VM_UFFD_MISSING = 1 << 20;
+/** A shared mapping of a file that was opened for reading: Linux takes VM_MAYWRITE away. */
+export const VM_MAYNOTWRITE = 1 << 21;
 
 export const VM_ACCESS_FLAGS = VM_READ | VM_WRITE | VM_EXEC;
 /** Areas whose pages are not the kernel's to lock, merge or give to a device. */

@@ -3,7 +3,7 @@
  * "Referenced" is a row of it.
  *
  * Not modelled: protection keys, VM_ACCOUNT as a flag: `ac` is shown for private areas
- * that are or once were writable; VM_MAY*: all areas but VM_PFNMAP show mr mw me.
+ * that are or once were writable; VM_MAYREAD and VM_MAYEXEC: all areas but VM_PFNMAP show mr me.
  */
 import { UserError } from '../base/assert.ts';
 import { HPAGE_PMD_NR, PAGE_SIZE } from '../base/units.ts';
@@ -20,6 +20,7 @@ import {
   VM_IO,
   VM_LOCKED,
   VM_LOCKONFAULT,
+  VM_MAYNOTWRITE,
   VM_MERGEABLE,
   VM_MIXEDMAP,
   VM_NOHUGEPAGE,
@@ -67,7 +68,7 @@ const FLAG_NAMES: ReadonlyArray<readonly [string, (vma: Vma) => boolean]> = [
   ['ex', (vma) => vma.has(VM_EXEC)],
   ['sh', (vma) => vma.has(VM_SHARED)],
   ['mr', () => true],
-  ['mw', (vma) => !vma.has(VM_PFNMAP)],
+  ['mw', (vma) => !vma.has(VM_MAYNOTWRITE)],
   ['me', (vma) => !vma.has(VM_PFNMAP)],
   ['ms', (vma) => vma.has(VM_SHARED)],
   ['gd', (vma) => vma.has(VM_GROWSDOWN)],

@@ -1,7 +1,7 @@
 /**
  * mmap(2): argument checks, the mapping, and populating it (mm/mmap.c: ksys_mmap_pgoff, do_mmap).
  *
- * Not modelled: open modes of files (-EACCES), MAP_GROWSDOWN, limits on the number of mappings,
+ * Not modelled: MAP_GROWSDOWN, limits on the number of mappings,
  * hugetlb pages of other sizes than 2 MiB.
  */
 import { HPAGE_PMD_NR, PAGE_SHIFT, PAGE_SIZE } from '../base/units.ts';
@@ -15,7 +15,7 @@ import {
   type Task,
   VM_LOCKED,
 } from '../mm/index.ts';
-import { EINVAL, ENOMEM, EPERM } from '../uapi/errno.ts';
+import { EACCES, EINVAL, ENOMEM, EPERM } from '../uapi/errno.ts';
 import {
   MAP_ANONYMOUS,
   MAP_FIXED,
@@ -31,7 +31,9 @@ import {
   MAP_SHARED,
   MAP_SHARED_VALIDATE,
   MAP_TYPE,
+  PROT_WRITE,
 } from '../uapi/mman.ts';
+import { O_RDONLY, O_RDWR, O_WRONLY } from '../uapi/open.ts';
 import { isPageAligned, pageOf, pagesOf, TASK_SIZE } from './addressRange.ts';
 import { canDoMlock, mlockFuture, populate } from './mlockLimit.ts';
 
@@ -39,8 +41,9 @@ import { canDoMlock, mlockFuture, populate } from './mlockLimit.ts';
 const HPAGE_SHIFT = PAGE_SHIFT + 9;
 
 /**
- * mmap(addr, len, prot, flags, file, offset); `file` null with MAP_ANONYMOUS. Returns the address
- * in bytes, or -EINVAL, -ENOMEM, -EEXIST, -EPERM, -EAGAIN.
+ * mmap(addr, len, prot, flags, file, offset); `file` null with MAP_ANONYMOUS, `access` how it was
+ * opened (O_RDONLY …). Returns the address in bytes, or -EINVAL, -ENOMEM, -EEXIST, -EPERM, -EAGAIN,
+ * -EACCES.
  */
 export function mmap(
   k: Kernel,
@@ -51,6 +54,7 @@ export function mmap(
   flags: number,
   file: MappedFile | null,
   offset: number,
+  access: number = O_RDWR,
 ): number {
   if (!isPageAligned(offset) || len <= 0) return -EINVAL;
   if (len > TASK_SIZE) return -ENOMEM;
@@ -65,8 +69,11 @@ export function mmap(
   const type = flags & MAP_TYPE;
   if (type !== MAP_SHARED && type !== MAP_PRIVATE && type !== MAP_SHARED_VALIDATE) return -EINVAL;
   if (fixed && !isPageAligned(addr)) return -EINVAL;
+  const isWritable = access !== O_RDONLY;
+  const stores = type !== MAP_PRIVATE && (prot & PROT_WRITE) !== 0;
+  if (file !== null && (access === O_WRONLY || (stores && !isWritable))) return -EACCES;
   const pgoff = offset / PAGE_SIZE;
-  const request = { addr: pageOf(addr), pages, prot, flags, file, pgoff };
+  const request = { addr: pageOf(addr), pages, prot, flags, file, pgoff, isWritable };
   const start = mmapRegion(k, mm, request);
   if (start < 0) return start;
   if (populates(mm, flags)) populate(k, caller, start, start + pages);

@@ -1,6 +1,6 @@
 /**
  * mprotect(2) (mm/mprotect.c: do_mprotect_pkey).
- * Not modelled: PROT_GROWSDOWN and PROT_GROWSUP, protection keys, open modes of files (-EACCES).
+ * Not modelled: PROT_GROWSDOWN and PROT_GROWSUP, protection keys.
  */
 
 import { checkHugetlbCuts, type Kernel, mprotectRange, type Task } from '../mm/index.ts';
@@ -8,7 +8,10 @@ import { EINVAL, ENOMEM } from '../uapi/errno.ts';
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
 import { isPageAligned, pageOf, pagesOf, wrapsAround } from './addressRange.ts';
 
-/** Returns 0, -EINVAL (alignment, protection bits) or -ENOMEM (part of the range is not mapped). */
+/**
+ * Returns 0, -EINVAL (alignment, protection bits), -ENOMEM (part of the range is not mapped) or
+ * -EACCES (a file that was opened for reading).
+ */
 export function mprotect(k: Kernel, caller: Task, addr: number, len: number, prot: number): number {
   if (!isPageAligned(addr)) return -EINVAL;
   if (len === 0) return 0;

@@ -223,3 +223,32 @@ describe('mremap', () => {
     passes([mmap(4), hole, remap(fails('EFAULT'))], { kernel: '6.12' });
   });
 });
+
+describe('a file that was opened for reading', () => {
+  const create: Step = { do: 'file.create', file: '/ext4/a', pages: 4 };
+  const open = (mode: string): Step => ({ do: 'file.open', file: '/ext4/a', flags: [mode] });
+  const area = (more: Step): Step => mmap(4, { flags: ['SHARED'], file: '/ext4/a', ...more });
+
+  it('is not mapped shared and writable, privately it is (do_mmap: -EACCES)', () => {
+    const readOnly = [create, open('RDONLY')];
+    passes([...readOnly, area({ expect: fails('EACCES') })]);
+    passes([...readOnly, area({ flags: ['PRIVATE'], expect: OK }), write(0, 4)]);
+    passes([create, open('WRONLY'), area({ prot: ['READ'], expect: fails('EACCES') })]);
+  });
+
+  it('stays read-only: mprotect and MADV_REMOVE are -EACCES, write(2) is -EBADF', () => {
+    const grant: Step = { do: 'mprotect', ...range(0, 4), prot: ['READ', 'WRITE'] };
+    const store: Step = { do: 'file.write', file: '/ext4/a', out_of: 'A', page: 0, bytes: 1 };
+    passes([
+      create,
+      open('RDONLY'),
+      area({ prot: ['READ'], expect: OK }),
+      { ...grant, expect: fails('EACCES') },
+      madvise('REMOVE', 0, 4, fails('EACCES')),
+      { ...store, expect: fails('EBADF') },
+      open('RDWR'),
+      { ...store, expect: { ret: 1 } },
+    ]);
+    passes([...devmem(4), { ...grant, expect: fails('EACCES') }]);
+  });
+});

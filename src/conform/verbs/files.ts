@@ -9,7 +9,8 @@ import {
   syncFile,
   writeFilePages,
 } from '../../mm/index.ts';
-import { EFAULT } from '../../uapi/errno.ts';
+import { EBADF, EFAULT } from '../../uapi/errno.ts';
+import { O_RDONLY } from '../../uapi/open.ts';
 import type { Fields } from '../caseFile.ts';
 import { OPEN } from '../caseWords.ts';
 import { wordOfPage } from '../content.ts';
@@ -22,7 +23,7 @@ import type { World } from '../world.ts';
 /** Created or truncated, then written in chunks; content per page as by `touch`, or zero. */
 function doCreate(world: World, process: Process, inputs: Inputs): Fields {
   const path = inputs.string('file');
-  world.files.open(path, OPEN.CREAT | OPEN.TRUNC);
+  world.files.open(path, OPEN.RDWR | OPEN.CREAT | OPEN.TRUNC);
   const file = world.files.find(path, inputs.place);
   world.cgroups.chargeFile(file, process.task);
   const pages = inputs.integer('pages');
@@ -65,9 +66,10 @@ function doFadvise(world: World, _process: Process, inputs: Inputs): Fields {
 /** write(2) of one page's memory where the descriptor stands: behind what was written before. */
 function doWrite(world: World, process: Process, inputs: Inputs): Fields {
   const region = process.region(inputs.string('out_of'), inputs.place);
+  const file = world.files.find(inputs.string('file'), inputs.place);
+  if (world.files.accessOf(file) === O_RDONLY) return failure(-EBADF);
   const word = loadWord(world.k, process.task, region.start + inputs.integer('page'));
   if (word === LOAD_FAILED) return failure(-EFAULT);
-  const file = world.files.find(inputs.string('file'), inputs.place);
   const bytes = Number(inputs.get('bytes'));
   const at = world.files.advancePosition(file, bytes);
   const first = Math.floor(at / PAGE_SIZE);

@@ -11,6 +11,7 @@ import {
   munlock,
   munmap,
 } from '../../syscalls/index.ts';
+import { O_RDWR } from '../../uapi/open.ts';
 import type { Fields } from '../caseFile.ts';
 import { ADVICE, MAP, MLOCK, MREMAP, PROT } from '../caseWords.ts';
 import type { Inputs } from '../inputs.ts';
@@ -27,7 +28,8 @@ function doMmap(world: World, process: Process, inputs: Inputs): Fields {
   const file = inputs.has('file') ? fileOf(world, inputs) : null;
   const offset = inputs.integerOr('offset', 0);
   const { k } = world;
-  const start = mmap(k, process.task, at, pages * PAGE_SIZE, prot, flags, file, offset);
+  const access = file === null ? O_RDWR : world.files.accessOf(file);
+  const start = mmap(k, process.task, at, pages * PAGE_SIZE, prot, flags, file, offset, access);
   const first = (start < 0 ? at : start) / PAGE_SIZE;
   process.regions.set(inputs.string('region'), { start: first, pages, isSame: false });
   return returnedAddress(start);
