@@ -26,6 +26,7 @@ Names of heat sources are those of [model/heat.md](model/heat.md).
  * @property {string} name
  * @property {string} summary
  * @property {string} source
+ * @property {string} [requires]
  * @property {readonly { name: string }[]} knobs
  */
 
@@ -55,19 +56,44 @@ Names of heat sources are those of [model/heat.md](model/heat.md).
  */
 export function policiesDocument(policies, make, sources) {
   const rows = policies.map((policy) => {
-    const { text } = sourceOf(policy.name, sources);
-    const name = `[\`${policy.name}\`](#${policy.name})`;
-    return `| ${name} | ${decidesOn(text)} | ${needsOf(policy, make(policy.name))} |`;
-  });
-  const table = ['| policy | decides on | needs |', '| --- | --- | --- |', ...rows].join('\n');
-  const sections = policies.map((policy) => {
     const { path, text } = sourceOf(policy.name, sources);
-    const departures = deviationsIn(text).map(({ tag, text: what }) => `- **${tag}:** ${what}`);
+    const name = `[\`${policy.name}\`](#${policy.name})`;
+    const count = departuresOf(path, sources).length;
+    const departs = count === 0 ? '–' : `[${count} points](#${policy.name})`;
+    return `| ${name} | ${decidesOn(text)} | ${needsOf(policy, make(policy.name))} | ${departs} |`;
+  });
+  const heads = ['| policy | decides on | needs | departs in |', '| --- | --- | --- | --- |'];
+  const table = [...heads, ...rows].join('\n');
+  const sections = policies.map((policy) => {
+    const { path } = sourceOf(policy.name, sources);
+    const departures = departuresOf(path, sources);
     const list = departures.length === 0 ? '' : `\n${departures.join('\n')}\n`;
     const where = `Source: ${policy.source}. [\`${path}\`](../${path})`;
     return `## ${policy.name}\n\n${policy.summary}. ${where}\n${list}`;
   });
   return [INTRODUCTION, `${table}\n`, ...sections].join('\n');
+}
+
+/**
+ * Where a policy departs from its source: the comments of its file, of those of src/policy that it
+ * is made of, and of those of src/mm that its opening comment names.
+ * @param {string} path
+ * @param {ReadonlyMap<string, string>} sources
+ */
+function departuresOf(path, sources) {
+  const text = sources.get(path) ?? '';
+  const comment = text.slice(0, text.indexOf('*/'));
+  const own = [...text.matchAll(/from '\.\/(\w+)\.ts'/g)].map(
+    (match) => `src/policy/${match[1]}.ts`,
+  );
+  const kernel = [...comment.matchAll(/\bmm\/(\w+)\.ts/g)].map((match) => `src/mm/${match[1]}.ts`);
+  const files = [path, ...new Set([...own, ...kernel])];
+  return files.flatMap((file) => {
+    const where = file === path ? '' : ` ([\`${file}\`](../${file}))`;
+    return deviationsIn(sources.get(file) ?? '').map(({ tag, text: what }) => {
+      return `- **${tag}:** ${what}${where}`;
+    });
+  });
 }
 
 /**
@@ -97,7 +123,7 @@ function decidesOn(text) {
  * @param {Description} policy
  * @param {Made} made
  */
-function needsOf({ knobs }, { needs, settings }) {
+function needsOf({ knobs, requires }, { needs, settings }) {
   /** @type {string[]} */
   const parts = [];
   const isChosen = knobs.some(({ name }) => name === 'source');
@@ -110,18 +136,17 @@ function needsOf({ knobs }, { needs, settings }) {
   if (names.length > 0) parts.push(names.map((name) => `\`${name}\``).join(', '));
   if (settings.mempolicy !== null) parts.push('`set_mempolicy`');
   if (settings.damon !== null) parts.push('`/sys/kernel/mm/damon/admin`');
+  if (requires !== undefined) parts.push(requires);
   return parts.length === 0 ? '–' : parts.join('; ');
 }
 
 /** @param {string} root */
 export function readPolicySources(root) {
-  const folder = join(root, 'src/policy');
-  const names = readdirSync(folder).filter((name) => /^[^.]+\.ts$/.test(name));
-  return new Map(
-    names.sort().map((name) => {
-      return [`src/policy/${name}`, readFileSync(join(folder, name), 'utf8')];
-    }),
-  );
+  const paths = ['src/policy', 'src/mm'].flatMap((folder) => {
+    const names = readdirSync(join(root, folder)).filter((name) => /^[^.]+\.ts$/.test(name));
+    return names.sort().map((name) => `${folder}/${name}`);
+  });
+  return new Map(paths.map((path) => [path, readFileSync(join(root, path), 'utf8')]));
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

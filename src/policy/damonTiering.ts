@@ -3,8 +3,9 @@
  * memory tiering" and its self-tuned version, node_mem_used_bp; HS-70..HS-86, field 3.2, 3.4): the
  * kernel's own threads look at physical memory and migrate by schemes whose quotas follow goals.
  *
- * Decides on nothing: kdamonds of the modelled kernel do (mm/kdamond.ts, mm/damos.ts); this sets
- * them up through DAMON's files. The first fast node and the first slow one take part.
+ * Decides on: access rates of regions of physical memory, and how full the fast node is. All of it
+ * in kdamonds (mm/kdamond.ts, mm/damos.ts): this only sets them up through DAMON's files. The first
+ * fast node and the first slow one take part.
  *
  * Deviates: intervals are given in ms of the run; the sample has 5 ms and 100 ms, quotas of
  * 200 MiB/s, all of which are the defaults here.

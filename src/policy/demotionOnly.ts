@@ -3,7 +3,8 @@
  * swapping them out (mm/vmscan.c: demote_folio_list; TI-10..TI-18), nobody moves anything up.
  * What a policy that promotes as well is worth shows only against this one.
  *
- * Decides on nothing: reclaim does.
+ * Decides on: free pages against watermarks and the inactive list. All of it in reclaim
+ * (mm/reclaimFolios.ts).
  */
 import { NO_NEEDS, NO_SETTINGS, type Policy, type PolicyDescription } from './policy.ts';
 

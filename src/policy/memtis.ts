@@ -75,6 +75,7 @@ const KNOBS: readonly Knob[] = [
 export const memtis: PolicyDescription = {
   name: 'memtis',
   summary: 'MEMTIS: a histogram of samples sets the threshold that fills the fast tier',
+  requires: '`/sys/kernel/debug/split_huge_pages` to split',
   source: "Lee et al., MEMTIS, SOSP'23",
   knobs: KNOBS,
   make: (values) => new Memtis(values),

@@ -30,6 +30,7 @@ const MILLION = 1_000_000;
 export const nomad: PolicyDescription = {
   name: 'nomad',
   summary: 'Nomad: promotion by transactions that writes abort, shadow copies in slow memory',
+  requires: "a kernel with Nomad's patches: transactions and shadow pages",
   source: "Xiang et al., Nomad, OSDI'24",
   knobs: [
     numberKnob('scanDelay', 1000, 0, 60_000, 'ms', 'age of a program at its first scan'),

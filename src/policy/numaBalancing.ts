@@ -4,8 +4,9 @@
  * Mode 2 (MEMORY_TIERING) promotes pages of slow nodes whose hint fault comes soon after marking;
  * mode 1 migrates towards the CPUs that use a page and knows no tiers; 3 is both.
  *
- * Decides on nothing: the mechanisms are the kernel's own (in mm/ of the model), this only sets
- * them up as TI-28 recommends.
+ * Decides on: the time from marking a page to its hint fault (mode 2), or who faults (mode 1); free
+ * pages against watermarks and the inactive list. All of it in the kernel (mm/numaScan.ts,
+ * mm/numaFault.ts): this only sets it up as TI-28 recommends.
  */
 import { booleanOf, integerKnob, type KnobValues, numberOf } from './knob.ts';
 import { NUMA_SCAN_KNOBS, numaScanSettings } from './numaScanKnobs.ts';

@@ -41,6 +41,7 @@ const RUN_PAGES = 64;
 export const physicalOnly: PolicyDescription = {
   name: 'physical-only',
   summary: 'frames by physical address alone, as move_phys_pages would allow',
+  requires: '`move_phys_pages`: no release has it',
   source: 'threads on move_phys_pages, 2023; the generations are ours',
   knobs: [
     {

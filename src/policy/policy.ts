@@ -92,6 +92,8 @@ export interface PolicyDescription {
   readonly summary: string;
   /** Paper, kernel function, documentation. */
   readonly source: string;
+  /** What else a real machine must have; left out = a release of Linux is enough. */
+  readonly requires?: string;
   readonly knobs: readonly Knob[];
   /** `random` is the policy's own stream. Preconditions: `values` come from resolveKnobs. */
   make(values: KnobValues, random: RandomStream): Policy;

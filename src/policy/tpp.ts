@@ -3,8 +3,9 @@
  * enough that allocations and promotions find room; a slow page is promoted at its second hint
  * fault, when the first one has put it on the active list. TI-30..TI-33.
  *
- * Decides on nothing: the mechanisms are those of TPP's kernel (mm/tpp.ts of the model), this
- * switches them on as its authors did: numa_balancing 2, demotion_enabled, demote_scale_factor.
+ * Decides on: hint faults of slow pages and the active list; free pages against the demotion mark
+ * and the inactive list. All of it in the kernel (mm/tpp.ts, mm/numaScan.ts): this only switches on
+ * what its authors did, numa_balancing 2, demotion_enabled, demote_scale_factor.
  */
 import { integerKnob, type KnobValues, numberOf } from './knob.ts';
 import { NUMA_SCAN_KNOBS, numaScanSettings } from './numaScanKnobs.ts';
@@ -13,6 +14,7 @@ import { NO_NEEDS, NO_SETTINGS, type Policy, type PolicyDescription } from './po
 export const tpp: PolicyDescription = {
   name: 'tpp',
   summary: 'TPP: early demotion for headroom, promotion at the second hint fault',
+  requires: "a kernel with TPP's patches: no release has them",
   source: "Maruf et al., TPP, ASPLOS'23; vm.demote_scale_factor of its patches",
   knobs: [
     integerKnob(
