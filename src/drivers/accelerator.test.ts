@@ -9,6 +9,7 @@ import {
   forkTask,
   loadWord,
   munmapRange,
+  pageAt,
   pinUserPages,
   storeWord,
   type Task,
@@ -61,6 +62,27 @@ describe('where pages go (D14)', () => {
     b.context.load(b.task, start);
     b.context.load(b.task, start + 32);
     expect([b.live, b.device.stats.remoteAccesses]).toEqual([16, 1]);
+    expect(b.end()).toEqual([]);
+  });
+
+  it('near: host memory goes to the node that the device reaches best (A8)', () => {
+    const links = [
+      { nid: 1, latencyNs: 1_000, bandwidth: 20 },
+      { nid: 0, latencyNs: 1_200, bandwidth: 20 },
+    ];
+    const b = new AcceleratorBench({ placement: 'near', counterThreshold: 4, links, nodes: 2 });
+    const start = b.mapWritten(32);
+    const pinned: number[] = [];
+    pinUserPages(b.k, b.task, start, 1, FOLL_WRITE | FOLL_LONGTERM, pinned);
+    for (let i = 0; i < 4; i++) expect(b.context.load(b.task, start + i)).toBe(i + 1);
+    const nids = [0, 1, 15, 16].map((i) => b.k.pm.nidOf(pageAt(b.k, b.task.mm!, start + i)));
+    expect(nids).toEqual([0, 1, 1, 0]);
+    expect([b.live, b.device.stats.pagesNear]).toEqual([0, 15]);
+    expect(b.device.remoteByNode.get(0)).toBe(4);
+    b.context.load(b.task, start + 1);
+    expect(b.device.remoteByNode.get(1)).toBe(1);
+    unpinUserPages(b.k, pinned);
+    expect(b.wrongPages(start, 32)).toBe(0);
     expect(b.end()).toEqual([]);
   });
 

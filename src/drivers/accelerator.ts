@@ -16,7 +16,7 @@ import {
   type Order,
   type Pfn,
 } from '../base/units.ts';
-import { type DeviceCostSpec, piecewiseNs } from '../hw/index.ts';
+import { type DeviceCostSpec, type DeviceLink, piecewiseNs } from '../hw/index.ts';
 import {
   type AddressSpace,
   type DeviceMigration,
@@ -63,6 +63,8 @@ export interface AcceleratorSpec {
    * of the device. Omitted = by the device's own LRU.
    */
   readonly evictsByArrival?: boolean;
+  /** Links to the memory of single nodes; omitted = one link to all, that of the costs. */
+  readonly links?: readonly DeviceLink[];
   /** Experimental: what is done about pages that bounce; omitted = nothing is remembered. */
   readonly bounces?: BounceSpec;
 }
@@ -81,6 +83,8 @@ export interface AcceleratorStats {
   pagesWrittenBack: number;
   localAccesses: number;
   remoteAccesses: number;
+  /** Pages of host memory that went to the node nearest to the device. */
+  pagesNear: number;
   /** Pages that the device had exclusively until somebody wanted them. */
   exclusiveEnded: number;
   /** The device stood still. */
@@ -106,6 +110,8 @@ export abstract class Accelerator implements DevPagemapOps, DeviceFolios {
   pages!: DevicePages;
   readonly engine: CopyEngine;
   readonly users: Set<DeviceUser> = new Set();
+  /** Accesses to host memory by its node. */
+  readonly remoteByNode: Map<Nid, number> = new Map();
   /** The device's time; never before the kernel's. */
   clockNs: Nanoseconds = 0;
   /** Memory is going: nothing migrates there any more. */
@@ -120,6 +126,7 @@ export abstract class Accelerator implements DevPagemapOps, DeviceFolios {
     pagesWrittenBack: 0,
     localAccesses: 0,
     remoteAccesses: 0,
+    pagesNear: 0,
     exclusiveEnded: 0,
     stalledNs: 0,
     cpuFaultNs: 0,

@@ -36,6 +36,8 @@ export const PLAIN_ACCELERATOR: AcceleratorSpec = {
 interface BenchOptions extends Partial<AcceleratorSpec> {
   readonly isCoherent?: boolean;
   readonly systemPages?: number;
+  /** All alike; the program runs on the first. */
+  readonly nodes?: number;
   readonly kernel?: KernelVersion;
   readonly experimental?: readonly ExperimentalFeature[];
 }
@@ -49,12 +51,14 @@ export class AcceleratorBench {
   constructor({
     isCoherent = false,
     systemPages = 65536,
+    nodes = 1,
     kernel,
     experimental,
     ...spec
   }: BenchOptions = {}) {
     const zone: PlainZone = { zone: ZONE_NORMAL, pages: systemPages };
-    const machine = plainMachine([{ cpus: [0], zones: [zone] }], {
+    const alike = Array.from({ length: nodes }, (_, nid) => ({ cpus: [nid], zones: [zone] }));
+    const machine = plainMachine(alike, {
       sysctl: { thp_enabled: 'madvise' },
     });
     const booted = {

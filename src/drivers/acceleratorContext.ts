@@ -6,8 +6,8 @@
  * (placement.ts), migrates it or not, and enters what hmm_range_fault says. Pages that do not
  * migrate (files, pins) are used over the link.
  */
-import { type FrameId, HPAGE_PMD_NR, type Nanoseconds, type Vpn } from '../base/units.ts';
-import { deviceAccessNs, piecewiseNs } from '../hw/index.ts';
+import { type FrameId, HPAGE_PMD_NR, type Nanoseconds, type Nid, type Vpn } from '../base/units.ts';
+import { deviceAccessNs, deviceLinksNs, linkTo, nearestNode, piecewiseNs } from '../hw/index.ts';
 import {
   type AddressSpace,
   DeviceMigration,
@@ -45,6 +45,7 @@ import { Bounces } from './bounces.ts';
 import { copyToDevice, copyToSystem } from './deviceCopy.ts';
 import { mirrorRange } from './mirrorRange.ts';
 import { countMoved } from './movedPages.ts';
+import { migrateNear } from './nearMemory.ts';
 import { PLACEMENTS, type PlacementHint, type RangeUse } from './placement.ts';
 
 /** Accesses that a figure of throughput is taken of. */
@@ -202,26 +203,41 @@ export class AcceleratorContext implements MmuListener, DeviceUser {
     const { device } = this;
     const { stats } = device;
     const isLocal = device.owns(frame);
-    device.clockNs += this.#accessNs(!isLocal);
+    const nid = this.k.pm.nidOf(frame);
+    device.clockNs += this.#accessNs(isLocal ? -1 : nid);
     if (isLocal) {
       stats.localAccesses++;
       if (device.spec.evictsByArrival !== true) device.pages.touch(this.k.frames.headOf(frame));
       return;
     }
     stats.remoteAccesses++;
+    device.remoteByNode.set(nid, (device.remoteByNode.get(nid) ?? 0) + 1);
     const range = Math.floor(vpn / device.spec.rangePages);
     this.counters.set(range, (this.counters.get(range) ?? 0) + 1);
     const { placement } = device.spec;
     if (PLACEMENTS[placement].onRemoteAccess(this.#rangeUse(vpn))) {
       this.counters.delete(range);
       // The device goes on meanwhile: only the link is busy.
-      this.#migrateRange(task, vpn);
+      if (PLACEMENTS[placement].goes === 'near') this.#migrateNear(vpn);
+      else this.#migrateRange(task, vpn);
     }
   }
 
-  /** Throughput of accesses that do not wait for each other. */
-  #accessNs(isRemote: boolean): Nanoseconds {
-    return deviceAccessNs(this.device.spec.cost, MANY_ACCESSES, isRemote) / MANY_ACCESSES;
+  /** Throughput of accesses that do not wait for each other, to a node's memory; -1 = its own. */
+  #accessNs(nid: Nid): Nanoseconds {
+    const { cost, links = [] } = this.device.spec;
+    if (nid < 0) return deviceAccessNs(cost, MANY_ACCESSES, false) / MANY_ACCESSES;
+    const use = { link: linkTo(cost, links, nid), accesses: MANY_ACCESSES };
+    return deviceLinksNs(cost, [use]) / MANY_ACCESSES;
+  }
+
+  /** The range's host memory goes to the node nearest to the device. */
+  #migrateNear(vpn: Vpn): void {
+    const { rangePages, links = [] } = this.device.spec;
+    const nid = nearestNode(links);
+    const first = vpn - (vpn % rangePages);
+    if (nid < 0) return;
+    this.device.stats.pagesNear += migrateNear(this.k, this.mm, first, first + rangePages, nid);
   }
 
   #rangeUse(vpn: Vpn): RangeUse {

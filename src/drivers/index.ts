@@ -13,6 +13,7 @@ export * from './fsDax.ts';
 export * from './mergedReturn.ts';
 export * from './mirrorRange.ts';
 export * from './movedPages.ts';
+export * from './nearMemory.ts';
 export * from './p2pdma.ts';
 export * from './peerAccelerator.ts';
 export * from './placement.ts';

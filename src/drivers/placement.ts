@@ -6,6 +6,8 @@
  *   fault    the first use by the device brings the range to it
  *   counter  the device works over the link, and a range comes once it was used often enough
  *   hint     the program says where a range should be
+ *   near     the range stays in host memory, and once it was used often enough over the link it
+ *            goes to the node that the device reaches best (A8)
  */
 
 /** What a program may say of a range (as cudaMemAdvise does). */
@@ -20,23 +22,31 @@ export interface RangeUse {
   readonly threshold: number;
 }
 
-/** True: migrate the range to the device. */
+/** True: migrate the range to where it `goes`. */
 interface Placement {
+  /** To the device, or to the node nearest to it. */
+  readonly goes: 'device' | 'near';
   /** The device has no entry for the page. */
   onFault(use: RangeUse): boolean;
   /** The device has used a page of system memory. */
   onRemoteAccess(use: RangeUse): boolean;
 }
 
-export type PlacementName = 'fault' | 'counter' | 'hint';
+export type PlacementName = 'fault' | 'counter' | 'hint' | 'near';
+
+function isEnough({ remoteAccesses, threshold }: RangeUse): boolean {
+  return remoteAccesses >= threshold;
+}
 
 export const PLACEMENTS: Readonly<Record<PlacementName, Placement>> = {
-  fault: { onFault: () => true, onRemoteAccess: () => false },
-  counter: {
-    onFault: () => false,
-    onRemoteAccess: ({ remoteAccesses, threshold }) => remoteAccesses >= threshold,
+  fault: { goes: 'device', onFault: () => true, onRemoteAccess: () => false },
+  counter: { goes: 'device', onFault: () => false, onRemoteAccess: isEnough },
+  hint: {
+    goes: 'device',
+    onFault: ({ hint }) => hint === 'device',
+    onRemoteAccess: () => false,
   },
-  hint: { onFault: ({ hint }) => hint === 'device', onRemoteAccess: () => false },
+  near: { goes: 'near', onFault: () => false, onRemoteAccess: isEnough },
 };
 
 /** Accesses to 64 KiB before nvidia-uvm migrates it (uvm_perf_access_counter_threshold). */

@@ -6,6 +6,9 @@ import {
   deviceAccessNs,
   deviceCopyNs,
   deviceFaultNs,
+  deviceLinksNs,
+  linkTo,
+  nearestNode,
   PUBLISHED_DEVICE_FAULTS,
 } from './deviceCost.ts';
 
@@ -35,5 +38,41 @@ describe('device costs', () => {
     expect(deviceAccessNs(COST, 1, true)).toBe(COST.linkLatencyNs);
     expect(deviceAccessNs(COST, 1, false)).toBe(COST.localLatencyNs);
     expect(remote).toBeGreaterThan(deviceAccessNs(COST, accesses, false));
+  });
+});
+
+describe('devices with several links (A8)', () => {
+  const slow = { nid: 0, latencyNs: 1_200, bandwidth: 5 };
+  const fast = { nid: 1, latencyNs: 1_000, bandwidth: 20 };
+  const LOTS = 1 << 20;
+
+  it('the nearest node is that of the least latency, of two alike the wider', () => {
+    expect(nearestNode([slow, fast])).toBe(1);
+    expect(nearestNode([{ ...slow, latencyNs: 1_000 }, fast])).toBe(1);
+    expect(nearestNode([])).toBe(-1);
+  });
+
+  it('a node without a link of its own is reached as the costs say', () => {
+    expect(linkTo(COST, [slow, fast], 1)).toBe(fast);
+    expect(linkTo(COST, [slow, fast], 2)).toEqual({
+      nid: 2,
+      latencyNs: COST.linkLatencyNs,
+      bandwidth: COST.linkBandwidth,
+    });
+  });
+
+  it('many accesses take as long as the busiest link', () => {
+    const both = [
+      { link: slow, accesses: LOTS },
+      { link: fast, accesses: 4 * LOTS },
+    ];
+    expect(deviceLinksNs(COST, both)).toBeCloseTo((LOTS * COST.accessBytes) / 5, 0);
+    expect(deviceLinksNs(COST, [])).toBe(0);
+  });
+
+  it('few accesses take the latency; more in flight than the device can wait', () => {
+    expect(deviceLinksNs(COST, [{ link: fast, accesses: 1 }])).toBe(1_000);
+    const narrow = { ...COST, parallelism: 1, accessBytes: 1 };
+    expect(deviceLinksNs(narrow, [{ link: fast, accesses: 8 }])).toBe(8_000);
   });
 });

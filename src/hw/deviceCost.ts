@@ -11,7 +11,7 @@
  * directions are.
  * Units: nanoseconds, bytes per nanosecond (= GB/s).
  */
-import { HPAGE_PMD_NR, type Nanoseconds, PAGE_SIZE } from '../base/units.ts';
+import { HPAGE_PMD_NR, type Nanoseconds, type Nid, PAGE_SIZE } from '../base/units.ts';
 
 /** One row of the measurement; `pieces` folios make up 2 MiB. */
 export interface PublishedDeviceFault {
@@ -120,6 +120,53 @@ export function deviceFaultNs(cost: DeviceCostSpec, bytes: number, pieces: numbe
   return ns;
 }
 
+/** A link of a device to the memory of one node, for devices that have several (type 2). */
+export interface DeviceLink {
+  readonly nid: Nid;
+  readonly latencyNs: Nanoseconds;
+  readonly bandwidth: number;
+}
+
+/** The link over which a device reaches a node: its own, or else the one of the costs. */
+export function linkTo(cost: DeviceCostSpec, links: readonly DeviceLink[], nid: Nid): DeviceLink {
+  const own = links.find((link) => link.nid === nid);
+  return own ?? { nid, latencyNs: cost.linkLatencyNs, bandwidth: cost.linkBandwidth };
+}
+
+/** The node that a device reaches best: least latency, then most bandwidth; -1 = all alike. */
+export function nearestNode(links: readonly DeviceLink[]): Nid {
+  let best: DeviceLink | null = null;
+  for (const link of links) {
+    const isCloser = best === null || link.latencyNs < best.latencyNs;
+    const isWider = link.latencyNs === best?.latencyNs && link.bandwidth > best.bandwidth;
+    if (isCloser || isWider) best = link;
+  }
+  return best?.nid ?? -1;
+}
+
+/** Accesses over one of several links. */
+export interface LinkUse {
+  readonly link: DeviceLink;
+  readonly accesses: number;
+}
+
+/**
+ * Accesses over several links at once that depend on nothing: the busiest link, or the latency of
+ * all with as many in flight as the device can.
+ */
+export function deviceLinksNs(cost: DeviceCostSpec, uses: readonly LinkUse[]): Nanoseconds {
+  let busiestNs = 0;
+  let latencyNs = 0;
+  let all = 0;
+  for (const { link, accesses } of uses) {
+    busiestNs = Math.max(busiestNs, (accesses * cost.accessBytes) / link.bandwidth);
+    latencyNs += accesses * link.latencyNs;
+    all += accesses;
+  }
+  if (all === 0) return 0;
+  return Math.max(busiestNs, latencyNs / Math.min(all, cost.parallelism));
+}
+
 /** `accesses` of the device that depend on nothing: as many in flight as it can. */
 export function deviceAccessNs(
   cost: DeviceCostSpec,
@@ -128,6 +175,5 @@ export function deviceAccessNs(
 ): Nanoseconds {
   const latencyNs = isRemote ? cost.linkLatencyNs : cost.localLatencyNs;
   const bandwidth = isRemote ? cost.linkBandwidth : cost.localBandwidth;
-  const pipelined = (accesses * latencyNs) / Math.min(accesses, cost.parallelism);
-  return Math.max(pipelined, (accesses * cost.accessBytes) / bandwidth);
+  return deviceLinksNs(cost, [{ link: { nid: -1, latencyNs, bandwidth }, accesses }]);
 }

@@ -8,6 +8,7 @@ import { folioBounce } from './folioBounce.ts';
 import { granularity } from './granularity.ts';
 import type { Lab } from './lab.ts';
 import { latencyOrBandwidth } from './latencyOrBandwidth.ts';
+import { nearDevice } from './nearDevice.ts';
 import { nodePresets } from './nodePresets.ts';
 import { noRoomInMap } from './noRoomInMap.ts';
 import { physicalToVirtual } from './physicalToVirtual.ts';
@@ -38,6 +39,7 @@ export const LABS: readonly Lab[] = [
   physicalToVirtual,
   granularity,
   latencyOrBandwidth,
+  nearDevice,
   deviceAddresses,
   unmappedCache,
   whoDecides,

@@ -289,17 +289,17 @@ const DEVICES = [
   ),
   savedClass(
     PrivateAccelerator,
-    'k spec pagemap pages engine users clockNs isDying stats',
+    'k spec pagemap pages engine users remoteByNode clockNs isDying stats',
     () => new PrivateAccelerator(null as never, {} as never),
   ),
   savedClass(
     PeerAccelerator,
-    'k spec pagemap pages engine users clockNs isDying stats scheme peers held revocations',
+    'k spec pagemap pages engine users remoteByNode clockNs isDying stats scheme peers held revocations',
     () => new PeerAccelerator(null as never, {} as never, 'ranges'),
   ),
   savedClass(
     CoherentAccelerator,
-    'k spec pagemap pages engine users clockNs isDying stats cpuAccesses',
+    'k spec pagemap pages engine users remoteByNode clockNs isDying stats cpuAccesses',
     () => new CoherentAccelerator(null as never, {} as never),
   ),
   savedClass(
