@@ -294,7 +294,8 @@ const DEVICES = [
   ),
   savedClass(
     PeerAccelerator,
-    'k spec pagemap pages engine users remoteByNode clockNs isDying stats scheme peers held revocations',
+    `k spec pagemap pages engine users remoteByNode clockNs isDying stats scheme peers held
+     revocations`,
     () => new PeerAccelerator(null as never, {} as never, 'ranges'),
   ),
   savedClass(
