@@ -13,11 +13,12 @@ import { MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE } from '../uapi/mman.ts'
 import { ZONE_NORMAL } from '../uapi/zone.ts';
 import {
   CAUSE_EXTRA_REFERENCE,
+  CAUSE_HWPOISON,
   CAUSE_LOCKED,
   CAUSE_NO_MEMORY,
   CAUSE_PINNED,
 } from './failureLog.ts';
-import { PG_DIRTY, PG_LOCKED, PG_REFERENCED } from './frameTable.ts';
+import { PG_DIRTY, PG_HWPOISON, PG_LOCKED, PG_REFERENCED } from './frameTable.ts';
 import { newHugetlbFile } from './hugetlb.ts';
 import { HPAGE_MIGRATABLE } from './hugetlbPool.ts';
 import { checkInvariants } from './invariants.ts';
@@ -183,6 +184,28 @@ describe('a hugetlb page that stays (MP-112)', () => {
     p.k.putFolio(held);
     checkInvariants(p.k);
   });
+
+  it.each([true, false])(
+    'MC-39: an error in it, shared %s: tried once, the others go',
+    (isShared) => {
+      const p = boot(2);
+      const at = mapHuge(p, 2, isShared);
+      const bad = p.head(at);
+      p.k.frames.set(bad + 5, PG_HWPOISON);
+      const before = p.k.failures.written;
+      expect(migrate(p, at, 1025 - 512, 1)).toBe(1);
+      expect([p.k.failures.written - before, p.k.failures.lastCauseOf(bad)]).toEqual([
+        1,
+        CAUSE_HWPOISON,
+      ]);
+      expect([p.frame(at), p.nid(at + 512), p.load(at), p.load(at + 512)]).toEqual([bad, 1, 1, 2]);
+      expect([counters(p), p.k.hugetlb.nrHuge[0], p.k.hugetlb.nrHuge[1]]).toEqual([
+        [512, 512],
+        1,
+        1,
+      ]);
+    },
+  );
 
   it('a pin of an anonymous page: it is not even unmapped', () => {
     const p = boot(1);

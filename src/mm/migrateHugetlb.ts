@@ -7,7 +7,7 @@
  */
 import type { FrameId } from '../base/units.ts';
 import { HPAGE_PMD_NR } from '../base/units.ts';
-import { EAGAIN, ENOMEM } from '../uapi/errno.ts';
+import { EAGAIN, EHWPOISON, ENOMEM } from '../uapi/errno.ts';
 import {
   MIGRATE_SYNC,
   type MigrateMode,
@@ -19,6 +19,7 @@ import {
 } from '../uapi/migrate.ts';
 import {
   CAUSE_EXTRA_REFERENCE,
+  CAUSE_HWPOISON,
   CAUSE_LOCKED,
   CAUSE_NO_MEMORY,
   CAUSE_PINNED,
@@ -29,6 +30,7 @@ import type { Kernel } from './kernel.ts';
 import type { Destination } from './migrateTarget.ts';
 import type { MigrationCounts } from './migrationCounts.ts';
 import { removeMigrationPtes, tryToMigrate, UNMAP_DONE } from './migrationEntries.ts';
+import { meetsPoison } from './moveFolio.ts';
 
 /** MP-112: passes, and the first one that waits for a lock. */
 const PASSES = 10;
@@ -98,7 +100,7 @@ export function migrateHugetlbs(
   return failed + pending.length;
 }
 
-/** unmap_and_move_huge_page: 0, -EAGAIN or -ENOMEM. */
+/** unmap_and_move_huge_page: 0, -EAGAIN, -ENOMEM or -EHWPOISON (MC-39). */
 function unmapAndMove(
   k: Kernel,
   src: FrameId,
@@ -149,13 +151,15 @@ function lockAndMove(
   const wasMapped = k.folios.mapcount(src) > 0;
   const unmapped = !wasMapped || tryToMigrate(k, src, false) === UNMAP_DONE;
   const isFree = unmapped && f.refcount[src] === k.folios.expectedRefs(src) + 1;
-  if (isFree) switchMapping(k, src, dst);
+  const isCopied = isFree && !meetsPoison(k, src, HPAGE_PMD_NR);
+  if (isCopied) switchMapping(k, src, dst);
   else {
     const cause = unmapped ? CAUSE_EXTRA_REFERENCE : CAUSE_PINNED;
-    k.failures.record(src, cause, reason, HPAGE_PMD_NR);
+    k.failures.record(src, isFree ? CAUSE_HWPOISON : cause, reason, HPAGE_PMD_NR);
   }
-  if (wasMapped) removeMigrationPtes(k, src, isFree ? dst : src);
-  return isFree ? 0 : -EAGAIN;
+  if (wasMapped) removeMigrationPtes(k, src, isCopied ? dst : src);
+  if (isCopied) return 0;
+  return isFree ? -EHWPOISON : -EAGAIN;
 }
 
 /** hugetlbfs_migrate_folio, or migrate_folio for anonymous memory: copy and take over. */

@@ -160,7 +160,7 @@ function moveDriverPage(
 }
 
 /** MC-39 (folio_mc_copy): the copy stops at a page with an uncorrectable error. */
-function meetsPoison(k: Kernel, src: FrameId, nr: number): boolean {
+export function meetsPoison(k: Kernel, src: FrameId, nr: number): boolean {
   for (let i = src; i < src + nr; i++) if ((k.frames.flags[i] & PG_HWPOISON) !== 0) return true;
   return false;
 }
