@@ -93,6 +93,12 @@ const SYSCTL_NUMBERS = [
   'zone_reclaim_mode',
 ] as const;
 
+/** proc_dointvec_minmax: MAX_SWAPPINESS; SYSCTL_FOUR. */
+const SYSCTL_MAX: Readonly<Record<string, number | undefined>> = {
+  swappiness: 200,
+  numa_balancing: 4,
+};
+
 type NumberSysctl = (typeof SYSCTL_NUMBERS)[number];
 
 /** A file that holds one number of k.sysctl. */
@@ -106,9 +112,11 @@ function numberFile(pattern: RegExp, prefix: string): SysfsFile {
   return {
     pattern,
     write: (world, value, match) => {
+      const name = nameOf(match);
       const number = wholeNumber(value);
       if (number < 0) return number;
-      world.k.sysctl[nameOf(match)] = number;
+      if (number > (SYSCTL_MAX[name] ?? number)) return -EINVAL;
+      world.k.sysctl[name] = number;
       return 0;
     },
   };

@@ -76,6 +76,12 @@ export const BEHAVIOURS = {
     evidence: 'mthp_64k; 6.8',
     what: 'anonymous folios of 16 KiB to 1 MiB, hugepages-<size>kB/enabled',
   },
+  largeSwapIn: {
+    since: '6.12',
+    rule: 'OV-31b, OV-31c',
+    evidence: '6.12: alloc_swap_folio',
+    what: 'a page in swap comes back with its neighbours as one folio of 16 KiB to 1 MiB',
+  },
   largeFileFolios: {
     since: '7.2',
     rule: 'OV-24a',

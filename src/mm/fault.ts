@@ -43,7 +43,7 @@ import { allocVmaFolio } from './policyNode.ts';
 import { anonVmaPrepare, pteAlloc } from './pteSetup.ts';
 import { addRmapPte } from './rmap.ts';
 import type { Task } from './task.ts';
-import { doHugePmdFault, doHugePmdWp, thpFaultOrder } from './thpFault.ts';
+import { doHugePmdFault, doHugePmdWp, mthpOrders, thpFaultOrder } from './thpFault.ts';
 import {
   VM_EXEC,
   VM_GROWSDOWN,
@@ -309,9 +309,8 @@ export function addToLruVma(k: Kernel, task: Task, vma: Vma, head: number): void
 
 /** OV-31b: largest enabled mTHP order whose aligned range lies in the VMA with all entries none. */
 function mthpOrder(k: Kernel, vma: Vma, vpn: Vpn, i: number): number {
-  const s = k.sysctl;
-  const orders = s.mthpAlways | (vma.isHugeAdvised() ? s.mthpMadvise : 0);
-  if (orders === 0 || vma.isNoHuge()) return 0;
+  const orders = mthpOrders(k, vma);
+  if (orders === 0) return 0;
   for (let order = 8; order >= 2; order--) {
     if ((orders & (1 << order)) === 0) continue;
     const nr = 1 << order;
@@ -326,8 +325,7 @@ function mthpOrder(k: Kernel, vma: Vma, vpn: Vpn, i: number): number {
 }
 
 function nextLowerOrder(k: Kernel, vma: Vma, order: number): number {
-  const s = k.sysctl;
-  const orders = s.mthpAlways | (vma.isHugeAdvised() ? s.mthpMadvise : 0);
+  const orders = mthpOrders(k, vma);
   for (let o = order - 1; o >= 2; o--) if ((orders & (1 << o)) !== 0) return o;
   return 0;
 }

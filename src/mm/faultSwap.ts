@@ -1,11 +1,12 @@
 /**
  * Fault on a swap entry (mm/memory.c: do_swap_page). OV-31c: the page comes back where the policy
  * in force says, not where it was. A slot that only this entry refers to is read without the swap
- * cache and freed at once, as for a synchronous device such as zram.
+ * cache and freed at once, as for a synchronous device such as zram; where the setting of a size
+ * allows it, with its neighbours as one large folio (alloc_swap_folio).
  *
- * Not modelled: swap readahead, large swap-in, zswap.
+ * Not modelled: swap readahead, zswap.
  */
-import type { FrameId, Vpn } from '../base/units.ts';
+import { type FrameId, HPAGE_PMD_ORDER, type Vpn } from '../base/units.ts';
 import { GFP_HIGHUSER_MOVABLE } from '../uapi/gfp.ts';
 import { vmEvent } from '../uapi/vmstat.ts';
 import {
@@ -24,11 +25,13 @@ import { mlockFolio } from './mlock.ts';
 import {
   PTE_A,
   PTE_D,
+  PTE_KIND_SWAP,
   PTE_W,
   PTEB_EXCLUSIVE,
   PTEB_SOFT_DIRTY,
   PTEB_UFFD_WP,
   pteFast,
+  pteIsKind,
   ptePayload,
 } from './pageTable.ts';
 import { allocVmaFolio } from './policyNode.ts';
@@ -36,7 +39,8 @@ import { anonVmaPrepare } from './pteSetup.ts';
 import { addRmapPte } from './rmap.ts';
 import { addToSwapCache, freeSwapCache } from './swapCache.ts';
 import type { Task } from './task.ts';
-import { VM_LOCKED, VM_WRITE, type Vma } from './vma.ts';
+import { mthpOrders } from './thpFault.ts';
+import { VM_LOCKED, VM_UFFD_MISSING, VM_UFFD_WP, VM_WRITE, type Vma } from './vma.ts';
 
 const PSWPIN = vmEvent('pswpin');
 
@@ -58,6 +62,8 @@ export function doSwapPage(
   let page = k.swap.cachedFrame(slot);
   const fresh = page < 0;
   if (fresh) {
+    const order = swapInOrder(k, vma, vpn, i);
+    if (order > 0 && swapInLarge(k, task, vma, vpn, i, order, write)) return FAULT_MAJOR;
     page = swapIn(k, task, vma, vpn, slot);
     if (page < 0) return FAULT_OOM;
   } else {
@@ -91,6 +97,66 @@ function swapIn(k: Kernel, task: Task, vma: Vma, vpn: Vpn, slot: number): FrameI
   return page;
 }
 
+/** The largest enabled order whose entries are one run of slots that nobody else has; 0: none. */
+function swapInOrder(k: Kernel, vma: Vma, vpn: Vpn, i: number): number {
+  const orders = k.profile.largeSwapIn ? mthpOrders(k, vma) : 0;
+  if (orders === 0 || vma.has(VM_UFFD_WP | VM_UFFD_MISSING)) return 0;
+  for (let order = HPAGE_PMD_ORDER - 1; order > 0; order--) {
+    if ((orders & (1 << order)) === 0) continue;
+    const first = vpn - (vpn % (1 << order));
+    if (first < vma.start || first + (1 << order) > vma.end) continue;
+    if (isSwapRun(k, i - (vpn - first), 1 << order)) return order;
+  }
+  return 0;
+}
+
+/** can_swapin_thp: consecutive slots of one alignment, equal bits, none in the swap cache. */
+function isSwapRun(k: Kernel, base: number, nr: number): boolean {
+  const { words, bytes } = k.ptes;
+  const slot = ptePayload(words[base]);
+  if (slot % nr !== 0) return false;
+  for (let n = 0; n < nr; n++) {
+    if (!pteIsKind(words[base + n], PTE_KIND_SWAP) || bytes[base + n] !== bytes[base]) return false;
+    if (ptePayload(words[base + n]) !== slot + n) return false;
+    if (k.swap.count(slot + n) !== 1 || k.swap.cachedFrame(slot + n) >= 0) return false;
+  }
+  return true;
+}
+
+/** Brings 2^order pages back as one folio. False: no memory for it. */
+function swapInLarge(
+  k: Kernel,
+  task: Task,
+  vma: Vma,
+  vpn: Vpn,
+  i: number,
+  order: number,
+  write: boolean,
+): boolean {
+  const nr = 1 << order;
+  const first = vpn - (vpn % nr);
+  const base = i - (vpn - first);
+  const head = allocVmaFolio(k, task, vma, first, order, GFP_HIGHUSER_MOVABLE);
+  // The allocation may reclaim: what was a run may be none now.
+  if (head < 0 || !isSwapRun(k, base, nr)) {
+    if (head >= 0) k.putFolio(head);
+    return false;
+  }
+  const f = k.frames;
+  f.flags[head] |= PG_SWAPBACKED;
+  f.refcount[head] += nr - 1;
+  for (let n = 0; n < nr; n++) {
+    const slot = ptePayload(k.ptes.words[base + n]);
+    if (f.content !== null) f.content[head + n] = k.swap.contentOf(slot);
+    mapSwappedIn(k, vma, first + n, base + n, head + n, k.ptes.bytes[base + n], true, write);
+    k.swap.release(slot);
+  }
+  k.vmstat.count(PSWPIN, nr);
+  k.vmstat.count(PGMAJFAULT, 1);
+  addToLruVma(k, task, vma, head);
+  return true;
+}
+
 /** set_pte for the swapped-in page: exclusive and writable if the entry says nobody else has it. */
 function mapSwappedIn(
   k: Kernel,
@@ -108,7 +174,7 @@ function mapSwappedIn(
     // A page that forked relatives share must be found through the anon_vma all of them have.
     const anonVma = exclusive ? vma.anonVma! : vma.anonVmaChain[0];
     k.folios.setAnonMapping(head, anonVma.id);
-    f.setIndex(head, vma.indexOf(vpn));
+    f.setIndex(head, vma.indexOf(vpn - (page - head)));
   }
   let adw = PTE_A;
   if (exclusive) {

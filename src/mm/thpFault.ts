@@ -66,6 +66,13 @@ export function thpGfp(k: Kernel, vma: Vma): number {
   }
 }
 
+/** Orders below 2 MiB that the settings allow for anonymous memory of an area, a bit each. */
+export function mthpOrders(k: Kernel, vma: Vma): number {
+  if (vma.isNoHuge()) return 0;
+  const { mthpAlways, mthpMadvise } = k.sysctl;
+  return mthpAlways | (vma.isHugeAdvised() ? mthpMadvise : 0);
+}
+
 /** Maps a huge page (or the huge zero page for a read) at an empty slot, or FAULT_FALLBACK. */
 export function doHugePmdFault(
   k: Kernel,

@@ -287,6 +287,8 @@ describe('settings', () => {
       get('/proc/sys/vm/watermark_scale_factor', '100'),
       get('/proc/sys/vm/min_free_kbytes', '65536'),
       put('/proc/sys/vm/overcommit_memory', '3', fails('EINVAL')),
+      put('/proc/sys/vm/swappiness', '201', fails('EINVAL')),
+      put('/proc/sys/kernel/numa_balancing', '5', fails('EINVAL')),
       put('/proc/sys/vm/drop_caches', '0', fails('EINVAL')),
       put(`${thp}/defrag`, 'sometimes', fails('EINVAL')),
       put(`${thp}/defrag`, 'defer'),
