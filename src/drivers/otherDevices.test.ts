@@ -97,6 +97,18 @@ describe('FS-DAX', () => {
     checkInvariants(k);
   });
 
+  it('what GUP marks accessed is a page like any other once nobody maps it', () => {
+    const { k, task, file } = withFile();
+    const start = map(k, task, file, 4, MAP_SHARED);
+    const got: number[] = [];
+    for (let times = 0; times < 2; times++) {
+      expect(getUserPages(k, task, start, 1, FOLL_WRITE, got)).toBe(1);
+    }
+    putUserPages(k, got);
+    munmapRange(k, task.mm!, start, start + 4);
+    checkInvariants(k);
+  });
+
   it('has as many blocks as pages', () => {
     const { dax } = withFile();
     expect(dax.create('big', PAGES_PER_SECTION)).toBe(-ENOSPC);

@@ -23,7 +23,14 @@ import {
   type Pfn,
 } from '../base/units.ts';
 import { EINVAL, ENOMEM, ENXIO } from '../uapi/errno.ts';
-import { PG_HEAD, PG_LOCKED, PG_TAIL, PG_UPTODATE } from './frameTable.ts';
+import {
+  PG_ACTIVE,
+  PG_HEAD,
+  PG_LOCKED,
+  PG_REFERENCED,
+  PG_TAIL,
+  PG_UPTODATE,
+} from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
 import { DEVICE_ZONE, NO_ZONE } from './pageblock.ts';
 import type { Task } from './task.ts';
@@ -288,6 +295,7 @@ export function freeZoneDeviceFolio(k: Kernel, head: FrameId): void {
   const pagemap = k.devices.pagemapOf(head);
   if (pagemap.type === MEMORY_DEVICE_FS_DAX) {
     // The page is the file's as before; who waits for it to be idle is woken (DM-50).
+    f.flags[head] &= ~(PG_REFERENCED | PG_ACTIVE); // of GUP; they mean nothing off the LRU
     pagemap.ops.folioFree(head, 0);
     return;
   }
