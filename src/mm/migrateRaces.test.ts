@@ -1,6 +1,6 @@
 /** What others do between the unmap and the move of a migration: MC-35, MC-48, MC-90..MC-94. */
 import { describe, expect, it } from 'vitest';
-import { MREMAP_FIXED, MREMAP_MAYMOVE, PROT_READ } from '../uapi/mman.ts';
+import { MREMAP_FIXED, MREMAP_MAYMOVE, PROT_EXEC, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
 import { NR_MLOCK } from '../uapi/vmstat.ts';
 import { ZONE_NORMAL } from '../uapi/zone.ts';
 import { FAULT_RETRY, FAULT_WAIT, handleFault, waitOnMigration } from './fault.ts';
@@ -142,6 +142,31 @@ describe('fork, munmap, mprotect, mremap, exit during the migration (MC-35, MC-9
     finish(r);
     expect(r.p.entry(r.a).word & PTE_W).toBe(0);
     expect(r.p.k.folios.isAnonExclusive(r.p.frame(r.a))).toBe(kept !== 0);
+  });
+
+  it.each([
+    { what: 'a page', thp: false, pages: 1 },
+    { what: 'a huge page', thp: true, pages: 512 },
+  ])('mprotect that keeps write: $what is read-exclusive, and written to by a fault', (row) => {
+    const r = race(row.pages, row.thp);
+    const rwx = PROT_READ | PROT_WRITE | PROT_EXEC;
+    mprotectRange(r.p.k, r.p.task.mm!, r.a, r.a + row.pages, rwx);
+    expect(r.p.entry(r.a).byte & (PTEB_WRITE | PTEB_EXCLUSIVE)).toBe(PTEB_EXCLUSIVE);
+    finish(r);
+    const frame = r.p.frame(r.a);
+    expect([r.p.entry(r.a).word & PTE_W, r.p.k.folios.isAnonExclusive(frame)]).toEqual([0, true]);
+    r.p.store(r.a, 9);
+    expect([r.p.frame(r.a), r.p.load(r.a)]).toEqual([frame, 9]);
+    checkInvariants(r.p.k);
+  });
+
+  it('mprotect to what the area has already changes nothing', () => {
+    const r = race(1);
+    const before = r.p.entry(r.a);
+    mprotectRange(r.p.k, r.p.task.mm!, r.a, r.a + 1, PROT_READ | PROT_WRITE);
+    expect([r.p.entry(r.a), before.byte & PTEB_WRITE]).toEqual([before, PTEB_WRITE]);
+    finish(r);
+    expect(r.p.entry(r.a).word & PTE_W).toBe(PTE_W);
   });
 
   it.each([

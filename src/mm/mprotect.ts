@@ -58,9 +58,12 @@ export function mprotectRange(
       result = -EACCES;
       break;
     }
-    vma.flags = (vma.flags & ~VM_ACCESS_FLAGS) | wanted;
-    mmuNotifierInvalidate(mm, vma.start, vma.end, MMU_NOTIFY_PROTECTION_VMA);
-    changeProtection(k, vma, vma.start, vma.end);
+    const flags = (vma.flags & ~VM_ACCESS_FLAGS) | wanted;
+    if (flags !== vma.flags) {
+      vma.flags = flags;
+      mmuNotifierInvalidate(mm, vma.start, vma.end, MMU_NOTIFY_PROTECTION_VMA);
+      changeProtection(k, vma, vma.start, vma.end);
+    }
     vpn = vma.end;
   }
   mergeRange(k, mm, start, end);
@@ -104,7 +107,8 @@ const changed = { word: 0, byte: 0 };
 function changeEntry(k: Kernel, vma: Vma): void {
   const { word, byte } = changed;
   if (pteIsKind(word, PTE_KIND_MIGRATION)) {
-    if (!vma.has(VM_WRITE) && (byte & PTEB_WRITE) !== 0) {
+    // Whatever is allowed now: the entry that comes back is written to by a fault.
+    if ((byte & PTEB_WRITE) !== 0) {
       const anon = k.folios.isAnon(k.frames.headOf(ptePayload(word)));
       changed.byte = (byte & ~(PTEB_WRITE | PTEB_EXCLUSIVE)) | (anon ? PTEB_EXCLUSIVE : 0);
     }
