@@ -16,14 +16,32 @@ import {
 } from '../uapi/mman.ts';
 import { NR_MLOCK } from '../uapi/vmstat.ts';
 import { ZONE_NORMAL } from '../uapi/zone.ts';
-import { FAULT_DONE } from './fault.ts';
-import { PG_ACTIVE, PG_MLOCKED, PG_SWAPBACKED, PG_UNEVICTABLE } from './frameTable.ts';
+import { FAULT_DONE, FAULT_ERROR } from './fault.ts';
+import {
+  PG_ACTIVE,
+  PG_DIRTY,
+  PG_LOCKED,
+  PG_MLOCKED,
+  PG_SWAPBACKED,
+  PG_UNEVICTABLE,
+} from './frameTable.ts';
 import { checkInvariants } from './invariants.ts';
 import { madviseRange } from './madvise.ts';
 import { injectError } from './memoryFailure.ts';
 import { applyLockFlags, populateRange } from './mlockRange.ts';
 import { munmapRange } from './mmap.ts';
-import { PTE_A, PTE_D, PTE_KIND_SWAP, PTE_W, pteIsKind } from './pageTable.ts';
+import {
+  MARKER_GUARD,
+  MARKER_POISONED,
+  PTE_A,
+  PTE_D,
+  PTE_KIND_MARKER,
+  PTE_KIND_SWAP,
+  PTE_W,
+  pteIsKind,
+  pteOther,
+  ptePayload,
+} from './pageTable.ts';
 import { PAGE_NOT_PRESENT, PAGE_ZERO } from './pageWalk.ts';
 import { splitPmdAt } from './pteSetup.ts';
 import { bootNodes, fillNode, TestProgram, vmstat } from './testProgram.ts';
@@ -204,6 +222,70 @@ describe('FREE (OV-24b, OV-31g)', () => {
     reclaimAll(p);
     expect([p.load(a), p.has(a, PG_SWAPBACKED)]).toEqual([1, true]);
     expect(vmstat(p.k, 'nr_isolated_anon') + vmstat(p.k, 'nr_isolated_file')).toBe(0);
+    checkInvariants(p.k);
+  });
+
+  it('entries of errors go, a guard stays (MC-82a)', () => {
+    const p = boot();
+    const a = p.mapWritten(4);
+    const at = (i: number) => p.task.mm!.pteIndex(a + i);
+    injectError(p.k, p.task, a, a + 1, false);
+    advise(p, a + 1, 2, MADV_DONTNEED);
+    p.k.ptes.set(at(1), pteOther(PTE_KIND_MARKER, MARKER_POISONED), 0);
+    p.k.ptes.set(at(2), pteOther(PTE_KIND_MARKER, MARKER_GUARD), 0);
+    expect(advise(p, a, 4, MADV_FREE)).toBe(0);
+    expect([0, 1].map((i) => p.k.ptes.words[at(i)])).toEqual([0, 0]);
+    expect(p.k.ptes.words[at(2)]).toBe(pteOther(PTE_KIND_MARKER, MARKER_GUARD));
+    expect([p.access(a, true) & FAULT_ERROR, p.load(a + 3)]).toEqual([0, 4]);
+    checkInvariants(p.k);
+  });
+
+  it('swap entries go with their slots', () => {
+    const p = boot();
+    const a = p.mapWritten(2);
+    advise(p, a, 2, MADV_PAGEOUT);
+    const slot = ptePayload(p.entry(a).word);
+    expect(p.task.mm!.swapEnts).toBe(2);
+    advise(p, a, 1, MADV_FREE);
+    expect([p.task.mm!.swapEnts, p.k.swap.count(slot), p.entry(a).word]).toEqual([1, 0, 0]);
+    expect([p.load(a), p.load(a + 1)]).toEqual([0, 2]);
+    checkInvariants(p.k);
+  });
+
+  it('a dirty folio that somebody has locked, or part of a large one, stays as it is', () => {
+    const p = boot({ mthp: 1 << 2 });
+    const a = p.mapWritten(4, { addr: 0x100000 });
+    p.k.lru.drainAll();
+    p.k.frames.set(p.head(a), PG_LOCKED);
+    advise(p, a, 2, MADV_FREE);
+    expect([p.k.folios.nrPages(p.head(a)), p.entry(a).word & PTE_D]).toEqual([4, PTE_D]);
+    p.k.frames.set(p.head(a), PG_DIRTY);
+    advise(p, a, 4, MADV_FREE);
+    p.k.lru.drainAll();
+    expect([p.has(a, PG_SWAPBACKED), p.has(a, PG_DIRTY), p.entry(a).word & PTE_D]).toEqual([
+      true,
+      true,
+      PTE_D,
+    ]);
+    p.k.frames.clear(p.head(a), PG_LOCKED);
+    advise(p, a, 4, MADV_FREE);
+    p.k.lru.drainAll();
+    expect([p.has(a, PG_SWAPBACKED), p.has(a, PG_DIRTY), p.entry(a).word & PTE_D]).toEqual([
+      false,
+      false,
+      0,
+    ]);
+    checkInvariants(p.k);
+  });
+
+  it('the huge zero page and its likes are passed over', () => {
+    const p = boot({ thp: true });
+    const a = p.map(1024, { addr: 512 * 1024 });
+    p.load(a);
+    p.store(a + 512, 1);
+    const word = p.entry(a).word;
+    expect(advise(p, a, 600, MADV_FREE)).toBe(0);
+    expect([p.entry(a).word, p.frame(a), p.load(a + 512)]).toEqual([word, PAGE_ZERO, 1]);
     checkInvariants(p.k);
   });
 

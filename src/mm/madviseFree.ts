@@ -7,9 +7,12 @@ import { PG_DIRTY, PG_LOCKED, PG_SWAPCACHE } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
 import { MMU_NOTIFY_CLEAR, mmuNotifierInvalidate } from './mmuNotifier.ts';
 import {
+  MARKER_POISONED,
   PTE_A,
   PTE_D,
   PTE_FAST,
+  PTE_KIND_HWPOISON,
+  PTE_KIND_MARKER,
   PTE_KIND_SWAP,
   PTEB_DIRTY,
   PTEB_SPECIAL,
@@ -61,6 +64,7 @@ function freeEntries(k: Kernel, vma: Vma, first: number, nr: number): void {
     const i = first + n;
     const word = k.ptes.words[i];
     if (pteIsKind(word, PTE_KIND_SWAP)) freeSwapEntry(k, vma, i);
+    else if (isPoisoned(word)) k.ptes.set(i, 0, 0);
     const special = (k.ptes.bytes[i] & PTEB_SPECIAL) !== 0;
     if (!pteIsPresent(word) || special) {
       n++;
@@ -81,6 +85,12 @@ function freeEntries(k: Kernel, vma: Vma, first: number, nr: number): void {
     freeFolio(k, head, i, run);
     n += run;
   }
+}
+
+/** is_hwpoison_entry or is_poisoned_swp_entry: nothing is lost with it. */
+function isPoisoned(word: number): boolean {
+  if (pteIsKind(word, PTE_KIND_HWPOISON)) return true;
+  return pteIsKind(word, PTE_KIND_MARKER) && ptePayload(word) === MARKER_POISONED;
 }
 
 /** free_swap_and_cache of one entry. */
