@@ -40,7 +40,7 @@ export interface ModelPage {
   readonly index: number;
   /** Private value; null = zero, or the file's content. */
   word: number | null;
-  /** MADV_FREE was given and nothing written since. */
+  /** MADV_FREE was given and no program has written since: a device's stores do not count. */
   lazy: boolean;
   locked: boolean;
   dontFork: boolean;

@@ -75,7 +75,7 @@ function advise(page: ModelPage, advice: number): ModelPage {
     case MADV_DONTNEED_LOCKED:
       return { ...page, word: null, lazy: false };
     case MADV_FREE:
-      page.lazy = page.word !== null;
+      page.lazy = true;
       break;
     case MADV_DONTFORK:
       page.dontFork = true;
