@@ -228,7 +228,8 @@ export function ensureFolder(folder: string): void {
   }
 }
 
-function say(text: string): void {
+/** A line for people, beside what goes to stdout. */
+export function say(text: string): void {
   process.stderr.write(`hetmem: ${text}\n`);
 }
 

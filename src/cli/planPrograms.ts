@@ -7,7 +7,7 @@ import { UserError } from '../base/assert.ts';
 import type { DramPlan } from '../experiment/index.ts';
 import type { DramQuestion, Journal } from '../runner/index.ts';
 import { experimentOf } from './compare.ts';
-import { jobsOf, packageLibrary, shellWord } from './comparisonRun.ts';
+import { jobsOf, packageLibrary, say, shellWord } from './comparisonRun.ts';
 import { onCleanUp } from './interrupt.ts';
 import { type ParquetFolder, parquetOf } from './parquetFolder.ts';
 import { Progress } from './progress.ts';
@@ -86,6 +86,7 @@ async function planPrograms(traces: readonly string[], flags: Flags): Promise<vo
   const forget = onCleanUp(() => {
     progress.clear();
     journal.close();
+    say(`stopped; the same command goes on where it was (${JOURNAL})`);
   });
   try {
     const plans: DramPlan[] = [];

@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { UserError } from '../base/assert.ts';
 import type { Tuning } from '../experiment/index.ts';
 import { experimentOf } from './compare.ts';
-import { jobsOf, packageLibrary, shellWord } from './comparisonRun.ts';
+import { jobsOf, packageLibrary, say, shellWord } from './comparisonRun.ts';
 import { onCleanUp } from './interrupt.ts';
 import { parquetOf } from './parquetFolder.ts';
 import { Progress } from './progress.ts';
@@ -85,6 +85,7 @@ async function tune(policy: string, traces: readonly string[], flags: Flags): Pr
   const forget = onCleanUp(() => {
     progress.clear();
     journal.close();
+    say(`stopped; the same command goes on where it was (${JOURNAL})`);
   });
   try {
     const tuning = await tunePolicy(question, {

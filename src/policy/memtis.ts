@@ -209,15 +209,15 @@ class Memtis implements Policy {
 
   /** TI-54: hot pages of slow nodes, hottest first; cold ones leave first, warm ones after them. */
   #promote(room: Room, plan: MigrationPlan, budget: number): void {
-    const victims = this.#pages.coldest(room.fast);
+    let victims: readonly number[] | null = null;
     let left = budget;
     let next = 0;
-    for (const page of this.#pages.hottest(room.slow)) {
-      if (!this.#isHot(page)) return;
+    for (const page of this.#pages.hottest(room.slow, this.#hot)) {
       if (!this.#pages.mayPromote(page, room.slow)) continue;
       const nrPages = this.#pages.residentOn(page, room.slow);
       let target = room.promotionTarget(nrPages);
       while (target < 0 && left > 0) {
+        victims ??= this.#pages.coldest(room.fast);
         const victim = victims[next++];
         if (victim === undefined || this.#isHot(victim)) return;
         const demoted = this.#demote(room, plan, victim, REASON_DEMOTE);

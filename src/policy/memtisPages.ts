@@ -8,7 +8,7 @@
  * Deviates: a huge page that is made of base pages begins without samples.
  */
 import { HPAGE_PMD_NR, type Nid, type Vpn } from '../base/units.ts';
-import { type HeatHistogram, resized } from '../heat/index.ts';
+import { type HeatHistogram, heatBin, resized } from '../heat/index.ts';
 import type { HostView } from './hostView.ts';
 import { type BasePageHistogram, skewBin } from './memtisSplit.ts';
 import type { MigrationPlan } from './migrationPlan.ts';
@@ -70,9 +70,12 @@ export class MemtisPages {
     this.#clock++;
   }
 
-  /** Ready pages on `nids` that were seen at least once, hottest first. */
-  hottest(nids: readonly Nid[]): number[] {
-    return this.#ranked(nids, Number.MIN_VALUE, -1);
+  /** Ready pages on `nids` that were seen and are in heat bin `binMin` or above, hottest first. */
+  hottest(nids: readonly Nid[], binMin: number): number[] {
+    const pages = this.#readyOn(nids, Number.MIN_VALUE).filter((page) => {
+      return heatBin(this.scaled(page)) >= binMin;
+    });
+    return this.#sorted(pages, -1);
   }
 
   /** Whether back-off lets a page be promoted. */
@@ -86,7 +89,7 @@ export class MemtisPages {
 
   /** Ready pages on `nids`, coldest first. */
   coldest(nids: readonly Nid[]): number[] {
-    return this.#ranked(nids, 0, 1);
+    return this.#sorted(this.#readyOn(nids, 0), 1);
   }
 
   /** Samples of a page, so that those of a base page compare with those of a huge page. */
@@ -167,11 +170,15 @@ export class MemtisPages {
     this.hugeSamples = 0;
   }
 
-  #ranked(nids: readonly Nid[], countMin: number, sign: number): number[] {
+  #readyOn(nids: readonly Nid[], countMin: number): number[] {
     const pages: number[] = [];
     for (const [id, table] of this.#tables.entries()) {
       for (const row of table.readyOn(nids, countMin)) pages.push(row * 2 + id);
     }
+    return pages;
+  }
+
+  #sorted(pages: number[], sign: number): number[] {
     return pages.sort((a, b) => sign * (this.#heatOf(a) - this.#heatOf(b)) || a - b);
   }
 
