@@ -43,16 +43,24 @@ function hetmem(...args: string[]) {
 describe('hetmem run', () => {
   it('gives the same bytes with one job and several, and again from its own result', () => {
     writeFileSync(inFolder('e.yaml'), experiment(0.05, '[1, 2]').trimStart());
-    const one = hetmem('run', 'e.yaml', '--jobs', '1', '--out', 'one.json', '--html', 'one.html');
+    const outputs = ['--out', 'one.json', '--html', 'one.html', '--parquet', 'one'];
+    const one = hetmem('run', 'e.yaml', '--jobs', '1', ...outputs);
     expect(one).toMatchObject({ code: 0, err: '' });
     expect(one.out).toContain('gups');
     expect(one.out).toMatch(/^Over DRAM:CXL 1:2 .*\.$/m);
     expect(one.out).toContain('Report: one.html');
+    expect(one.out).toContain('Tables: one\n');
     const three = hetmem('run', 'e.yaml', '--jobs', '3', '--json');
     expect(three).toMatchObject({ code: 0, err: '', out: read('one.json') });
     expect(hetmem('report', 'one.json', '-o', 'again.html').code).toBe(0);
     expect(read('again.html')).toBe(read('one.html'));
-    expect(readdirSync(folder).sort()).toEqual(['again.html', 'e.yaml', 'one.html', 'one.json']);
+    expect(hetmem('report', 'one.json', '--parquet', 'again')).toMatchObject({ code: 0, err: '' });
+    const tables = readdirSync(inFolder('one')).sort();
+    expect(tables).toContain('runs.parquet');
+    expect(readdirSync(inFolder('again')).sort()).toEqual(tables);
+    for (const table of tables) expect(read(`again/${table}`)).toBe(read(`one/${table}`));
+    const files = ['again', 'again.html', 'e.yaml', 'one', 'one.html', 'one.json'];
+    expect(readdirSync(folder).sort()).toEqual(files);
   });
 
   it('writes the events of each run; its command has no folder of this machine', () => {
