@@ -65,6 +65,8 @@ export interface AcceleratorSpec {
   readonly evictsByArrival?: boolean;
   /** Links to the memory of single nodes; omitted = one link to all, that of the costs. */
   readonly links?: readonly DeviceLink[];
+  /** Experimental (device_peer_ranges): other devices use its private pages where they are. */
+  readonly isReachableByPeers?: boolean;
   /** Experimental: what is done about pages that bounce; omitted = nothing is remembered. */
   readonly bounces?: BounceSpec;
 }
@@ -83,6 +85,8 @@ export interface AcceleratorStats {
   pagesWrittenBack: number;
   localAccesses: number;
   remoteAccesses: number;
+  /** Of these, those to the memory of other devices. */
+  peerAccesses: number;
   /** Pages of host memory that went to the node nearest to the device. */
   pagesNear: number;
   /** Pages that the device had exclusively until somebody wanted them. */
@@ -126,6 +130,7 @@ export abstract class Accelerator implements DevPagemapOps, DeviceFolios {
     pagesWrittenBack: 0,
     localAccesses: 0,
     remoteAccesses: 0,
+    peerAccesses: 0,
     pagesNear: 0,
     exclusiveEnded: 0,
     stalledNs: 0,

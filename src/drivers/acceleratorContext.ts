@@ -211,6 +211,7 @@ export class AcceleratorContext implements MmuListener, DeviceUser {
       return;
     }
     stats.remoteAccesses++;
+    if (this.k.pm.isZoneDevice(frame)) stats.peerAccesses++;
     device.remoteByNode.set(nid, (device.remoteByNode.get(nid) ?? 0) + 1);
     const range = Math.floor(vpn / device.spec.rangePages);
     this.counters.set(range, (this.counters.get(range) ?? 0) + 1);

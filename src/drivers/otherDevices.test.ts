@@ -65,6 +65,7 @@ describe('FS-DAX', () => {
     exitTask(k, child);
     munmapRange(k, task.mm!, start, start + 4);
     expect([k.frames.refcount[frame], dax.idleEvents]).toEqual([0, 1]);
+    checkInvariants(k);
     expect(loadWord(k, task, map(k, task, file, 4, MAP_SHARED))).toBe(7);
     checkInvariants(k);
   });

@@ -27,6 +27,10 @@ export class PrivateAccelerator extends Accelerator {
     return false;
   }
 
+  isReachableByPeers(): boolean {
+    return this.spec.isReachableByPeers === true;
+  }
+
   /** Experimental: a look-up in the page cache found a page here. */
   pageCacheLookup(task: Task, page: FrameId): void {
     this.stats.cpuFaults++;

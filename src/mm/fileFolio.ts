@@ -144,8 +144,12 @@ function storeContent(k: Kernel, file: MappedFile, head: FrameId): void {
   for (let i = 0; i < nr; i++) file.backing.set(index + i, content[head + i]);
 }
 
-/** folio_mark_accessed through read(2)/write(2) and mapped faults of the page cache. */
+/**
+ * folio_mark_accessed through read(2)/write(2) and mapped faults of the page cache.
+ * Deviates: a page of a device, which is on no LRU, is not marked; Linux sets PG_referenced.
+ */
 export function cacheAccessed(k: Kernel, head: FrameId): void {
+  if (k.pm.isZoneDevice(head)) return;
   if ((k.frames.flags[head] & (PG_REFERENCED | PG_ACTIVE)) === 0) {
     k.frames.flags[head] |= PG_REFERENCED;
   } else k.lru.markAccessed(head);

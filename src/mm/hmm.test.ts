@@ -1,5 +1,6 @@
 /** hmm_range_fault: what a device is told of each kind of page, asked and not (DM-10..DM-14). */
 import { describe, expect, it } from 'vitest';
+import type { ExperimentalFeature } from '../hw/index.ts';
 import { EBUSY, EFAULT, EPERM } from '../uapi/errno.ts';
 import { PROT_NONE, PROT_READ } from '../uapi/mman.ts';
 import { ZONE_NORMAL } from '../uapi/zone.ts';
@@ -8,6 +9,7 @@ import { makeDeviceExclusive } from './deviceExclusive.ts';
 import { FAULT_DONE } from './fault.ts';
 import {
   HMM_PFN_ERROR,
+  HMM_PFN_P2PDMA,
   HMM_PFN_REQ_FAULT,
   HMM_PFN_REQ_WRITE,
   HMM_PFN_VALID,
@@ -39,14 +41,14 @@ const WRITE = HMM_PFN_VALID | HMM_PFN_WRITE;
 const MUST_READ = HMM_PFN_REQ_FAULT;
 const MUST_WRITE = HMM_PFN_REQ_FAULT | HMM_PFN_REQ_WRITE;
 
-function boot(thp: 'never' | 'always' = 'never') {
+function boot(thp: 'never' | 'always' = 'never', experimental: ExperimentalFeature[] = []) {
   const zones = [{ zone: ZONE_NORMAL, pages: 8192 }];
   const options = { sysctl: { sysctl: { thp_enabled: thp } }, swapPages: 64, deviceSections: 2 };
   const nodes = [
     { cpus: [0], zones },
     { cpus: [], zones },
   ];
-  const p = new TestProgram(bootNodes(nodes, options));
+  const p = new TestProgram(bootNodes(nodes, { ...options, experimental }));
   const { k } = p;
   const mm = p.task.mm!;
   const listener = { invalidate: () => {} };
@@ -129,6 +131,38 @@ describe('what is there, without faulting (DM-13)', () => {
     const a = p.mapWritten(1);
     moveTo(device, p, a, 1, 1);
     expect([bits(a, 0, device), bits(a, 0, k), bits(a)]).toEqual([WRITE, 0, 0]);
+  });
+});
+
+describe('private pages that peers may reach (DM-92, experimental)', () => {
+  class Reachable extends TestDevice {
+    isReachableByPeers(): boolean {
+      return true;
+    }
+  }
+
+  it('are told where they are, with P2PDMA; a write needs a writable entry', () => {
+    const { p, k, bits, ask } = boot('never', ['device_peer_ranges']);
+    const device = new Reachable(k, MEMORY_DEVICE_PRIVATE);
+    const a = p.mapWritten(2);
+    moveTo(device, p, a, 2, 1);
+    expect(bits(a, MUST_WRITE)).toBe(WRITE | HMM_PFN_P2PDMA);
+    expect(ask(a, a + 1, MUST_READ).range.pages[0]).toBe(ptePayload(p.entry(a).word));
+    expect(bits(a, 0, device)).toBe(WRITE);
+    p.fork();
+    expect(bits(a, MUST_READ)).toBe(READ | HMM_PFN_P2PDMA);
+    expect(bits(a, MUST_WRITE)).toBe(-EFAULT); // this driver cannot bring it back
+  });
+
+  it('not in Linux, and not where the driver does not say so', () => {
+    const linux = boot();
+    const a = linux.p.mapWritten(1);
+    moveTo(new Reachable(linux.k, MEMORY_DEVICE_PRIVATE), linux.p, a, 1, 1);
+    expect(linux.bits(a)).toBe(0);
+    const on = boot('never', ['device_peer_ranges']);
+    const b = on.p.mapWritten(1);
+    moveTo(new TestDevice(on.k, MEMORY_DEVICE_PRIVATE), on.p, b, 1, 1);
+    expect(on.bits(b)).toBe(0);
   });
 });
 

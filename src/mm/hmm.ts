@@ -5,7 +5,9 @@
  * they are. The answer holds as long as the interval notifier was not called meanwhile (DM-3).
  * A pfn word of Linux is a frame and bits here, in two columns.
  *
- * Not modelled: HMM_PFN_DMA_MAPPED and P2PDMA bits.
+ * Experimental (device_peer_ranges, DM-92): a private page of another device is told as it is, with
+ * HMM_PFN_P2PDMA, if its driver lets peers reach it; Linux brings it to RAM.
+ * Not modelled: HMM_PFN_DMA_MAPPED.
  */
 import { type FrameId, HPAGE_PMD_NR, HPAGE_PMD_ORDER, type Vpn } from '../base/units.ts';
 import { EBUSY, EFAULT, EPERM } from '../uapi/errno.ts';
@@ -35,6 +37,8 @@ import { VM_IO, VM_PFNMAP, VM_READ, VM_WRITE, type Vma } from './vma.ts';
 export const HMM_PFN_VALID = 1;
 export const HMM_PFN_WRITE = 2;
 export const HMM_PFN_ERROR = 4;
+/** The page lies on another device. */
+export const HMM_PFN_P2PDMA = 8;
 /** Requests: a page must be there; it must be writable. */
 export const HMM_PFN_REQ_FAULT = HMM_PFN_VALID;
 export const HMM_PFN_REQ_WRITE = HMM_PFN_WRITE;
@@ -179,6 +183,11 @@ function walkAbsent(
   if (kind === PTE_KIND_DEVICE_PRIVATE && isOwn(k, range, ptePayload(word))) {
     return tell(range, vpn, ptePayload(word), privateBits(byte), 0);
   }
+  if (kind === PTE_KIND_DEVICE_PRIVATE && isReachable(k, ptePayload(word))) {
+    const bits = privateBits(byte) | HMM_PFN_P2PDMA;
+    if (needs(range, vpn, bits) !== 0) return takeFault(k, task, range, vma, vpn, bits);
+    return tell(range, vpn, ptePayload(word), bits, 0);
+  }
   const canFault =
     kind === PTE_KIND_SWAP ||
     kind === PTE_KIND_DEVICE_PRIVATE ||
@@ -190,6 +199,11 @@ function walkAbsent(
 
 function isOwn(k: Kernel, range: HmmRange, page: FrameId): boolean {
   return k.devices.pagemapOf(page).owner === range.owner;
+}
+
+function isReachable(k: Kernel, page: FrameId): boolean {
+  if (!k.hasExperimental('device_peer_ranges')) return false;
+  return k.devices.pagemapOf(page).ops.isReachableByPeers?.() === true;
 }
 
 function privateBits(byte: number): number {
@@ -210,8 +224,11 @@ function walkHuge(
   const byte = mm.pmdByte[slot];
   const first = mm.slotVpn[slot];
   const end = Math.min(range.end, first + HPAGE_PMD_NR);
-  const isPrivate = pteIsKind(word, PTE_KIND_DEVICE_PRIVATE) && isOwn(k, range, ptePayload(word));
-  const cpuBits = isPrivate ? privateBits(byte) : pteIsPresent(word) ? presentBits(word) : 0;
+  const isDevice = pteIsKind(word, PTE_KIND_DEVICE_PRIVATE);
+  const isPrivate = isDevice && isOwn(k, range, ptePayload(word));
+  const isPeer = isDevice && !isPrivate && isReachable(k, ptePayload(word));
+  const told = isPeer ? privateBits(byte) | HMM_PFN_P2PDMA : isPrivate ? privateBits(byte) : 0;
+  const cpuBits = pteIsPresent(word) ? presentBits(word) : told;
   for (let v = vpn; v < end && !isPrivate; v++) {
     if (needs(range, v, cpuBits) !== 0) return takeFault(k, task, range, vma, v, cpuBits);
   }

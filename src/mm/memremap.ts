@@ -76,6 +76,8 @@ export interface DevPagemapOps {
    * driver brings it to system memory.
    */
   pageCacheLookup?(task: Task, page: FrameId): void;
+  /** Experimental (DM-92): other devices may use private pages where they are (get_dma_pfn). */
+  isReachableByPeers?(): boolean;
   /** Experimental: a dirty page of the page cache that is here is about to be written back. */
   pageCacheWriteback?(head: FrameId): void;
   /** A folio was split: called for each new one, then with -1 (6.19, DM-51). */

@@ -3,7 +3,7 @@
  * where its pages are. Every store goes through a fault, as on a CPU.
  */
 import type { FrameId, Nid, Vpn } from '../base/units.ts';
-import type { KernelVersion } from '../hw/index.ts';
+import type { ExperimentalFeature, KernelVersion } from '../hw/index.ts';
 import { __GFP_RECLAIM, __GFP_THISNODE, GFP_HIGHUSER_MOVABLE } from '../uapi/gfp.ts';
 import { MIGRATE_SYNC, type MigrateMode, MR_SYSCALL } from '../uapi/migrate.ts';
 import { MAP_ANONYMOUS, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
@@ -38,6 +38,7 @@ export function bootNodes(
     memoryBlockPages?: number;
     kernel?: KernelVersion;
     deviceSections?: number;
+    experimental?: readonly ExperimentalFeature[];
   } = {},
 ): Kernel {
   const spec = plainMachine(nodes, { startPfn: 32768, ...options.sysctl });
@@ -48,7 +49,8 @@ export function bootNodes(
   const blocks =
     options.memoryBlockPages === undefined ? {} : { memoryBlockPages: options.memoryBlockPages };
   const kernel = options.kernel ?? spec.kernel;
-  const machine = { ...spec, kernel, nodes: withTiers, swap, ...blocks };
+  const { experimental = [] } = options;
+  const machine = { ...spec, kernel, experimental, nodes: withTiers, swap, ...blocks };
   const { deviceSections = 0 } = options;
   return new Kernel(machine, { seed: 1, trackContent: true, deviceSections });
 }

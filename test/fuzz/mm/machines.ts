@@ -89,6 +89,7 @@ const EXPERIMENTAL = [
   'device_dirty_pages',
   'device_merge_on_return',
   'device_page_cache',
+  'device_peer_ranges',
   'device_shared_pages',
   'device_split_by_use',
 ] as const;
