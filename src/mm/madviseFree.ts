@@ -1,6 +1,9 @@
 /**
  * MADV_FREE (mm/madvise.c: madvise_free_pte_range, madvise_free_huge_pmd). Pages keep their content
  * until reclaim wants them; a store makes them ordinary again. OV-24b, OV-31g.
+ *
+ * Deviates: a small page that others map, too, is left alone; Linux gives up the caller's share of
+ * it unless the folio is dirty or in the swap cache.
  */
 import { type FrameId, HPAGE_PMD_NR, type Vpn } from '../base/units.ts';
 import { PG_DIRTY, PG_LOCKED, PG_SWAPCACHE } from './frameTable.ts';
