@@ -47,8 +47,6 @@ export interface ConformanceCase {
   readonly steps: readonly Step[];
   /** Changes of /proc/vmstat over the whole case. */
   readonly vmstat: Readonly<Record<string, number>>;
-  /** Every region written as a whole keeps its content. */
-  readonly isIntact: boolean;
   readonly killedBy: string | null;
   /** The process did not end: a step waits for something that never comes. */
   readonly timesOut: boolean;
@@ -121,6 +119,7 @@ function parseCase(line: string, place: string): ConformanceCase {
   const inCase = `${place} (${id})`;
   onlyKnown(fields, CASE_FIELDS, inCase, 'field');
   const expect = object(fields.expect ?? {}, inCase, 'expect');
+  // `data` sums up what the looks of that name say, which are compared one by one.
   onlyKnown(expect, ['vmstat', 'data', 'killed_by', 'timeout'], inCase, 'field in expect:');
   const steps = array(fields.steps, inCase, 'steps').map((step, i) =>
     parseStep(object(step, inCase, `steps[${i}]`), `${inCase} step ${i}`),
@@ -140,7 +139,6 @@ function parseCase(line: string, place: string): ConformanceCase {
     ignoredMarks: [],
     steps,
     vmstat: counters(expect.vmstat ?? {}, inCase),
-    isIntact: expect.data === 'intact',
     killedBy: typeof expect.killed_by === 'string' ? expect.killed_by : null,
     timesOut: expect.timeout !== undefined && expect.timeout !== false,
     sameOn,
