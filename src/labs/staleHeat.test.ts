@@ -31,10 +31,38 @@ describe('stale heat', () => {
   });
 });
 
+describe('by churn', () => {
+  it('nothing is wrong without it, and more with more and with time', () => {
+    const at = (churn: number, periodMs: number) => {
+      return reader.number('churn', [churn], `after ${periodMs} ms`);
+    };
+    expect(reader.column('churn', 'churn')).toEqual([0, 5, 50, 500, 5000]);
+    expect(at(0, 10_000)).toBe(0);
+    expect(at(50, 10_000)).toBeGreaterThan(at(50, 1000));
+    expect(at(5000, 1000)).toBeGreaterThan(at(500, 1000));
+    expect(at(500, 10_000)).toBe(reader.number('wrong', [10_000], 'wrong as posted'));
+  });
+
+  it('says how long samples are good, from the columns beside it', () => {
+    const row = reader.figure('churn').rows[3]!;
+    const periods = [10, 100, 1000, 10_000];
+    const good = periods.filter((_, i) => (row[1 + i] as number) < 1);
+    expect(reader.number('churn', [500], 'good for')).toBe(Math.max(0, ...good));
+  });
+
+  it('PP-91: with generations nothing wrong moves at any churn', () => {
+    expect(reader.column('churn', 'wrong with generations')).toEqual([0, 0, 0, 0, 0]);
+  });
+});
+
 describe('the verdict follows the figures', () => {
   it('names the share, the period, the cure', () => {
     expect(result.verdict).toMatch(/^As posted up to [0-9.]+ % .*; with generations none/);
     expect(result.positions.map(({ support }) => support)).toEqual(['partly', 'partly']);
+    const faster = withFigures(lab, result, [
+      { figure: 'churn', row: [5], column: 'good for', to: 77 },
+    ]);
+    expect(faster.verdict).toContain('Samples are good for 77 ms at 5 pages/s, ');
   });
 
   it('a guard that lets something through is no cure', () => {

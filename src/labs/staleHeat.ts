@@ -31,6 +31,13 @@ const SLOW = 1;
 const MOVE = 2;
 const PERIODS_MS = [1, 10, 100, 1000, 10_000];
 
+/** Of the churn that is asked about, for the second figure. */
+const CHURN_SHARES = [0, 0.01, 0.1, 1, 10];
+const CHURN_PERIODS_MS = [10, 100, 1000, 10_000];
+
+/** Percent of what moves that may be something else before heat is called stale. */
+const WRONG_MAX = 1;
+
 interface Sizes {
   /** Pages of each program. */
   readonly pages: number;
@@ -114,7 +121,34 @@ function measure({ knobs, seed }: LabRun): Measurement {
       percent(guarded.wrong, guarded.moved),
     ];
   });
-  return { figures: [figureOf(rows)], published: [], data };
+  return { figures: [figureOf(rows), churnFigure(sizes, seed)], published: [], data };
+}
+
+/** The same by churn: what a sampling period is worth depends on how fast frames change hands. */
+function churnFigure(sizes: Sizes, seed: number): Figure {
+  const wrong = (churn: number, periodMs: number, isGuarded: boolean) => {
+    const { wrong: bad, moved } = trial({ ...sizes, churn }, seed, periodMs, isGuarded);
+    return moved === 0 ? 0 : rounded((100 * bad) / moved, 2);
+  };
+  const churns = new Set(CHURN_SHARES.map((share) => Math.round(share * sizes.churn)));
+  const rows = [...churns].map((churn): Cell[] => {
+    const posted = CHURN_PERIODS_MS.map((periodMs) => wrong(churn, periodMs, false));
+    const guarded = CHURN_PERIODS_MS.map((periodMs) => wrong(churn, periodMs, true));
+    const good = CHURN_PERIODS_MS.filter((_, i) => posted[i] < WRONG_MAX);
+    return [churn, ...posted, Math.max(0, ...good), Math.max(...guarded)];
+  });
+  return {
+    id: 'churn',
+    title: 'Wrong as posted, by churn and the time from sample to call',
+    columns: [
+      { name: 'churn', unit: 'pages/s' },
+      ...CHURN_PERIODS_MS.map((periodMs) => ({ name: `after ${periodMs} ms`, unit: '%' })),
+      { name: 'good for', unit: 'ms' },
+      { name: 'wrong with generations', unit: '%' },
+    ],
+    rows,
+    drawing: { kind: 'none' },
+  };
 }
 
 function figureOf(rows: readonly (readonly Cell[])[]): Figure {
@@ -270,36 +304,56 @@ class Churning {
 function verdict(figures: FigureReader): string {
   const periods = figures.column('wrong', 'sample to call');
   const posted = figures.column('wrong', 'wrong as posted');
-  const guarded = Math.max(...figures.column('wrong', 'wrong with generations'));
+  const guarded = worstGuarded(figures);
   const worst = Math.max(...posted);
   if (worst === 0) return 'Nothing wrong moved: no sampled frame changed before the call.';
-  const first = posted.findIndex((share) => share >= 1);
-  const from = first < 0 ? '' : `, from ${periods[first]} ms on more than 1 %`;
+  const first = posted.findIndex((share) => share >= WRONG_MAX);
+  const from = first < 0 ? '' : `, from ${periods[first]} ms on more than ${WRONG_MAX} %`;
   const cure =
     guarded === 0
       ? 'with generations none, and what changed is answered with -ESTALE'
       : `with generations still ${decimal(guarded, 2)} %`;
-  return `As posted up to ${decimal(worst)} % of what moves is something else${from}; ${cure}.`;
+  const share = `As posted up to ${decimal(worst)} % of what moves is something else${from}`;
+  return `${share}; ${cure}. ${churnSentence(figures)}`;
+}
+
+/** The least and the greatest churn at which anything changes hands, and how old samples may be. */
+function churnSentence(figures: FigureReader): string {
+  const churns = figures.column('churn', 'churn');
+  const good = figures.column('churn', 'good for');
+  const moving = churns.flatMap((churn, i) => (churn > 0 ? [{ churn, good: good[i] }] : []));
+  if (moving.length === 0) return '';
+  const words = [moving[0], moving.at(-1)!].map((row) => {
+    const age = row.good === 0 ? 'no time' : `${row.good} ms`;
+    return `${age} at ${row.churn} pages/s`;
+  });
+  return `Samples are good for ${words.join(', ')}.`;
+}
+
+function worstGuarded(figures: FigureReader): number {
+  const columns = ['wrong', 'churn'].map((id) => figures.column(id, 'wrong with generations'));
+  return Math.max(...columns.flat());
 }
 
 function judgeStale(figures: FigureReader): Finding {
   const worst = Math.max(...figures.column('wrong', 'wrong as posted'));
-  const guarded = Math.max(...figures.column('wrong', 'wrong with generations'));
+  const guarded = worstGuarded(figures);
   const cured = `${decimal(guarded, 2)} % with generations`;
   const because = `${decimal(worst)} % wrong at worst as posted, ${cured}`;
-  if (worst < 1) return { support: 'not supported', because };
-  return { support: guarded < 1 ? 'partly' : 'supported', because };
+  if (worst < WRONG_MAX) return { support: 'not supported', because };
+  return { support: guarded < WRONG_MAX ? 'partly' : 'supported', because };
 }
 
 function judgeUsable(figures: FigureReader): Finding {
   const periods = figures.column('wrong', 'sample to call');
   const posted = figures.column('wrong', 'wrong as posted');
-  const good = periods.filter((_, i) => posted[i] < 1);
+  const good = periods.filter((_, i) => posted[i] < WRONG_MAX);
+  const share = `${WRONG_MAX} % wrong`;
   if (good.length === periods.length) {
-    return { support: 'supported', because: 'less than 1 % wrong at every period' };
+    return { support: 'supported', because: `less than ${share} at every period` };
   }
   if (good.length === 0)
-    return { support: 'not supported', because: 'over 1 % wrong at any period' };
-  const because = `less than 1 % wrong only while samples are at most ${Math.max(...good)} ms old`;
-  return { support: 'partly', because };
+    return { support: 'not supported', because: `over ${share} at any period` };
+  const age = `only while samples are at most ${Math.max(...good)} ms old`;
+  return { support: 'partly', because: `less than ${share} ${age}` };
 }
