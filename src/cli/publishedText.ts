@@ -1,5 +1,11 @@
 /** A reproduced table on the terminal: figures, verdict, rules, what is scaled and what departs. */
-import { agreementText, figureLines, MARKS, type Reproduction } from '../published/index.ts';
+import {
+  agreementText,
+  curvesOf,
+  figureLines,
+  MARKS,
+  type Reproduction,
+} from '../published/index.ts';
 import { wrapped } from './labText.ts';
 import { paint } from './paint.ts';
 import { type Column, formatTable } from './table.ts';
@@ -13,6 +19,7 @@ export function reproductionText(result: Reproduction, width: number): string {
     `${paint('bold', wrapped(`${title}. ${question}`, width))}\n`,
     `${paint('dim', wrapped(`${source} (${MARKS[mark]})`, width))}\n`,
     figuresText(result),
+    ...curvesText(result),
     `${paint(colour, wrapped(agreementText(result), width))}\n${findingsText(result, width)}`,
     ...section('Scaling', scaling, width),
     ...section('Limits', limits, width),
@@ -31,6 +38,20 @@ function figuresText(result: Reproduction): string {
     ...['published', 'ours', 'deviation'].map(right),
   ];
   return formatTable(heads, figureLines(result));
+}
+
+function curvesText(result: Reproduction): string[] {
+  const rows = curvesOf(result).map(({ row, over, published, ours }) => {
+    return [row, over, published ?? '–', ours];
+  });
+  if (rows.length === 0) return [];
+  const titles = [result.table.rowTitle, 'curve over', 'published', 'ours'];
+  return [
+    formatTable(
+      titles.map((title) => ({ title })),
+      rows,
+    ),
+  ];
 }
 
 function findingsText({ judgement }: Reproduction, width: number): string {

@@ -2,6 +2,7 @@
  * docs/published.md: every table with what was published, ours, and which rules of shape hold.
  * Made of results alone (`npm run published`), so it says what this version of the model does.
  */
+import { curvesOf } from './curves.ts';
 import type { Reproduction } from './reproduction.ts';
 import { agreementText, figureLines, MARKS } from './words.ts';
 
@@ -40,6 +41,7 @@ export function publishedSection(result: Reproduction): string {
     `**${title}.** ${question}`,
     `Source: ${source} (${mark}: ${MARKS[mark]}).`,
     figureTable(result),
+    ...curveTable(result),
     `**${agreementText(result)}.**`,
     findings(result),
     ...(scaling.length === 0 ? [] : [`Scaling: ${scaling.join(' ')}`]),
@@ -56,6 +58,16 @@ function figureTable(result: Reproduction): string {
   const lines = figureLines(result).map((line) => `| ${line.join(' | ')} |`);
   const title = `| ${head.join(' | ')} |`;
   return [title, '|---|---|---:|---:|---:|', ...lines].join('\n');
+}
+
+function curveTable(result: Reproduction): string[] {
+  const curves = curvesOf(result);
+  if (curves.length === 0) return [];
+  const lines = curves.map(({ row, over, published, ours }) => {
+    return `| ${row} | ${over} | ${published ?? '–'} | ${ours} |`;
+  });
+  const head = `| ${result.table.rowTitle} | curve over | published | ours |`;
+  return [[head, '|---|---|---|---|', ...lines].join('\n')];
 }
 
 function findings({ judgement }: Reproduction): string {

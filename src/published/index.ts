@@ -3,6 +3,7 @@
  * behind a dynamic import: `const { parseTable } = await publishedFileReader()`.
  */
 export * from './cellRuns.ts';
+export * from './curves.ts';
 export * from './document.ts';
 export * from './judge.ts';
 export * from './publishedTable.ts';

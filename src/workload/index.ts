@@ -6,8 +6,10 @@ import { hotCold } from './hotCold.ts';
 import { phases } from './phases.ts';
 import { pmbench } from './pmbench.ts';
 import { scan } from './scan.ts';
+import { stream } from './stream.ts';
 import { SyntheticSource } from './syntheticSource.ts';
 import type { WorkloadDescription, WorkloadValues } from './workload.ts';
+import { xsbench } from './xsbench.ts';
 import { zipf } from './zipf.ts';
 
 export { MEMORY_VPN, SyntheticSource } from './syntheticSource.ts';
@@ -23,6 +25,8 @@ export const WORKLOADS: readonly WorkloadDescription[] = [
   chase,
   hotCold,
   coldCache,
+  stream,
+  xsbench,
 ];
 
 /** The workload of that name, or null. */

@@ -125,8 +125,9 @@ describe.each([...WORKLOADS, skeleton].map((of) => [of.name, of] as const))('%s'
     source.rewind();
     expect(read(source).digest).toBe(first);
     expect(read(openWorkload(of, values(of), 1)).digest).toBe(first);
-    // A scan without writes has nothing to draw.
-    if (name !== 'scan') expect(read(openWorkload(of, values(of), 2)).digest).not.toBe(first);
+    // A scan without writes has nothing to draw, and STREAM draws nothing.
+    if (name !== 'scan' && name !== 'stream')
+      expect(read(openWorkload(of, values(of), 2)).digest).not.toBe(first);
   });
 
   it('maps what it touches', () => {
@@ -292,5 +293,63 @@ describe('cold-cache', () => {
     expect(reads.map(({ offset }) => offset / 65536)).toEqual([...Array(16).keys()]);
     expect(reads.every(({ bytes }) => bytes === 65536)).toBe(true);
     expect(events.length).toBe(source.totals!.events);
+  });
+});
+
+describe('stream', () => {
+  it('reads b and c and writes a, as often as each other, each thread its own part', () => {
+    const source = open('stream', {
+      size: 3,
+      kernel: 'triad',
+      threads: 2,
+      fill: false,
+      accesses: 0.147456,
+    });
+    const { pages } = read(source, false);
+    const array = (from: number) =>
+      [...Array(256).keys()].map((page) => pages[0].get(from + page)!);
+    const written = array(0);
+    expect(written.every(({ reads, writes }) => reads === 0 && writes > 0)).toBe(true);
+    for (const from of [256, 512]) {
+      expect(total(new Map(array(from).entries()))).toBe(total(new Map(written.entries())));
+      expect(array(from).every(({ writes }) => writes === 0)).toBe(true);
+    }
+  });
+
+  it('copy leaves the third array alone', () => {
+    const { pages } = read(open('stream', { size: 3, fill: false, accesses: 0.1 }), false);
+    expect([...pages[0].keys()].filter((page) => page >= 512)).toEqual([]);
+  });
+});
+
+describe('xsbench', () => {
+  const { pages } = read(open('xsbench', { size: 64, fill: false, accesses: 1 }), false);
+  const counts = [...pages[0].entries()].map(([page, { reads }]) => ({ page, reads }));
+  const energyPages = Math.round((16_384 * 8) / 1476);
+  const pointPages = Math.round((16_384 * 48) / 1476);
+  const share = (isIn: (page: number) => boolean) => {
+    const lines = counts.filter(({ page }) => isIn(page)).map(({ reads }) => reads);
+    return lines.reduce((a, b) => a + b, 0) / 1_000_000;
+  };
+
+  it('only reads, four lines of energies a look-up', () => {
+    expect(counts.every(({ page }) => pages[0].get(page)!.writes === 0)).toBe(true);
+    // Mean lines of a look-up: 4 + indices + 2 a nuclide, by how often a material is drawn.
+    const permille = [140, 52, 275, 134, 154, 64, 66, 55, 8, 15, 24, 13];
+    const nuclides = [321, 5, 4, 4, 27, 21, 21, 21, 21, 21, 9, 9];
+    const mean = (of: (n: number) => number) => {
+      return nuclides.reduce((sum, n, i) => sum + (permille[i] * of(n)) / 1000, 0);
+    };
+    const lines = mean((n) => 4 + Math.ceil(n / 16) + 2 * n);
+    expect(share((page) => page < energyPages)).toBeCloseTo(4 / lines, 2);
+    const points = mean((n) => 2 * n) / lines;
+    expect(share((page) => page >= 16_384 - pointPages)).toBeCloseTo(points, 2);
+  });
+
+  it('reads the index grid evenly', () => {
+    const rows = counts.filter(({ page }) => page >= energyPages && page < 16_384 - pointPages);
+    const first = rows.filter(({ page }) => page < 8192).reduce((sum, { reads }) => sum + reads, 0);
+    const all = rows.reduce((sum, { reads }) => sum + reads, 0);
+    expect(first / all).toBeCloseTo((8192 - energyPages) / (16_384 - energyPages - pointPages), 1);
   });
 });

@@ -13,10 +13,18 @@ const document = readFileSync(new URL(`../../${PUBLISHED_DOCUMENT}`, import.meta
 describe('docs/published.md is current (npm run published)', () => {
   it.each(tables.map((table) => [table.name, table] as const))('%s', async (name, table) => {
     expect(document).toContain(`## ${name}\n\n**${table.title}.** ${table.question}\n`);
-    for (const { means } of table.rules) expect(document).toContain(means);
+    for (const { means, whyNot, shownBy } of table.rules) {
+      expect(document).toContain(means);
+      expect(whyNot === '' || shownBy !== null, `what shows that ${whyNot}`).toBe(true);
+    }
     // Programs take seconds; what needs none is measured here, to the letter.
     if (table.measure === 'program') return;
     const result = await runPublished(table, { library, jobs: 1 });
     expect(document).toContain(publishedSection(result));
   });
+});
+
+it('our figures bear out every reason that is given for a rule that fails', () => {
+  expect(document).toContain('Shown: ');
+  expect(document.match(/.*Not shown: .*/g) ?? []).toEqual([]);
 });
