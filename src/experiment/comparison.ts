@@ -40,13 +40,18 @@ export interface MachineRecord {
   readonly picture: MachinePicture;
 }
 
-export interface WorkloadRecord {
+export interface WorkloadRecord extends ProgramRecord {
+  /** Those that ran at the same time; [] = it is one program. */
+  readonly programs: readonly ProgramRecord[];
+}
+
+export interface ProgramRecord {
   readonly name: string;
   /** '' for a trace. */
   readonly generator: string;
   readonly params: Readonly<Record<string, number | string | boolean>>;
   readonly footprintPages: number;
-  /** null for a synthetic workload. */
+  /** null for a synthetic workload, and for several programs. */
   readonly provenance: TraceProvenance | null;
 }
 

@@ -216,6 +216,14 @@ const outcome = z.object({
   isBest: z.boolean(),
 });
 
+const program = z.object({
+  name: z.string(),
+  generator: z.string(),
+  params,
+  footprintPages: count,
+  provenance: provenance.nullable(),
+});
+
 const comparison = z.object({
   format: z.literal(COMPARISON_FORMAT),
   hetmem: z.string(),
@@ -226,15 +234,8 @@ const comparison = z.object({
   command: z.string(),
   seeds: numbers,
   machines: z.array(z.object({ label: z.string(), ratio: z.string(), picture })),
-  workloads: z.array(
-    z.object({
-      name: z.string(),
-      generator: z.string(),
-      params,
-      footprintPages: count,
-      provenance: provenance.nullable(),
-    }),
-  ),
+  // Results of before tell nothing of the programs that ran together.
+  workloads: z.array(program.extend({ programs: z.array(program).default([]) })),
   policies: z.array(
     z.object({
       name: z.string(),

@@ -23,7 +23,7 @@ import { type Experiment, formatRatio, type MachineChoice } from './experiment.t
 import { formatShare } from './format.ts';
 import { pictureOf, tierNames } from './machinePicture.ts';
 import type { Plan, PlannedGroup } from './plan.ts';
-import type { RunResult } from './runTypes.ts';
+import type { RunResult, WorkloadSpec } from './runTypes.ts';
 import { medianIndex, spreadOf } from './statistics.ts';
 import { verdictOf } from './verdict.ts';
 
@@ -36,6 +36,8 @@ export type RunOutcome =
 export interface WorkloadFacts {
   readonly footprintPages: number;
   readonly provenance: TraceProvenance | null;
+  /** Of the programs that run at the same time; [] = it is one program. */
+  readonly programs: readonly WorkloadFacts[];
 }
 
 export interface SummaryInputs {
@@ -144,13 +146,17 @@ function workloadRecords(
   experiment: Experiment,
   facts: readonly WorkloadFacts[],
 ): WorkloadRecord[] {
-  return experiment.workloads.map(({ name, generator, params }, i) => ({
-    name,
-    generator,
-    params,
-    footprintPages: facts[i]!.footprintPages,
-    provenance: facts[i]!.provenance,
-  }));
+  return experiment.workloads.map((workload, i) => {
+    const programs = facts[i]!.programs.map((program, n) => {
+      return programRecord(workload.together![n]!, program);
+    });
+    return { ...programRecord(workload, facts[i]!), programs };
+  });
+}
+
+function programRecord({ name, generator, params }: WorkloadSpec, facts: WorkloadFacts) {
+  const { footprintPages, provenance } = facts;
+  return { name, generator, params, footprintPages, provenance };
 }
 
 function groupRecord(

@@ -9,6 +9,7 @@ import {
   failedRuns,
   formatBytes,
   formatWhole,
+  type ProgramRecord,
   runLabel,
   type TraceProvenance,
   type WorkloadRecord,
@@ -20,6 +21,9 @@ type Fact = readonly [name: string, value: Content];
 export function provenance(comparison: Comparison): Markup {
   const { hetmem, seeds, command, workloads, policies } = comparison;
   const withSeeds = `${seeds.length === 1 ? 'seed' : 'seeds'} ${seeds.join(', ')}`;
+  const programs = workloads.flatMap((workload): ProgramRecord[] => {
+    return workload.programs.length === 0 ? [workload] : [...workload.programs];
+  });
   const policyItems = policies.map(({ label, name, params, purpose }) => {
     const what = purpose === '' ? name : purpose;
     return html`<dt>${label}</dt><dd>${what}${knobText(params)}</dd>
@@ -29,7 +33,7 @@ export function provenance(comparison: Comparison): Markup {
 <p>Made by hetmem ${hetmem} with ${withSeeds}. The same command gives the same numbers:</p>
 <pre><code>${command}</code></pre>
 <h3>Workloads</h3>
-<div class="facts-grid">${workloads.map((workload) => workloadFacts(comparison, workload))}</div>
+<div class="facts-grid">${programs.map((program) => programFacts(comparison, program))}</div>
 <h3>Policies</h3>
 <dl class="policies">${policyItems}</dl>
 </section>`;
@@ -40,9 +44,9 @@ function knobText(params: Readonly<Record<string, string | number | boolean>>): 
   return knobs.length === 0 ? null : html` <code>${knobs.join(', ')}</code>`;
 }
 
-function workloadFacts(comparison: Comparison, workload: WorkloadRecord): Markup {
-  const { name, generator, params, footprintPages, provenance: trace } = workload;
-  const at = comparison.workloads.indexOf(workload);
+function programFacts(comparison: Comparison, program: ProgramRecord): Markup {
+  const { name, generator, params, footprintPages, provenance: trace } = program;
+  const at = comparison.workloads.indexOf(program as WorkloadRecord);
   const accesses = comparison.runs.find((run) => run.workload === at && run.result !== null);
   const facts: Fact[] = [
     ['touches', formatBytes(footprintPages * PAGE_SIZE)],

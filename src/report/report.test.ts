@@ -90,6 +90,21 @@ describe('renderReport', () => {
     expect(page).toContain('major faults');
   });
 
+  it('tells of each program that ran with others', async () => {
+    const comparison = await fabricateComparison();
+    const [first] = comparison.workloads;
+    const programs = [
+      { ...first!, name: 'one' },
+      { ...first!, name: 'other', generator: 'gups', provenance: null },
+    ];
+    const workloads = [{ ...first!, provenance: null, programs }, ...comparison.workloads.slice(1)];
+    const page = renderReport({ ...comparison, workloads });
+    expect(page).toContain('2 programs at the same time, touches');
+    expect(page).toContain(`<h4>one</h4>`);
+    expect(page).toContain(first!.provenance!.sha256);
+    expect(page).toMatch(/<h4>other<\/h4><dl>.*<code>gups<\/code>/);
+  });
+
   it('asks for nothing from outside and runs nothing', async () => {
     const page = renderReport(await fabricateComparison());
     const policy = /http-equiv="Content-Security-Policy" content="([^"]*)"/.exec(page)![1]!;

@@ -52,7 +52,7 @@ function unbroken({ verdict, machines }: Comparison): string {
 }
 
 function workloadSection(comparison: Comparison, workload: number): Markup {
-  const { name, footprintPages, provenance: trace } = comparison.workloads[workload]!;
+  const { name, footprintPages, provenance: trace, programs } = comparison.workloads[workload]!;
   const groups = comparison.groups.filter((group) => group.workload === workload);
   const run = comparison.runs.find((candidate) => {
     return candidate.workload === workload && candidate.result !== null;
@@ -60,8 +60,9 @@ function workloadSection(comparison: Comparison, workload: number): Markup {
   const accesses = run === undefined ? '' : `, ${formatWhole(run.result!.accesses)} accesses`;
   const held = run === undefined ? '' : `, holds ${formatBytes(heldBytes(run.result!))} at most`;
   const touched = formatBytes(footprintPages * PAGE_SIZE);
-  const program =
-    trace === null ? 'synthetic' : trace.program.slice(trace.program.lastIndexOf('/') + 1);
+  const alone =
+    programs.length === 0 ? 'synthetic' : `${programs.length} programs at the same time`;
+  const program = trace === null ? alone : trace.program.slice(trace.program.lastIndexOf('/') + 1);
   return html`<section class="workload"><h2>${name}</h2>
 <p class="muted">${program}, touches ${touched}${held}${accesses}</p>
 ${groups.map((group) => groupSection(comparison, group))}

@@ -23,7 +23,7 @@ body { margin: 0 auto; max-width: 1120px; padding: 2.5rem 1.5rem 3rem; line-heig
 header { max-width: 52rem; margin-bottom: 2.5rem; }
 .eyebrow { margin: 0 0 .4rem; color: var(--muted); font-size: .85rem; letter-spacing: .04em; }
 h1 { margin: 0 0 1rem; font-size: clamp(1.6rem, 4.2vw, 2.3rem); line-height: 1.2;
-  letter-spacing: -.015em; text-wrap: balance; }
+  letter-spacing: -.015em; text-wrap: balance; overflow-wrap: anywhere; }
 .verdict { margin: 0; padding-left: 1rem; border-left: 4px solid var(--accent);
   font-size: clamp(1rem, 2.2vw, 1.15rem); }
 h2 { margin: 0 0 .25rem; font-size: 1.45rem; letter-spacing: -.01em; }

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fabricateExperiment, fabricateMachine } from '../../test/experiment/fabricate.ts';
+import { traceFile } from '../../test/trace/traceFile.ts';
 import { type Experiment, NO_HEADROOM } from '../experiment/index.ts';
 import { Journal } from './journal.ts';
 import { type Library, openLibrary } from './library.ts';
@@ -143,6 +144,31 @@ describe('runExperiment', () => {
       journal,
     );
     expect(comparison.runs.every(({ failure }) => failure?.message === 'done again')).toBe(true);
+  });
+
+  it('knows the traces of programs that run together: one that changed is run again', async () => {
+    const name = join(folder, 'a.hmt');
+    const slice = (vpn: number) => {
+      return { pid: 0, tid: 0, insnStart: 0, insnEnd: 9, vpn: [vpn], lineWrite: [0] };
+    };
+    const together = [{ name: 'a', trace: name, generator: '', params: {} }, gups];
+    const workloads = [{ name: 'a+gups', trace: '', generator: '', params: {}, together }];
+    writeFileSync(name, traceFile([slice(4096)]));
+    const { comparison } = await compare(SLOWER, { workloads });
+    const [a, other] = comparison.workloads[0]!.programs;
+    expect([a!.name, a!.provenance!.sha256.length, other!.name, other!.provenance]).toEqual([
+      'a',
+      64,
+      'gups',
+      null,
+    ]);
+    const again = "return { failure: { kind: 'input', message: 'done again' } };";
+    const resume = () => Journal.resume(join(folder, 'results/x.journal'));
+    const same = await compare(again, { workloads }, resume());
+    expect(same.comparison.runs.every(({ failure }) => failure === null)).toBe(true);
+    writeFileSync(name, traceFile([slice(4097)]));
+    const changed = await compare(again, { workloads }, resume());
+    expect(changed.comparison.runs.every(({ failure }) => failure !== null)).toBe(true);
   });
 
   it('warns when all-DRAM was not all DRAM', async () => {

@@ -112,6 +112,13 @@ function eventFiles({ experiment, options, runs }: Prepared): string[] {
   return files;
 }
 
+/** SHA-256 of every trace that a workload replays, '' for a synthetic program. */
+function traceHashes({ provenance, programs }: KnownWorkload): string[] {
+  return [provenance, ...programs.map((program) => program.provenance)].map((trace) => {
+    return trace?.sha256 ?? '';
+  });
+}
+
 /** The outcomes in the order of the plan. */
 async function doRuns(prepared: Prepared): Promise<RunOutcome[]> {
   const { experiment, options, workloads, runs } = prepared;
@@ -125,8 +132,7 @@ async function doRuns(prepared: Prepared): Promise<RunOutcome[]> {
       outcomes[index] = { failure: { kind: 'input', message: problem } };
       continue;
     }
-    const sha256 = workloads[workload]!.provenance?.sha256 ?? '';
-    const key = runKey([library.version, ownCode(), spec, sha256]);
+    const key = runKey([library.version, ownCode(), spec, traceHashes(workloads[workload]!)]);
     const result = files[index] === '' ? journal.finished.get(key) : undefined;
     if (result === undefined) pending.push({ index, key, spec });
     else outcomes[index] = { result };

@@ -115,6 +115,7 @@ export async function knowWorkload(place: WorkloadPlace, seed: number): Promise<
   return {
     footprintPages: sum(({ footprintPages }) => footprintPages),
     provenance: null,
+    programs: known,
     fileBytes: sum(({ fileBytes }) => fileBytes),
     accesses: sum(({ accesses }) => accesses),
     // A machine has one number: that of the first program which has its own.
@@ -145,6 +146,7 @@ function knowGenerator(workload: WorkloadSpec, seed: number): KnownWorkload {
   return {
     footprintPages: pagesOf(description, values, seed),
     provenance: null,
+    programs: [],
     fileBytes: filePages * PAGE_SIZE,
     accesses: source.totals?.accesses ?? 0,
     memoryParallelism: description.memoryParallelism,
@@ -175,6 +177,7 @@ async function knowTrace(workload: WorkloadSpec, tracePath: string): Promise<Kno
     return {
       footprintPages: summary.processes.reduce((sum, { touchedPages }) => sum + touchedPages, 0),
       provenance: provenanceOf(workload.trace, source, header),
+      programs: [],
       fileBytes: fileBytesOf(reader),
       accesses: summary.accesses,
       memoryParallelism: null,

@@ -139,6 +139,7 @@ export async function fabricateComparison(options: FabricateOptions = {}): Promi
     workloads: experiment.workloads.map(({ generator }) => ({
       footprintPages: FOOTPRINT_PAGES,
       provenance: generator === '' ? PROVENANCE : null,
+      programs: [],
     })),
     outcomes: outcomesOf(plan, slowdown),
     catalogue: CATALOGUE,
