@@ -40,6 +40,7 @@ import { type BounceSpec, type Bounces, featuresOf } from './bounces.ts';
 import { CopyEngine } from './copyEngine.ts';
 import { allocateSystemFolio, copyToSystem, type DeviceFolios } from './deviceCopy.ts';
 import { DevicePages } from './devicePages.ts';
+import type { PciPlace } from './dmaRoute.ts';
 import { countMoved, type Moved } from './movedPages.ts';
 import type { PlacementName } from './placement.ts';
 
@@ -65,6 +66,8 @@ export interface AcceleratorSpec {
   readonly evictsByArrival?: boolean;
   /** Links to the memory of single nodes; omitted = one link to all, that of the costs. */
   readonly links?: readonly DeviceLink[];
+  /** Where it is plugged in; omitted = it reaches every device, and every device it. */
+  readonly place?: PciPlace;
   /** Experimental (device_peer_ranges): other devices use its private pages where they are. */
   readonly isReachableByPeers?: boolean;
   /** Experimental: what is done about pages that bounce; omitted = nothing is remembered. */
@@ -165,6 +168,10 @@ export abstract class Accelerator implements DevPagemapOps, DeviceFolios {
     this.pagemap = pagemap;
     this.pages = new DevicePages(pagemap.start, pagemap.nrPages);
     return 0;
+  }
+
+  get place(): PciPlace | undefined {
+    return this.spec.place;
   }
 
   /** Which pages of a VMA are the device's. */

@@ -18,6 +18,7 @@ import {
   HMM_PFN_VALID,
   HMM_PFN_WRITE,
   type HmmRange,
+  isDevicePrivate,
   type Kernel,
   MIGRATE_PFN_WRITE,
   MIGRATE_VMA_SELECT_COMPOUND,
@@ -39,10 +40,11 @@ import {
   type Task,
   VM_READ,
 } from '../mm/index.ts';
-import { EFAULT, EINVAL, ENODEV } from '../uapi/errno.ts';
+import { EFAULT, EINVAL, ENODEV, EREMOTEIO } from '../uapi/errno.ts';
 import type { Accelerator, DeviceUser } from './accelerator.ts';
 import { Bounces } from './bounces.ts';
 import { copyToDevice, copyToSystem } from './deviceCopy.ts';
+import { hmmDmaMapPfn } from './dmaRoute.ts';
 import { mirrorRange } from './mirrorRange.ts';
 import { countMoved } from './movedPages.ts';
 import { migrateNear } from './nearMemory.ts';
@@ -140,7 +142,7 @@ export class AcceleratorContext implements MmuListener, DeviceUser {
     this.hints.push({ start, end: start + nr, hint });
   }
 
-  /** The device reads a page: its content word, or -EFAULT, -EPERM, -ENODEV (negative). */
+  /** The device reads a page: its content word, or a negative errno: see #fault, -ENODEV. */
   load(task: Task, vpn: Vpn): number {
     const frame = this.#find(task, vpn, false);
     if (frame < 0) return frame;
@@ -251,7 +253,7 @@ export class AcceleratorContext implements MmuListener, DeviceUser {
     };
   }
 
-  /** A device fault: 0, with an entry for the page, or -EFAULT, -EPERM, -EBUSY. */
+  /** A device fault: 0, with an entry for the page, -EFAULT, -EPERM, -EBUSY, -EREMOTEIO. */
   #fault(task: Task, vpn: Vpn, write: boolean): number {
     const { device } = this;
     const { cost, placement } = device.spec;
@@ -286,7 +288,19 @@ export class AcceleratorContext implements MmuListener, DeviceUser {
   }
 
   #mirror(task: Task, vpn: Vpn, request: number): HmmRange | number {
-    return mirrorRange(this.k, task, this.notifier, this.device, vpn, vpn + 1, request);
+    const range = mirrorRange(this.k, task, this.notifier, this.device, vpn, vpn + 1, request);
+    if (typeof range === 'number') return range;
+    const page = range.pages[0];
+    if (page < 0 || this.device.owns(page)) return range;
+    if (typeof hmmDmaMapPfn(this.k, this.device.place, page) !== 'number') return range;
+    return this.#bringInReach(task, page) ? this.#mirror(task, vpn, request) : -EREMOTEIO;
+  }
+
+  /** A private page of a device that this one cannot reach comes to system memory. */
+  #bringInReach(task: Task, page: FrameId): boolean {
+    if (!isDevicePrivate(this.k, page)) return false;
+    const owner = this.k.devices.pagemapOf(page).owner as Accelerator;
+    return owner.sendHome(task, this.k.frames.headOf(page)) > 0;
   }
 
   #map(vpn: Vpn, frame: FrameId, isWritable: boolean): void {

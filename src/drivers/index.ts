@@ -7,6 +7,7 @@ export * from './coherentAccelerator.ts';
 export * from './copyEngine.ts';
 export * from './deviceCopy.ts';
 export * from './devicePages.ts';
+export * from './dmaRoute.ts';
 export * from './dmirror.ts';
 export * from './dmirrorDevice.ts';
 export * from './fsDax.ts';

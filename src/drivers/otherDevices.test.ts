@@ -25,6 +25,7 @@ import { EBUSY, EINVAL, ENODEV, ENOMEM, ENOSPC, EOPNOTSUPP, EREMOTEIO } from '..
 import { FOLL_LONGTERM, FOLL_PCI_P2PDMA, FOLL_WRITE } from '../uapi/gup.ts';
 import { MAP_ANONYMOUS, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
 import { ZONE_NORMAL } from '../uapi/zone.ts';
+import { p2pMapType } from './dmaRoute.ts';
 import { FsDax } from './fsDax.ts';
 import { P2pProvider } from './p2pdma.ts';
 import { SkeletonDriver } from './skeleton.ts';
@@ -117,11 +118,11 @@ describe('FS-DAX', () => {
 });
 
 describe('P2PDMA', () => {
-  const PLACE = { switchId: 1, hostBridge: 0 };
+  const PLACE = { switchId: 1, hostBridge: 0, allowedBridges: new Set([0, 2]) };
 
   function withProvider() {
     const { k, task } = boot();
-    const provider = new P2pProvider(k, PLACE, new Set([0, 2]));
+    const provider = new P2pProvider(k, PLACE);
     expect(provider.probe(0, PMEM_PFN, PAGES_PER_SECTION)).toBe(0);
     return { k, task, provider };
   }
@@ -165,9 +166,9 @@ describe('P2PDMA', () => {
 
   it('DM-90: same switch, allowed host bridges, or not at all', () => {
     const { provider } = withProvider();
-    expect(provider.mapType({ switchId: 1, hostBridge: 0 })).toBe('BUS_ADDR');
-    expect(provider.mapType({ switchId: -1, hostBridge: 2 })).toBe('THRU_HOST_BRIDGE');
-    expect(provider.mapType({ switchId: -1, hostBridge: 3 })).toBe('NOT_SUPPORTED');
+    expect(p2pMapType(provider.place, { switchId: 1, hostBridge: 0 })).toBe('BUS_ADDR');
+    expect(p2pMapType(provider.place, { switchId: -1, hostBridge: 2 })).toBe('THRU_HOST_BRIDGE');
+    expect(p2pMapType(provider.place, { switchId: -1, hostBridge: 3 })).toBe('NOT_SUPPORTED');
   });
 });
 

@@ -1,9 +1,9 @@
 /**
  * A provider of memory in a PCI BAR for DMA between devices (drivers/pci/p2pdma.c): its pages are
  * handed to programs by mmap, and other devices reach them without a detour over system memory, if
- * the bus between lets them. DM-90, DM-15, PM-4.
+ * the bus between lets them (dmaRoute.ts). DM-90, PM-4.
  *
- * Not modelled: access control services of switches, bus addresses as numbers; uncached mappings.
+ * Not modelled: access control services of switches; uncached mappings.
  */
 import type { FrameId, Nid, Pfn, Vpn } from '../base/units.ts';
 import {
@@ -24,15 +24,7 @@ import {
 } from '../mm/index.ts';
 import { EBUSY, EINVAL, ENODEV, ENOMEM } from '../uapi/errno.ts';
 import { MAP_SHARED } from '../uapi/mman.ts';
-
-/** Where a device is plugged in: its switch (-1 = none) and its host bridge. */
-export interface PciPlace {
-  readonly switchId: number;
-  readonly hostBridge: number;
-}
-
-/** enum pci_p2pdma_map_type. */
-export type P2pMapType = 'NOT_SUPPORTED' | 'BUS_ADDR' | 'THRU_HOST_BRIDGE';
+import type { PciPlace } from './dmaRoute.ts';
 
 /** Page `index` of a mapping. */
 interface LentPage {
@@ -43,8 +35,6 @@ interface LentPage {
 export class P2pProvider implements DevPagemapOps {
   readonly k: Kernel;
   readonly place: PciPlace;
-  /** Host bridges that are known to pass peer traffic on (pci_p2pdma_whitelist). */
-  readonly allowedBridges: ReadonlySet<number>;
   /** From probe on. */
   pagemap!: DevPagemap;
   /** The genalloc pool. */
@@ -54,10 +44,9 @@ export class P2pProvider implements DevPagemapOps {
   isGone = false;
 
   /** A device without memory: see probe. */
-  constructor(k: Kernel, place: PciPlace, allowedBridges: ReadonlySet<number>) {
+  constructor(k: Kernel, place: PciPlace) {
     this.k = k;
     this.place = place;
-    this.allowedBridges = allowedBridges;
   }
 
   /** pci_p2pdma_add_resource: 0 or the errno of memremapPages. */
@@ -121,15 +110,6 @@ export class P2pProvider implements DevPagemapOps {
     const outcome = accessPage(k, task, start + index, false);
     k.putFolio(page);
     return (outcome & FAULT_ERROR) === 0 ? 0 : -ENOMEM;
-  }
-
-  /** pci_p2pdma_map_type: how a client reaches this memory. */
-  mapType(client: PciPlace): P2pMapType {
-    const { switchId, hostBridge } = this.place;
-    if (switchId >= 0 && client.switchId === switchId) return 'BUS_ADDR';
-    const isAllowed =
-      this.allowedBridges.has(hostBridge) && this.allowedBridges.has(client.hostBridge);
-    return isAllowed ? 'THRU_HOST_BRIDGE' : 'NOT_SUPPORTED';
   }
 
   /**

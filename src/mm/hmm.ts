@@ -7,7 +7,7 @@
  *
  * Experimental (device_peer_ranges, DM-92): a private page of another device is told as it is, with
  * HMM_PFN_P2PDMA, if its driver lets peers reach it; Linux brings it to RAM.
- * Not modelled: HMM_PFN_DMA_MAPPED.
+ * Not modelled: HMM_PFN_DMA_MAPPED (drivers/dmaRoute.ts says how a page would be mapped).
  */
 import { type FrameId, HPAGE_PMD_NR, HPAGE_PMD_ORDER, type Vpn } from '../base/units.ts';
 import { EBUSY, EFAULT, EPERM } from '../uapi/errno.ts';

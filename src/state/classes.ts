@@ -313,8 +313,8 @@ const DEVICES = [
     return new DevicePages(0, 0);
   }),
   savedClass(FsDax, 'k pagemap freeBlocks files idleEvents', () => new FsDax(null as never)),
-  savedClass(P2pProvider, 'k place allowedBridges pagemap free lent isGone', () => {
-    return new P2pProvider(null as never, { switchId: -1, hostBridge: 0 }, new Set());
+  savedClass(P2pProvider, 'k place pagemap free lent isGone', () => {
+    return new P2pProvider(null as never, { switchId: -1, hostBridge: 0 });
   }),
   savedClass(
     CopyEngine,
