@@ -133,6 +133,12 @@ function lookBuddyinfo(world: World, _process: Process, inputs: Inputs): Fields 
   return { line: formatBuddyinfo(zones).replace(/\n$/, '') };
 }
 
+/** /proc/self is the directory of the process that looks. */
+function lookSysfs(world: World, process: Process, inputs: Inputs): Fields {
+  const file = inputs.string('file').replace(/^\/proc\/self\//, `/proc/${process.task.tgid}/`);
+  return world.sysfs.read(file);
+}
+
 /** Sums over what update_schemes_tried_regions found, and over the regions of the targets. */
 function lookDamonRegions(world: World): Fields {
   const rows = world.k.damon.kdamonds.flatMap(({ contexts }) => contexts);
@@ -168,7 +174,7 @@ export const LOOKS: VerbTable = {
   },
   smaps: lookSmaps,
   numa_maps: lookNumaMaps,
-  sysfs: (world, _process, inputs) => world.sysfs.read(inputs.string('file')),
+  sysfs: lookSysfs,
   'damon.regions': lookDamonRegions,
   signals: (_world, process, inputs) => ({
     n: process.signals.get(inputs.string('signal')) ?? 0,
