@@ -241,10 +241,13 @@ export class Hemem implements Policy, UnitRows {
   /** TI-44: hot units of slow nodes, each after a cold one made room if it must. */
   #promote(room: Room, plan: MigrationPlan, budget: number): void {
     let left = budget;
-    while (left > 0) {
-      const row = this.#firstReady(SLOW_HOT, room.slow);
-      if (row < 0) return;
+    let next = this.#lists.first[SLOW_HOT];
+    while (left > 0 && next >= 0) {
+      const row = next;
+      next = this.#lists.next(row);
+      if (!this.#backoff.isReady(row, this.#round)) continue;
       const pages = this.#units.residentOn(row, room.slow);
+      if (!this.#promotions.mayPromote(row, pages, this.#nowNs)) continue;
       let target = room.promotionTarget(pages);
       while (target < 0 && left > 0) {
         const victim = this.#firstReady(FAST_COLD);
@@ -270,16 +273,10 @@ export class Hemem implements Policy, UnitRows {
     return pages;
   }
 
-  /**
-   * The first unit of a list that may be tried now; those that may not are left out. With `from`,
-   * its pages there are to be promoted.
-   */
-  #firstReady(list: number, from: readonly Nid[] | null = null): number {
+  /** The first unit of a list that may be tried now; those that may not are left out. */
+  #firstReady(list: number): number {
     for (let row = this.#lists.first[list]; row >= 0; row = this.#lists.next(row)) {
-      if (!this.#backoff.isReady(row, this.#round)) continue;
-      if (from === null) return row;
-      const pages = this.#units.residentOn(row, from);
-      if (this.#promotions.mayPromote(row, pages, this.#nowNs)) return row;
+      if (this.#backoff.isReady(row, this.#round)) return row;
     }
     return -1;
   }
