@@ -207,6 +207,14 @@ describe('what /proc shows of a region', () => {
 });
 
 describe('find, frames and counts', () => {
+  it('sysfs: /proc/self belongs to the process that looks', () => {
+    const statm = (by: string, value: string): Step => {
+      return { look: 'sysfs', file: '/proc/self/statm', by, expect: { value } };
+    };
+    const child = [{ do: 'fork', as: 'c' }, mmap(4, { by: 'c' })];
+    passes([...child, statm('main', '29 29 17 0 0 12 0'), statm('c', '33 13 1 0 0 16 0')]);
+  });
+
   it('find makes a region of the first pages with a label', () => {
     passes([
       mmap(8),
