@@ -273,6 +273,7 @@ describe('unmapping', () => {
       else p.store(a, 9);
       expect([tryToUnmap(k, head), k.frames.has(head, PG_SWAPBACKED)]).toEqual([false, true]);
       expect([p.frame(a), pteIsKind(p.entry(a).word, PTE_KIND_SWAP)]).toEqual([head, false]);
+      expect(k.frames.has(head, PG_DIRTY)).toBe(true);
       k.putFolio(head);
       checkInvariants(k);
     });

@@ -186,7 +186,7 @@ function unmapEntry(k: Kernel, vma: Vma, i: number, head: FrameId, page: FrameId
   } else if ((f.flags[head] & PG_SWAPBACKED) === 0) {
     // Stored to since MADV_FREE: an ordinary page again. With a reference too many: not now.
     if (dirty || (f.flags[head] & PG_DIRTY) !== 0) {
-      f.flags[head] |= PG_SWAPBACKED;
+      f.flags[head] |= PG_SWAPBACKED | PG_DIRTY;
       return false;
     }
     if (f.refcount[head] !== expectLazyfree(k, head)) return false;
