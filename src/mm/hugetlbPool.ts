@@ -44,6 +44,9 @@ export class HugetlbPool {
   reserved = 0;
   /** vm.nr_overcommit_hugepages: most surplus pages. */
   overcommit = 0;
+  /** The node whose turn it is to give or get a page (next_nid_to_alloc, next_nid_to_free). */
+  nextToAlloc: Nid = 0;
+  nextToFree: Nid = 0;
 
   /** Private fields, for saved states (src/state). */
   static privateFields(pool: HugetlbPool): object {
@@ -87,9 +90,7 @@ export class HugetlbPool {
     const others = nid < 0 ? 0 : this.#persistent() - (this.nrHuge[nid] - this.surplus[nid]);
     const wanted = pages + others;
     while (wanted > this.#persistent() && this.#adjustSurplus(nodes, -1));
-    for (let n = 0; wanted > this.#persistent(); n++) {
-      if (!this.#growOnce(nodes, n)) break;
-    }
+    while (wanted > this.#persistent() && this.#growOnce(nodes));
     const used = this.reserved + this.total - this.totalFree;
     const least = Math.max(wanted, used);
     while (this.#persistent() > least && this.#shrinkOnce(nodes));
@@ -232,36 +233,53 @@ export class HugetlbPool {
     return this.total - this.totalSurplus;
   }
 
-  /** alloc_pool_huge_folio: the nodes take turns. */
-  #growOnce(nodes: readonly Nid[], turn: number): boolean {
-    for (let n = 0; n < nodes.length; n++) {
-      const nid = nodes[(turn + n) % nodes.length];
+  /** alloc_pool_huge_folio. */
+  #growOnce(nodes: readonly Nid[]): boolean {
+    return this.#takeTurns(nodes, 'nextToAlloc', (nid) => {
       const head = this.#allocFresh(nid, -1, __GFP_THISNODE);
-      if (head < 0) continue;
+      if (head < 0) return false;
       this.#k.frames.refcount[head] = 0;
       this.#free[nid].push(head);
       return true;
-    }
-    return false;
+    });
   }
 
+  /** remove_pool_hugetlb_folio. */
   #shrinkOnce(nodes: readonly Nid[]): boolean {
-    for (const nid of nodes) {
+    return this.#takeTurns(nodes, 'nextToFree', (nid) => {
       const head = this.#free[nid].pop();
-      if (head === undefined) continue;
+      if (head === undefined) return false;
       this.#toBuddy(head);
       return true;
-    }
-    return false;
+    });
   }
 
   /** adjust_pool_surplus: pages change between persistent (-1) and surplus (+1). */
   #adjustSurplus(nodes: readonly Nid[], delta: number): boolean {
-    for (const nid of nodes) {
+    return this.#takeTurns(nodes, delta < 0 ? 'nextToAlloc' : 'nextToFree', (nid) => {
       const may = delta < 0 ? this.surplus[nid] > 0 : this.surplus[nid] < this.nrHuge[nid];
-      if (!may) continue;
-      this.surplus[nid] += delta;
-      return true;
+      if (may) this.surplus[nid] += delta;
+      return may;
+    });
+  }
+
+  /**
+   * for_each_node_mask_to_alloc, for_each_node_mask_to_free: each of `nodes` once, from the one
+   * whose turn it is, until one does what is wanted. False: none did.
+   */
+  #takeTurns(
+    nodes: readonly Nid[],
+    whose: 'nextToAlloc' | 'nextToFree',
+    tryNode: (nid: Nid) => boolean,
+  ): boolean {
+    const from = Math.max(
+      nodes.findIndex((nid) => nid >= this[whose]),
+      0,
+    );
+    for (let n = 0; n < nodes.length; n++) {
+      const at = (from + n) % nodes.length;
+      this[whose] = nodes[(at + 1) % nodes.length];
+      if (tryNode(nodes[at])) return true;
     }
     return false;
   }

@@ -183,7 +183,7 @@ const PHYSICAL = [
   savedClass(Zonelists, 'nodesInFallback fallback thisNode nodeOrder'),
   savedClass(VmStat, 'zone node numa event nrZones nrNodes'),
   savedClass(MemoryTiers, '#pm #abstractDistances #tiers #topTierAdistance #tierIndex #preferred'),
-  savedClass(HugetlbPool, '#k #free nrHuge surplus reserved overcommit'),
+  savedClass(HugetlbPool, '#k #free nrHuge surplus reserved overcommit nextToAlloc nextToFree'),
   savedClass(
     Lru,
     '#pm #frames #folios head tail #batch #batched #lazyfree disabledBy',
