@@ -1,4 +1,4 @@
-/** The pools of huge pages: size, surplus, who may take which page. MP-91, MP-110, MP-111, PM-70. */
+/** The pools of huge pages: size, surplus, who may take which. MP-91, MP-110, MP-111, PM-70. */
 import { describe, expect, it } from 'vitest';
 import { __GFP_THISNODE, GFP_HIGHUSER_MOVABLE } from '../uapi/gfp.ts';
 import { ZONE_MOVABLE, ZONE_NORMAL } from '../uapi/zone.ts';
@@ -68,7 +68,7 @@ describe('nr_hugepages (set_max_huge_pages)', () => {
     expect(state(k)[0]).toEqual([2, 2, 0]);
   });
 
-  it('below what is in use or promised: those pages become surplus, and go when they are freed', () => {
+  it('below what is in use or promised: surplus, and gone when freed', () => {
     const k = boot();
     k.hugetlb.resize(3, 0);
     const used = k.hugetlb.take(0, -1, false);
