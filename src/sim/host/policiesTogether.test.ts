@@ -11,6 +11,7 @@ import { Simulation } from '../simulation.ts';
 /** Times that suit a run of some tens of milliseconds. */
 const QUICK: Readonly<Record<string, Record<string, number | string | boolean>>> = {
   hemem: { samplePeriod: 50, period: 1, walkPeriod: 5, reserveShare: 0.02 },
+  memtis: { samplePeriod: 20, adaptSamples: 2000, coolingSamples: 50_000, period: 1 },
   'numa-balancing': { scanDelay: 1, scanPeriodMin: 5, hotThreshold: 10 },
   'memtierd-age': { interval: 5, idleDuration: 10, activeDuration: 10, bandwidth: 5000 },
   'memtierd-heat': { interval: 5, heatRetention: 0.0001, bandwidth: 5000 },
@@ -23,16 +24,24 @@ const QUICK: Readonly<Record<string, Record<string, number | string | boolean>>>
   oracle: { period: 0.1 },
 };
 
+interface Change {
+  readonly seed?: number;
+  readonly params?: Readonly<Record<string, number | string | boolean>>;
+  /** The program asks for huge pages, and gets them. */
+  readonly hugepages?: boolean;
+}
+
 /** 16 MiB of a program; a fifth of it fits the fast node. */
-function simulate(policyName: string, workloadName: string, seed = 1): Simulation {
+function simulate(policyName: string, workloadName: string, change: Change = {}): Simulation {
+  const { seed = 1, hugepages = false } = change;
   const description = findPolicy(policyName)!;
-  const params = QUICK[policyName] ?? {};
+  const params = { ...QUICK[policyName], ...change.params };
   const policy = description.make(
     resolveKnobs(description.knobs, params).values,
     new RandomStream(seed, `policy ${policyName}`),
   );
   const workload = findWorkload(workloadName)!;
-  const size = { size: 16, accesses: 0.6 };
+  const size = { size: 16, accesses: 0.6, hugepages };
   const { values, problems } = resolveKnobs(workload.knobs, size);
   expect(problems).toEqual([]);
   const plain = plainMachine(
@@ -40,7 +49,7 @@ function simulate(policyName: string, workloadName: string, seed = 1): Simulatio
       { cpus: [0, 1], zones: [{ zone: ZONE_NORMAL, pages: 1024 }] },
       { cpus: [], zones: [{ zone: ZONE_NORMAL, pages: 8192 }] },
     ],
-    { sysctl: { min_free_kbytes: 256, thp_enabled: 'never' } },
+    { sysctl: { min_free_kbytes: 256, thp_enabled: hugepages ? 'madvise' : 'never' } },
   );
   const slow = { ...plain.nodes[1].perf, readLatencyNs: 300, writeLatencyNs: 300 };
   const machine = {
@@ -86,6 +95,16 @@ describe('a policy in the loop', () => {
       hitRatio(simulate('hemem', workload)) - hitRatio(simulate('first-touch', workload));
     expect(gain('gups')).toBeGreaterThan(0.2);
     expect(Math.abs(gain('zipf'))).toBeLessThan(0.1);
+  });
+
+  it('TI-55: memtis finds the hot pages of huge ones that are all alike by splitting some', () => {
+    const run = (split: boolean) =>
+      simulate('memtis', 'zipf', { params: { split }, hugepages: true });
+    const [whole, parts] = [run(false), run(true)];
+    const splits = ({ k }: Simulation) => k.vmstat.snapshot().get('thp_split_page')!;
+    expect([splits(whole), splits(parts) > 0]).toEqual([0, true]);
+    expect(hitRatio(parts)).toBeGreaterThan(hitRatio(whole) + 0.03);
+    checkInvariants(parts.k);
   });
 
   it.each(['hemem', 'oracle'])('%s does the same twice', (name) => {
