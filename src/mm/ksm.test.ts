@@ -5,6 +5,7 @@ import { __GFP_THISNODE, GFP_HIGHUSER_MOVABLE } from '../uapi/gfp.ts';
 import { MIGRATE_SYNC, MR_SYSCALL } from '../uapi/migrate.ts';
 import {
   MADV_MERGEABLE,
+  MADV_UNMERGEABLE,
   MAP_ANONYMOUS,
   MAP_PRIVATE,
   MREMAP_FIXED,
@@ -16,7 +17,7 @@ import { ZONE_NORMAL } from '../uapi/zone.ts';
 import { exitTask, forkTask } from './fork.ts';
 import { PG_MLOCKED } from './frameTable.ts';
 import { checkInvariants } from './invariants.ts';
-import { isolateFolio } from './isolateFolio.ts';
+import { isolateFolio, putbackMovablePages } from './isolateFolio.ts';
 import { Kernel } from './kernel.ts';
 import {
   ksmPages,
@@ -77,7 +78,9 @@ function migrate(k: Kernel, frame: number, nid: number): number {
   k.lru.drainAll();
   isolateFolio(k, frame, list);
   const gfp = GFP_HIGHUSER_MOVABLE | __GFP_THISNODE;
-  return migratePages(k, list, { nid, mask: -1, gfp }, MIGRATE_SYNC, MR_SYSCALL);
+  const left = migratePages(k, list, { nid, mask: -1, gfp }, MIGRATE_SYNC, MR_SYSCALL);
+  putbackMovablePages(k, list);
+  return left;
 }
 
 describe('merging (OV-31h)', () => {
@@ -259,6 +262,26 @@ describe('merged pages in the rest of the kernel', () => {
     expect(s.k.pm.nidOf(target)).toBe(1);
     expect(s.k.frames.has(target, PG_MLOCKED)).toBe(true);
     checkInvariants(s.k);
+  });
+
+  it('OV-29: a fork that was never merged keeps it mlocked, though rmap does not find it', () => {
+    const s = setup([5, 5]);
+    madviseRange(s.k, s.task, s.start, s.start + 2, MADV_UNMERGEABLE);
+    expect(applyLockFlags(s.k, s.task.mm!, s.start, s.start + 2, VM_LOCKED)).toBe(0);
+    const child = forkTask(s.k, s.task) as Task;
+    madviseRange(s.k, child, s.start, s.start + 2, MADV_MERGEABLE);
+    ksmScan(s.k);
+    ksmScan(s.k);
+    const [source] = frames(s, child, 1);
+    const before = frames(s, s.task, 2);
+    expect(before).toContain(source);
+    expect(s.k.folios.isKsm(source)).toBe(true);
+    expect(migrate(s.k, source, 1)).toBe(1);
+    expect(frames(s, s.task, 2)).toEqual(before);
+    expect(s.k.frames.has(source, PG_MLOCKED)).toBe(true);
+    checkInvariants(s.k);
+    expect(applyLockFlags(s.k, s.task.mm!, s.start, s.start + 2, 0)).toBe(0);
+    expect(s.k.frames.has(source, PG_MLOCKED)).toBe(false);
   });
 
   it('mremap: a moved place has a page of its own, which migration finds (move_vma)', () => {

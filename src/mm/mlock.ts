@@ -11,9 +11,9 @@
  * Deviates: mlock and munlock see device-exclusive entries; Linux passes them over, and the page
  * keeps the state it had.
  */
-import type { FrameId } from '../base/units.ts';
-import { HPAGE_PMD_NR } from '../base/units.ts';
+import { type FrameId, HPAGE_PMD_NR, type Vpn } from '../base/units.ts';
 import { NR_MLOCK, vmEvent } from '../uapi/vmstat.ts';
+import type { AddressSpace } from './addressSpace.ts';
 import { PG_ACTIVE, PG_LRU, PG_MLOCKED, PG_UNEVICTABLE } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
 import { pteIsPresent, pteMapsPage, ptePayload } from './pageTable.ts';
@@ -75,24 +75,54 @@ export function munlockFolio(k: Kernel, head: FrameId): void {
 }
 
 /** Does any VM_LOCKED area have a present entry for a page of the folio? */
-export function mappedByLockedVma(k: Kernel, head: FrameId): boolean {
+function mappedByLockedVma(k: Kernel, head: FrameId): boolean {
   const n = rmapCollect(k, head);
+  const { rmap } = k;
+  let found = 0;
   for (let r = 0; r < n; r++) {
-    const vma = k.rmap.vma[r];
-    if (!vma.has(VM_LOCKED)) continue;
-    const mm = vma.mm;
-    for (let j = 0; j < k.rmap.nr[r]; j++) {
-      const vpn = k.rmap.vpn[r] + j;
-      const slot = mm.slotOf(vpn);
-      if (slot < 0) continue;
-      if (mm.pmd[slot] !== 0) {
-        if (ptePayload(mm.pmd[slot]) === head && pteIsPresent(mm.pmd[slot])) return true;
-        continue;
-      }
-      if (mm.leaf[slot] < 0) continue;
-      const word = k.ptes.words[mm.leaf[slot] * HPAGE_PMD_NR + (vpn - mm.slotVpn[slot])];
-      if (pteMapsPage(word) && ptePayload(word) === head + k.rmap.sub[r] + j) return true;
-    }
+    const vma = rmap.vma[r];
+    const first = head + rmap.sub[r];
+    const mapped = entriesOf(k, vma.mm, rmap.vpn[r], rmap.nr[r], head, first);
+    if (mapped > 0 && vma.has(VM_LOCKED)) return true;
+    found += mapped;
   }
-  return false;
+  // A merged page may still be mapped by forks that were never merged: rmap does not know them.
+  const isAll = !k.folios.isKsm(head) || found >= k.folios.mapcount(head);
+  return !isAll && k.spaces.some((mm) => mm != null && lockedAreaMaps(k, mm, head));
+}
+
+/** Whether a locked area of `mm` maps a small page. */
+function lockedAreaMaps(k: Kernel, mm: AddressSpace, page: FrameId): boolean {
+  return mm.vmas.some((vma) => {
+    if (!vma.has(VM_LOCKED)) return false;
+    for (let vpn = vma.start; vpn < vma.end; vpn++) {
+      if (entriesOf(k, mm, vpn, 1, page, page) > 0) return true;
+    }
+    return false;
+  });
+}
+
+/** Entries among `nr` from `start` on that map `first` and the pages behind it, one for one. */
+function entriesOf(
+  k: Kernel,
+  mm: AddressSpace,
+  start: Vpn,
+  nr: number,
+  head: FrameId,
+  first: FrameId,
+): number {
+  let n = 0;
+  for (let j = 0; j < nr; j++) {
+    const vpn = start + j;
+    const slot = mm.slotOf(vpn);
+    if (slot < 0) continue;
+    if (mm.pmd[slot] !== 0) {
+      if (ptePayload(mm.pmd[slot]) === head && pteIsPresent(mm.pmd[slot])) n++;
+      continue;
+    }
+    if (mm.leaf[slot] < 0) continue;
+    const word = k.ptes.words[mm.leaf[slot] * HPAGE_PMD_NR + (vpn - mm.slotVpn[slot])];
+    if (pteMapsPage(word) && ptePayload(word) === first + j) n++;
+  }
+  return n;
 }
