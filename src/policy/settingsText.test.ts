@@ -50,7 +50,9 @@ describe('settings for a real machine', () => {
     expect(lines.at(-1)).toBe(`# what decides is no part of Linux: ${hemem.source}`);
     const tpp = findPolicy('tpp')!;
     const own = resolveKnobs(tpp.knobs, {}).values;
-    expect(machineSettings(tpp, own, { fast: [0], slow: [1] }).join()).not.toContain('no part of');
+    const settings = machineSettings(tpp, own, { fast: [0], slow: [1] });
+    expect(settings[0]).toBe("# needs a kernel with TPP's patches: no release has them");
+    expect(settings.join()).not.toContain('no part of');
   });
 
   it('start programs under their memory policy', () => {

@@ -31,7 +31,9 @@ export function machineSettings(
   nodes: TierNodes,
 ): string[] {
   const policy = description.make(values, new RandomStream(0, description.name));
-  const lines = settingsText(policy.settings);
+  const { requires } = description;
+  const needs = requires === undefined ? [] : [`# needs ${requires.replaceAll('`', '')}`];
+  const lines = [...needs, ...settingsText(policy.settings)];
   if (description.configuration !== undefined) {
     return [...lines, ...description.configuration(values, nodes)];
   }
