@@ -231,6 +231,7 @@ function shouldPromote(k: Kernel, head: FrameId, nr: number, dst: Nid): boolean 
     return true;
   }
   const defaultMs = k.sysctl.numa_balancing_hot_threshold_ms;
+  state.periodMs = k.sysctl.numa_balancing_scan_period_max_ms;
   const ratePages = (k.sysctl.numa_balancing_promote_rate_limit_MBps * MIB) / PAGE_SIZE;
   state.adjust(dst, nowMs, ratePages, defaultMs, k.vmstat.nodeItem(dst, PGPROMOTE_CANDIDATE));
   const threshold = state.thresholdMs[dst] === 0 ? defaultMs : state.thresholdMs[dst];

@@ -93,6 +93,24 @@ describe('the threshold (TI-25, TI-96)', () => {
     expect(state.thresholdMs[0]).toBe(1000);
   });
 
+  it('TI-25: is adjusted each numa_balancing_scan_period_max_ms', () => {
+    const thresholds = (maxMs: number) => {
+      const p = boot({ mode: 2 });
+      p.k.sysctl.numa_balancing_scan_period_max_ms = maxMs;
+      p.k.sysctl.numa_balancing_promote_rate_limit_MBps = 1;
+      const a = pagesOn(p, 2, 600);
+      return [0, 1].map((turn) => {
+        p.k.nowNs += 6001 * MS;
+        scan(p);
+        for (let i = 300 * turn; i < 300 * turn + 300; i++) p.load(a + i);
+        return p.k.promotion.thresholdMs[0];
+      });
+    };
+    // 300 candidates of at most 1536 in 6 s: less than 0.9 of the reference, so it grows by a step.
+    expect(thresholds(6000)).toEqual([1125, 1250]);
+    expect(thresholds(60_000)).toEqual([0, 0]);
+  });
+
   it('TI-20: switching tiering on forgets it', () => {
     const p = boot({ mode: 1 });
     p.k.promotion.thresholdMs[0] = 375;
