@@ -6,6 +6,7 @@ export * from './bounces.ts';
 export * from './coherentAccelerator.ts';
 export * from './copyEngine.ts';
 export * from './deviceCopy.ts';
+export * from './deviceDax.ts';
 export * from './devicePages.ts';
 export * from './dmaRoute.ts';
 export * from './dmirror.ts';

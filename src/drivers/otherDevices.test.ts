@@ -1,4 +1,4 @@
-/** An FS-DAX device, a P2PDMA provider, and the skeleton. */
+/** FS-DAX, device-dax, a P2PDMA provider, and the skeleton. */
 import { describe, expect, it } from 'vitest';
 import { PAGES_PER_SECTION } from '../base/units.ts';
 import {
@@ -14,6 +14,7 @@ import {
   mmapRegion,
   munmapRange,
   pageAt,
+  pageCount,
   pinUserPages,
   plainMachine,
   putUserPages,
@@ -21,10 +22,20 @@ import {
   type Task,
   unpinUserPages,
 } from '../mm/index.ts';
-import { EBUSY, EINVAL, ENODEV, ENOMEM, ENOSPC, EOPNOTSUPP, EREMOTEIO } from '../uapi/errno.ts';
+import {
+  EBUSY,
+  EINVAL,
+  ENODEV,
+  ENOMEM,
+  ENOSPC,
+  ENXIO,
+  EOPNOTSUPP,
+  EREMOTEIO,
+} from '../uapi/errno.ts';
 import { FOLL_LONGTERM, FOLL_PCI_P2PDMA, FOLL_WRITE } from '../uapi/gup.ts';
 import { MAP_ANONYMOUS, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
 import { ZONE_NORMAL } from '../uapi/zone.ts';
+import { DeviceDax } from './deviceDax.ts';
 import { p2pMapType } from './dmaRoute.ts';
 import { FsDax } from './fsDax.ts';
 import { P2pProvider } from './p2pdma.ts';
@@ -114,6 +125,67 @@ describe('FS-DAX', () => {
   it('has as many blocks as pages', () => {
     const { dax } = withFile();
     expect(dax.create('big', PAGES_PER_SECTION)).toBe(-ENOSPC);
+  });
+});
+
+describe('device-dax (MEMORY_DEVICE_GENERIC)', () => {
+  function withDevice() {
+    const { k, task } = boot();
+    const dax = new DeviceDax(k);
+    expect(dax.probe(0, PMEM_PFN, PAGES_PER_SECTION)).toBe(0);
+    return { k, task, dax };
+  }
+
+  it('DM-50: each page keeps a reference; mappings come on top', () => {
+    const { k, task, dax } = withDevice();
+    const { start } = dax.pagemap;
+    expect([k.frames.refcount[start], pageCount(k, start)]).toEqual([1, 1]);
+    const at = dax.mmap(task, 4, RW, MAP_SHARED, 2);
+    storeWord(k, task, at, 7);
+    expect(pageAt(k, task.mm!, at)).toBe(start + 2);
+    expect([k.frames.refcount[start + 2], k.folios.mapcount(start + 2)]).toEqual([2, 1]);
+    checkInvariants(k);
+    munmapRange(k, task.mm!, at, at + 4);
+    expect(k.frames.refcount[start + 2]).toBe(1);
+    k.putFolio(start + 2);
+    expect(k.frames.refcount[start + 2]).toBe(1); // again at once
+    expect(loadWord(k, task, dax.mmap(task, 1, RW, MAP_SHARED, 2))).toBe(7);
+    checkInvariants(k);
+  });
+
+  it('mmap is shared and inside the device', () => {
+    const { task, dax } = withDevice();
+    expect(dax.mmap(task, 1, RW, MAP_PRIVATE, 0)).toBe(-EINVAL);
+    expect(dax.mmap(task, 2, RW, MAP_SHARED, PAGES_PER_SECTION - 1)).toBe(-EINVAL);
+    expect(dax.mmap(task, 1, RW, MAP_SHARED, PAGES_PER_SECTION - 1)).toBeGreaterThan(0);
+  });
+
+  it('PM-3: long-term pins are allowed; DM-20: migrate_vma is not', () => {
+    const { k, task, dax } = withDevice();
+    const at = dax.mmap(task, 4, RW, MAP_SHARED, 0);
+    const got: number[] = [];
+    const longterm = FOLL_WRITE | FOLL_LONGTERM;
+    expect(pinUserPages(k, task, at, 2, longterm, got)).toBe(2);
+    expect(got).toEqual([dax.pagemap.start, dax.pagemap.start + 1]);
+    const skeleton = new SkeletonDriver(k);
+    expect(skeleton.probe(0, PAGES_PER_SECTION)).toBe(0);
+    expect(skeleton.migrateToDevice(task, at, 4)).toBe(-EINVAL);
+    expect(dax.remove()).toBe(-EBUSY);
+    expect(dax.mmap(task, 1, RW, MAP_SHARED, 0)).toBe(-ENXIO);
+    expect(accessPage(k, task, at, false) & FAULT_SIGBUS).not.toBe(0);
+    unpinUserPages(k, got);
+    expect(dax.remove()).toBe(0);
+    checkInvariants(k);
+  });
+
+  it('DM-50: up to 6.14, too, a page that nobody uses counts one', () => {
+    const k = new Kernel(
+      { ...plainMachine([{ cpus: [0], zones: [{ zone: 2, pages: 32768 }] }]), kernel: '6.12' },
+      { seed: 1, trackContent: false, deviceSections: 2 },
+    );
+    const dax = new DeviceDax(k);
+    expect(dax.probe(0, PMEM_PFN, PAGES_PER_SECTION)).toBe(0);
+    expect(pageCount(k, dax.pagemap.start)).toBe(1);
   });
 });
 

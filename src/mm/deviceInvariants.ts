@@ -5,7 +5,12 @@
 import type { FrameId } from '../base/units.ts';
 import { PG_HEAD, PG_LRU, PG_LRU_BATCH, PG_MLOCKED, PG_SWAPCACHE, PG_TAIL } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
-import { type DevPagemap, isDevicePrivate, MEMORY_DEVICE_FS_DAX } from './memremap.ts';
+import {
+  type DevPagemap,
+  isDevicePrivate,
+  MEMORY_DEVICE_FS_DAX,
+  MEMORY_DEVICE_GENERIC,
+} from './memremap.ts';
 import { PTE_KIND_DEVICE_PRIVATE, pteIsKind, ptePayload } from './pageTable.ts';
 
 /** Mappings that the recount found, by frame. */
@@ -50,7 +55,9 @@ export function brokenDeviceMemory(k: Kernel, maps: CountedMaps): string[] {
 
 /** DM-110. */
 function compareLive(k: Kernel, pagemap: DevPagemap, live: number, broken: string[]): void {
-  if (pagemap.type === MEMORY_DEVICE_FS_DAX) return; // in use or not, they hold no reference to it
+  const { type } = pagemap;
+  // In use or not, they hold no reference to it.
+  if (type === MEMORY_DEVICE_FS_DAX || type === MEMORY_DEVICE_GENERIC) return;
   const kept = k.devices.livePages(pagemap);
   if (live === kept) return;
   broken.push(`DM-110: pagemap at ${pagemap.startPfn}: counted ${live} live pages, kept ${kept}`);
@@ -79,7 +86,8 @@ function checkFolio(
   if (mapped !== k.folios.mapcount(head)) {
     broken.push(`DM-77: device folio ${head}: ${mapped} mappings, kept ${k.folios.mapcount(head)}`);
   }
-  if (f.refcount[head] < mapped) {
+  const base = k.devices.pagemapOf(head).type === MEMORY_DEVICE_GENERIC ? 1 : 0;
+  if (f.refcount[head] < mapped + base) {
     broken.push(`DM-77: device folio ${head}: ${f.refcount[head]} references, ${mapped} mappings`);
   }
   const never = PG_LRU | PG_LRU_BATCH | PG_MLOCKED | PG_SWAPCACHE;

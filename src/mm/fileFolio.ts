@@ -26,7 +26,7 @@ import {
 } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
 import type { MappedFile } from './mappedFile.ts';
-import { isFsDax } from './memremap.ts';
+import { isDaxMemory } from './memremap.ts';
 import { folioMkclean } from './mkclean.ts';
 
 const PGPGOUT = vmEvent('pgpgout');
@@ -93,7 +93,7 @@ export function removeFromPageCache(k: Kernel, head: FrameId, keepEntries: boole
 /** folio_mark_dirty, with the dirty accounting of file systems that write back. */
 export function setFolioDirty(k: Kernel, head: FrameId): void {
   if ((k.frames.flags[head] & PG_DIRTY) !== 0) return;
-  if (isFsDax(k, head)) return; // noop_dirty_folio
+  if (isDaxMemory(k, head)) return; // noop_dirty_folio
   k.frames.flags[head] |= PG_DIRTY;
   const file = k.folios.hasFileMapping(head) ? k.files[k.folios.mappingId(head)] : null;
   if (file === null || !file.traits.writeback) return;

@@ -108,7 +108,8 @@ export function checkVmaFlags(vma: Vma, flags: number): number {
   if (vma.has(VM_IO | VM_PFNMAP)) return -EFAULT;
   if ((flags & FOLL_ANON) !== 0 && !vma.isAnonymous()) return -EFAULT;
   const longterm = (flags & FOLL_LONGTERM) !== 0;
-  if (longterm && vma.has(VM_DAX)) return -EOPNOTSUPP;
+  // vma_is_fsdax: device-dax has no file system that could want its blocks back.
+  if (longterm && vma.has(VM_DAX) && vma.file?.kind !== 'devdax') return -EOPNOTSUPP;
   if ((flags & FOLL_SPLIT_PMD) !== 0 && vma.has(VM_HUGETLB)) return -EOPNOTSUPP;
   if (vma.file?.kind === 'secretmem') return -EFAULT;
   const force = (flags & FOLL_FORCE) !== 0;

@@ -19,6 +19,7 @@ export type FileKind =
   | 'secretmem'
   | 'devmem'
   | 'dax'
+  | 'devdax'
   | 'p2pmem'
   | 'vdso'
   | 'hugetlb'
@@ -132,8 +133,17 @@ const FILE_KINDS: Readonly<Record<FileKind, FileKindTraits>> = {
     gfpZone: ZONE_NORMAL,
     unevictable: true,
   },
-  // Files whose pages are device memory (specialFrames): on an FS-DAX device, in a PCI BAR.
+  // Files whose pages are device memory (specialFrames): DAX, in a PCI BAR.
   dax: {
+    swapbacked: false,
+    private_: false,
+    writeback: false,
+    migrateFolio: 'none',
+    largeFolios: false,
+    gfpZone: ZONE_NORMAL,
+    unevictable: true,
+  },
+  devdax: {
     swapbacked: false,
     private_: false,
     writeback: false,

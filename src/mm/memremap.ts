@@ -208,6 +208,10 @@ export function memremapPages(k: Kernel, request: PagemapRequest): DevPagemap | 
   blocks.nidOfBlock.fill(nid, firstBlock, lastBlock);
   const pagemap = { type, owner, nid, startPfn, start, nrPages, ops };
   k.devices.add(pagemap);
+  if (type === MEMORY_DEVICE_GENERIC) {
+    k.frames.refcount.fill(1, start, start + nrPages);
+    k.frames.flags.fill(PG_UPTODATE, start, start + nrPages);
+  }
   return pagemap;
 }
 
@@ -256,6 +260,7 @@ function overlapsSystemMemory(k: Kernel, startPfn: Pfn, nrPages: number): boolea
  */
 export function memunmapPages(k: Kernel, pagemap: DevPagemap): void {
   assert(k.devices.livePages(pagemap) === 0, 'device memory goes while it is in use');
+  if (pagemap.type === MEMORY_DEVICE_GENERIC) forgetGenericPages(k, pagemap);
   const { blocks } = k.pm;
   const firstBlock = pagemap.start >>> PAGEBLOCK_ORDER;
   const lastBlock = (pagemap.start + pagemap.nrPages) >>> PAGEBLOCK_ORDER;
@@ -264,6 +269,18 @@ export function memunmapPages(k: Kernel, pagemap: DevPagemap): void {
   k.devices.remove(pagemap);
   const sections = pagemap.nrPages / PAGES_PER_SECTION;
   k.frames.removeSections(pagemap.startPfn / PAGES_PER_SECTION, sections);
+}
+
+/** Their one reference goes with the page structs. */
+function forgetGenericPages(k: Kernel, { start, nrPages }: DevPagemap): void {
+  const f = k.frames;
+  for (let page = start; page < start + nrPages; page++) {
+    assert(f.refcount[page] === 1, 'a generic device page goes while it is in use', page);
+    f.refcount[page] = 0;
+    f.flags[page] = 0;
+    k.folios.clearMapping(page);
+    f.setIndex(page, 0);
+  }
 }
 
 /**
@@ -295,6 +312,10 @@ export function freeZoneDeviceFolio(k: Kernel, head: FrameId): void {
   const f = k.frames;
   assert(k.folios.mapcount(head) === 0, 'device folio freed while mapped', head);
   const pagemap = k.devices.pagemapOf(head);
+  if (pagemap.type === MEMORY_DEVICE_GENERIC) {
+    f.refcount[head] = 1; // handed out again at once (DM-50)
+    return;
+  }
   if (pagemap.type === MEMORY_DEVICE_FS_DAX) {
     // The page is the file's as before; who waits for it to be idle is woken (DM-50).
     f.flags[head] &= ~(PG_REFERENCED | PG_ACTIVE); // of GUP; they mean nothing off the LRU
@@ -336,6 +357,13 @@ export function isFsDax(k: Kernel, page: FrameId): boolean {
   return k.pm.isZoneDevice(page) && k.devices.pagemapOf(page).type === MEMORY_DEVICE_FS_DAX;
 }
 
+/** Pages of a DAX device or file: dirtying them does nothing (noop_dirty_folio). */
+export function isDaxMemory(k: Kernel, page: FrameId): boolean {
+  if (!k.pm.isZoneDevice(page)) return false;
+  const { type } = k.devices.pagemapOf(page);
+  return type === MEMORY_DEVICE_FS_DAX || type === MEMORY_DEVICE_GENERIC;
+}
+
 /** is_pci_p2pdma_page. */
 export function isPciP2pdma(k: Kernel, page: FrameId): boolean {
   return k.pm.isZoneDevice(page) && k.devices.pagemapOf(page).type === MEMORY_DEVICE_PCI_P2PDMA;
@@ -344,7 +372,9 @@ export function isPciP2pdma(k: Kernel, page: FrameId): boolean {
 /** page_count: up to 6.14 device pages count one more than their users (DM-50). */
 export function pageCount(k: Kernel, head: FrameId): number {
   const isOneBased = !k.profile.deviceRefsFromZero;
-  return k.frames.refcount[head] + (isOneBased && k.pm.isZoneDevice(head) ? 1 : 0);
+  if (!isOneBased || !k.pm.isZoneDevice(head)) return k.frames.refcount[head];
+  const isGeneric = k.devices.pagemapOf(head).type === MEMORY_DEVICE_GENERIC;
+  return k.frames.refcount[head] + (isGeneric ? 0 : 1);
 }
 
 /** copy_highpage, as far as content is tracked. */

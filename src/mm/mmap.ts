@@ -102,7 +102,7 @@ function vmFlagsOf(k: Kernel, mm: AddressSpace, request: MmapRequest): number {
   // MC-41a: secretmem_mmap locks.
   if (request.file?.kind === 'secretmem' && k.profile.secretMemoryIsMlocked) vm |= VM_LOCKED;
   if (request.file?.kind === 'devmem') vm |= VM_PFNMAP | VM_IO;
-  if (request.file?.kind === 'dax') vm |= VM_DAX;
+  if (request.file?.kind === 'dax' || request.file?.kind === 'devdax') vm |= VM_DAX;
   if (request.file?.kind === 'p2pmem') vm |= VM_MIXEDMAP | VM_DONTEXPAND;
   if (request.file?.kind === 'hugetlb') vm |= VM_HUGETLB;
   // What reclaim never takes is not locked either, and does not count as locked.

@@ -12,6 +12,7 @@ import {
   Bounces,
   CoherentAccelerator,
   CopyEngine,
+  DeviceDax,
   DevicePages,
   Dmirror,
   DmirrorDevice,
@@ -312,6 +313,7 @@ const DEVICES = [
   savedClass(DevicePages, 'start nrPages freeBlocks freePages freeInBlock used', () => {
     return new DevicePages(0, 0);
   }),
+  savedClass(DeviceDax, 'k pagemap file isAlive', () => new DeviceDax(null as never)),
   savedClass(FsDax, 'k pagemap freeBlocks files idleEvents', () => new FsDax(null as never)),
   savedClass(P2pProvider, 'k place pagemap free lent isGone', () => {
     return new P2pProvider(null as never, { switchId: -1, hostBridge: 0 });
