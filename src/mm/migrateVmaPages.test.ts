@@ -20,7 +20,7 @@ import { checkInvariants } from './invariants.ts';
 import {
   clearPages,
   MEMORY_DEVICE_COHERENT,
-  MEMORY_DEVICE_GENERIC,
+  MEMORY_DEVICE_PCI_P2PDMA,
   MEMORY_DEVICE_PRIVATE,
 } from './memremap.ts';
 import {
@@ -131,7 +131,7 @@ describe('a hole is filled (DM-30)', () => {
 
   it('no anonymous page can be of other device memory', () => {
     const p = boot();
-    const device = new TestDevice(p.k, MEMORY_DEVICE_GENERIC);
+    const device = new TestDevice(p.k, MEMORY_DEVICE_PCI_P2PDMA);
     const a = p.mapWritten(1);
     const b = p.map(1);
     const [m, n] = [collected(p, a, 1, SYSTEM), collected(p, b, 1, SYSTEM)];
