@@ -17,7 +17,9 @@ export function publishedDocument(results: readonly Reproduction[]): string {
       'knobs from the sources, and both stand in `experiments/published/`. Each table has rules ' +
       'of shape (orders, ratios), written before the runs; they hold on the published figures ' +
       'themselves, or the file is refused. A table **agrees in shape** when all of them hold on ' +
-      'ours. `hetmem published NAME` runs one.',
+      'ours. Where one fails, the reason that is given for it is followed by what our figures do ' +
+      'if it is true, and whether they do (*shown*). Constants of the model that were chosen on ' +
+      'a table are named in its limits. `hetmem published NAME` runs one.',
     'Marks of sources: **V** read in the source, **R** recalled and not confirmed, **C** ' +
       'computed from figures that were read.',
     summary(results),
