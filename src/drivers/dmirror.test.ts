@@ -7,9 +7,12 @@ import {
   exitTask,
   FAULT_ERROR,
   forkTask,
+  ksmScan,
   loadWord,
+  madviseRange,
   mprotectRange,
   munmapRange,
+  pageAt,
   pinUserPages,
   pinUserPagesFast,
   storeWord,
@@ -18,7 +21,7 @@ import {
 } from '../mm/index.ts';
 import { EBUSY, EINVAL } from '../uapi/errno.ts';
 import { FOLL_LONGTERM } from '../uapi/gup.ts';
-import { MAP_SHARED, PROT_READ } from '../uapi/mman.ts';
+import { MADV_MERGEABLE, MAP_SHARED, PROT_READ } from '../uapi/mman.ts';
 import { COHERENT_PFN, DeviceBench, numbers, PRIVATE } from './deviceBench.ts';
 
 describe('pages on the device', () => {
@@ -55,6 +58,24 @@ describe('pages on the device', () => {
     storeWord(b.k, child, start + 1, 77);
     expect(b.loads(start, 2)).toEqual([1, 2]);
     expect(loadWord(b.k, child, start + 1)).toBe(77);
+    exitTask(b.k, child);
+    expect(b.end()).toEqual([]);
+  });
+
+  it('DM-22: merged pages go where rmap finds their place, and stay where it does not', () => {
+    const b = new DeviceBench();
+    const start = b.map(2);
+    storeWord(b.k, b.task, start, 5);
+    storeWord(b.k, b.task, start + 1, 5);
+    const child = forkTask(b.k, b.task) as Task;
+    madviseRange(b.k, child, start, start + 2, MADV_MERGEABLE);
+    ksmScan(b.k);
+    ksmScan(b.k);
+    const merged = b.k.folios.isKsm(pageAt(b.k, b.task.mm!, start)) ? start : start + 1;
+    expect(b.mirror.migrateToDevice(b.task, merged, 1).cpages).toBe(0);
+    expect(b.onDevice(start, 2)).toBe(0);
+    checkInvariants(b.k);
+    expect(b.loads(start, 2)).toEqual([5, 5]);
     exitTask(b.k, child);
     expect(b.end()).toEqual([]);
   });

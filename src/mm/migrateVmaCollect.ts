@@ -4,6 +4,9 @@
  *
  * A page that is left out (locked, pinned, of the wrong kind) leaves an empty slot and its entry as
  * it was.
+ *
+ * Deviates: a merged page is left out where rmap does not find it: in relatives of who merged it.
+ *   Linux takes it, and nothing turns that migration entry back into a mapping.
  */
 import { type FrameId, HPAGE_PMD_NR, type Vpn } from '../base/units.ts';
 import {
@@ -33,6 +36,7 @@ import {
   ptePayload,
 } from './pageTable.ts';
 import { PAGE_ZERO, presentPage } from './pageWalk.ts';
+import { rmapFindsPlace } from './rmap.ts';
 import { splitFolio } from './splitFolio.ts';
 import type { Vma } from './vma.ts';
 
@@ -169,6 +173,7 @@ function collectEntry(k: Kernel, m: DeviceMigration, vma: Vma, vpn: Vpn): boolea
   if (k.frames.mapping[head] === MAPPING_NONE) return true;
   const isLocked = (k.frames.flags[head] & PG_LOCKED) !== 0;
   if (isLocked && m.faultPage !== head) return true;
+  if (k.folios.isKsm(head) && !rmapFindsPlace(k, head, mm, vpn)) return true;
   const isWritable = pteIsWrite(word, k.ptes.bytes[i]);
   k.folios.get(head);
   if (setPteMigration(k, mm, vpn, i, head, head)) {

@@ -88,6 +88,16 @@ function pushKsm(scratch: RmapScratch, node: StableNode): void {
   }
 }
 
+/** Whether rmap knows that `vpn` of `mm` may map the folio. OV-35. */
+export function rmapFindsPlace(k: Kernel, head: FrameId, mm: AddressSpace, vpn: Vpn): boolean {
+  const n = rmapCollect(k, head);
+  const { vma, vpn: first, nr } = k.rmap;
+  for (let r = 0; r < n; r++) {
+    if (vma[r].mm === mm && vpn >= first[r] && vpn < first[r] + nr[r]) return true;
+  }
+  return false;
+}
+
 function pushRanges(scratch: RmapScratch, vmas: readonly Vma[], index: number, nr: number): void {
   for (let i = 0; i < vmas.length; i++) {
     const vma = vmas[i];
