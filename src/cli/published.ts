@@ -12,7 +12,7 @@ import { jobsOf, packageLibrary } from './comparisonRun.ts';
 import { packageRoot } from './packageRoot.ts';
 
 const EXAMPLES = `
-Each table has rules of shape (orders, ratios), written before the runs and checked on the published
+Each table has rules of shape (orders, ratios), taken from the source and checked on the published
 figures themselves. "Agrees in shape" means that all of them hold on ours. docs/published.md has all
 tables as this version gives them.
 

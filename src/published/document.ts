@@ -13,13 +13,14 @@ export function publishedDocument(results: readonly Reproduction[]): string {
     '# Published tables, reproduced',
     'Figures of papers, mails and commits beside those of the model, made by ' +
       '`npm run published`. ' +
-      'Nothing is tuned to match: machines have hardware figures of the field, programs have ' +
+      'Machines have hardware figures of the field, programs have ' +
       'knobs from the sources, and both stand in `experiments/published/`. Each table has rules ' +
-      'of shape (orders, ratios), written before the runs; they hold on the published figures ' +
+      'of shape (orders, ratios), taken from the sources; they hold on the published figures ' +
       'themselves, or the file is refused. A table **agrees in shape** when all of them hold on ' +
       'ours. Where one fails, the reason that is given for it is followed by what our figures do ' +
-      'if it is true, and whether they do (*shown*). Constants of the model that were chosen on ' +
-      'a table are named in its limits. `hetmem published NAME` runs one.',
+      'if it is true, and whether they do (*shown*). What was chosen with a published figure in ' +
+      'view, a constant of the model or a size, is named in scaling and limits. ' +
+      '`hetmem published NAME` runs one.',
     'Marks of sources: **V** read in the source, **R** recalled and not confirmed, **C** ' +
       'computed from figures that were read.',
     summary(results),

@@ -3,9 +3,9 @@
  * its cells, and the rules by which ours agrees "in shape". Plain data, made of a YAML file by
  * tableFile.ts.
  *
- * Invariant: the rules are written before the runs and hold on the published figures themselves;
- * tableFile.ts refuses a file where they do not. Machines have hardware figures only: nothing is
- * set so that a table comes out.
+ * Invariant: the rules are taken from the source and hold on the published figures themselves;
+ * tableFile.ts refuses a file where they do not. Machines have hardware figures only; what was
+ * chosen with a published figure in view is said in `scaling` and `limits`.
  */
 import type { Bytes, Nid, Order } from '../base/units.ts';
 import type { KernelVersion, MachineSpec } from '../hw/index.ts';
