@@ -39,6 +39,19 @@ function boot(thp: 'always' | 'never' = 'never'): TestProgram {
 const exclusive = (p: TestProgram, vpn: number) => makeDeviceExclusive(p.k, p.task, vpn, null);
 
 describe('exclusive access for a device (DM-70, DM-72)', () => {
+  it('a huge page of shmem is refused, and mapped by an entry then (FOLL_SPLIT_PMD)', () => {
+    const p = boot('always');
+    const file = p.k.newFile('t', 'tmpfs', 512);
+    file.hugeAlways = true;
+    const a = p.mapWritten(512, { file, shared: true, addr: HUGE });
+    const { mm } = p.task;
+    expect(mm!.pmd[mm!.slotOf(a)]).not.toBe(0);
+    expect(exclusive(p, a + 7)).toBe(-EOPNOTSUPP);
+    expect(mm!.pmd[mm!.slotOf(a)]).toBe(0);
+    checkInvariants(p.k);
+    expect(p.load(a + 7)).toBe(8);
+  });
+
   it('the page stays and keeps its mapping; the entry is the device’s, soft-dirty kept', () => {
     const p = boot();
     const a = p.mapWritten(1);

@@ -11,6 +11,7 @@ import { vmEvent } from '../uapi/vmstat.ts';
 import { ZONE_MOVABLE } from '../uapi/zone.ts';
 import { lookUpCached, STAYS_ON_DEVICE } from './devicePageCache.ts';
 import {
+  accountFault,
   FAULT_CLEARED,
   FAULT_DONE,
   FAULT_ERROR,
@@ -38,6 +39,7 @@ import {
   pteFast,
 } from './pageTable.ts';
 import { allocFolioPolicy, NO_INTERLEAVE_INDEX } from './policyNode.ts';
+import { pteAlloc } from './pteSetup.ts';
 import { addRmapPmd, addRmapPte } from './rmap.ts';
 import { deleteFromSwapCache } from './swapCache.ts';
 import type { Task } from './task.ts';
@@ -96,6 +98,27 @@ export function doFileFault(
   // Without a page cache there is no map_pages.
   if (!write && file.specialFrames === null) faultAround(k, vma, vpn, i);
   return outcome;
+}
+
+/**
+ * The fault after GUP split the PMD that mapped a page of the cache (FOLL_SPLIT_PMD): the table
+ * that GUP put there makes it an entry, though the folio would fit a PMD. False: no memory for it.
+ */
+export function refaultByEntry(
+  k: Kernel,
+  task: Task,
+  vma: Vma,
+  vpn: Vpn,
+  page: FrameId,
+  write: boolean,
+): boolean {
+  const i = pteAlloc(k, vma.mm, vpn, task.cpuNid);
+  if (i < 0) return false;
+  if (write) setFolioDirty(k, k.frames.headOf(page));
+  mapFilePage(k, vma, vpn, i, page, write);
+  if (!write) faultAround(k, vma, vpn, i);
+  accountFault(k, FAULT_DONE);
+  return true;
 }
 
 /** do_cow_fault: the private copy of a page of the cache. */

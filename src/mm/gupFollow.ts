@@ -38,6 +38,7 @@ import {
   wantsWriteNotify,
 } from './fault.ts';
 import { canReuseAnon, copyToAnon } from './faultCow.ts';
+import { refaultByEntry } from './faultFile.ts';
 import { setFolioDirty } from './fileFolio.ts';
 import { hugetlbWp } from './hugetlb.ts';
 import type { Kernel } from './kernel.ts';
@@ -86,6 +87,7 @@ export function faultInPage(k: Kernel, task: Task, vma: Vma, vpn: Vpn, flags: nu
   const refused = checkVmaFlags(vma, flags);
   if (refused !== 0) return refused;
   for (let tries = 0; tries < RETRIES_MAX; tries++) {
+    if ((flags & FOLL_SPLIT_PMD) !== 0 && !splitLeaf(k, task, vma, vpn, flags)) return -ENOMEM;
     const page = followPage(k, vma, vpn, flags);
     if (page >= 0 || page === -EFAULT || page === -EREMOTEIO) return page;
     if ((flags & FOLL_NOFAULT) !== 0) return -EFAULT;
@@ -101,6 +103,19 @@ export function faultInPage(k: Kernel, task: Task, vma: Vma, vpn: Vpn, flags: nu
     waitOnMigration(k, vma.mm, vpn);
   }
   throw new Error(`pinning page ${vpn} of mm ${vma.mm.id} does not settle`);
+}
+
+/** FOLL_SPLIT_PMD (split_huge_pmd, pte_alloc); a page of a file faults in again. */
+function splitLeaf(k: Kernel, task: Task, vma: Vma, vpn: Vpn, flags: number): boolean {
+  const { mm } = vma;
+  const slot = mm.slotOf(vpn);
+  const word = slot < 0 ? 0 : mm.pmd[slot];
+  if (word === 0) return true;
+  const page = ptePayload(word) + (vpn - mm.slotVpn[slot]);
+  const isFile = vma.file !== null && pteIsPresent(word) && !k.folios.isAnon(ptePayload(word));
+  splitPmd(k, mm, slot);
+  const writes = (flags & FOLL_WRITE) !== 0 && vma.has(VM_WRITE);
+  return !isFile || refaultByEntry(k, task, vma, vpn, page, writes);
 }
 
 /** PM-3 (check_vma_flags): 0, -EFAULT or -EOPNOTSUPP. */
@@ -126,7 +141,6 @@ export function followPage(k: Kernel, vma: Vma, vpn: Vpn, flags: number): FrameI
   const slot = mm.slotOf(vpn);
   if (slot < 0) return nothingThere(vma, flags);
   const offset = vpn - mm.slotVpn[slot];
-  if (mm.pmd[slot] !== 0 && (flags & FOLL_SPLIT_PMD) !== 0) splitPmd(k, mm, slot);
   const huge = mm.pmd[slot] !== 0;
   if (!huge && mm.leaf[slot] < 0) return nothingThere(vma, flags);
   const i = mm.leaf[slot] * HPAGE_PMD_NR + offset;
