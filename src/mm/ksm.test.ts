@@ -264,25 +264,29 @@ describe('merged pages in the rest of the kernel', () => {
     checkInvariants(s.k);
   });
 
-  it('OV-29: a fork that was never merged keeps it mlocked, though rmap does not find it', () => {
-    const s = setup([5, 5]);
-    madviseRange(s.k, s.task, s.start, s.start + 2, MADV_UNMERGEABLE);
-    expect(applyLockFlags(s.k, s.task.mm!, s.start, s.start + 2, VM_LOCKED)).toBe(0);
-    const child = forkTask(s.k, s.task) as Task;
-    madviseRange(s.k, child, s.start, s.start + 2, MADV_MERGEABLE);
-    ksmScan(s.k);
-    ksmScan(s.k);
-    const [source] = frames(s, child, 1);
-    const before = frames(s, s.task, 2);
-    expect(before).toContain(source);
-    expect(s.k.folios.isKsm(source)).toBe(true);
-    expect(migrate(s.k, source, 1)).toBe(1);
-    expect(frames(s, s.task, 2)).toEqual(before);
-    expect(s.k.frames.has(source, PG_MLOCKED)).toBe(true);
-    checkInvariants(s.k);
-    expect(applyLockFlags(s.k, s.task.mm!, s.start, s.start + 2, 0)).toBe(0);
-    expect(s.k.frames.has(source, PG_MLOCKED)).toBe(false);
-  });
+  it.each([0, 3])(
+    'OV-29: a fork that was never merged keeps it mlocked, rmap or not; %i others',
+    (others) => {
+      const s = setup([5, 5]);
+      madviseRange(s.k, s.task, s.start, s.start + 2, MADV_UNMERGEABLE);
+      expect(applyLockFlags(s.k, s.task.mm!, s.start, s.start + 2, VM_LOCKED)).toBe(0);
+      const child = forkTask(s.k, s.task) as Task;
+      madviseRange(s.k, child, s.start, s.start + 2, MADV_MERGEABLE);
+      for (let n = 0; n < others; n++) expect(typeof forkTask(s.k, child)).not.toBe('number');
+      ksmScan(s.k);
+      ksmScan(s.k);
+      const [source] = frames(s, child, 1);
+      const before = frames(s, s.task, 2);
+      expect(before).toContain(source);
+      expect(s.k.folios.isKsm(source)).toBe(true);
+      expect(migrate(s.k, source, 1)).toBe(1);
+      expect(frames(s, s.task, 2)).toEqual(before);
+      expect(s.k.frames.has(source, PG_MLOCKED)).toBe(true);
+      checkInvariants(s.k);
+      expect(applyLockFlags(s.k, s.task.mm!, s.start, s.start + 2, 0)).toBe(0);
+      expect(s.k.frames.has(source, PG_MLOCKED)).toBe(false);
+    },
+  );
 
   it('mremap: a moved place has a page of its own, which migration finds (move_vma)', () => {
     const s = merged();

@@ -78,17 +78,27 @@ export function munlockFolio(k: Kernel, head: FrameId): void {
 function mappedByLockedVma(k: Kernel, head: FrameId): boolean {
   const n = rmapCollect(k, head);
   const { rmap } = k;
-  let found = 0;
   for (let r = 0; r < n; r++) {
     const vma = rmap.vma[r];
+    if (!vma.has(VM_LOCKED)) continue;
     const first = head + rmap.sub[r];
-    const mapped = entriesOf(k, vma.mm, rmap.vpn[r], rmap.nr[r], head, first);
-    if (mapped > 0 && vma.has(VM_LOCKED)) return true;
-    found += mapped;
+    if (entriesOf(k, vma.mm, rmap.vpn[r], rmap.nr[r], head, first) > 0) return true;
   }
-  // A merged page may still be mapped by forks that were never merged: rmap does not know them.
-  const isAll = !k.folios.isKsm(head) || found >= k.folios.mapcount(head);
-  return !isAll && k.spaces.some((mm) => mm != null && lockedAreaMaps(k, mm, head));
+  if (!k.folios.isKsm(head) || foundMappings(k, head, n) >= k.folios.mapcount(head)) return false;
+  // Forks that were never merged may map a merged page: rmap does not know them.
+  return k.spaces.some((mm) => mm != null && lockedAreaMaps(k, mm, head));
+}
+
+/** How many places of a merged page the first `n` of k.rmap are: relatives find them repeatedly. */
+function foundMappings(k: Kernel, page: FrameId, n: number): number {
+  const { rmap } = k;
+  const places = new Set<string>();
+  for (let r = 0; r < n; r++) {
+    const { mm } = rmap.vma[r];
+    const vpn = rmap.vpn[r];
+    if (entriesOf(k, mm, vpn, 1, page, page) > 0) places.add(`${mm.id} ${vpn}`);
+  }
+  return places.size;
 }
 
 /** Whether a locked area of `mm` maps a small page. */
