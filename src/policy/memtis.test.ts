@@ -26,13 +26,17 @@ describe('memtis', () => {
     expect(host.round(policy)).toEqual([]);
   });
 
-  it('waits for enough samples', () => {
+  it('waits for enough samples, and says so', () => {
     const host = new NaiveHost(4, 64);
     const policy = makePolicy('memtis', knobs);
     host.touch(0, 8);
     host.round(policy);
     host.sample(7, 9, 0);
     expect(host.round(policy)).toEqual([]);
+    expect(policy.idleReason).toMatch(/: 9 samples of adaptSamples \(10\)$/);
+    host.sample(7, 1, 0);
+    host.round(policy);
+    expect(policy.idleReason).toBeNull();
   });
 
   it('TI-53: cooling halves the counts', () => {

@@ -128,6 +128,12 @@ class Memtis implements Policy {
     return this.#pages.deferredPages;
   }
 
+  get idleReason(): string | null {
+    if (this.#adaptedAt > 0) return null;
+    const got = `${this.#pages.samples} samples of adaptSamples (${this.#adaptSamples})`;
+    return `no threshold was set, so nothing was promoted: ${got}`;
+  }
+
   decide(view: HostView, plan: MigrationPlan): void {
     const { nodes } = view;
     this.#pages.take(view);

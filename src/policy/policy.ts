@@ -28,6 +28,8 @@ export interface Policy {
   readonly planCapacity: number;
   /** Base pages whose promotion back-off has put off so far; left out = it has none. */
   readonly deferredPages?: number;
+  /** Why nothing was decided so far, for people who wonder; null or left out = something was. */
+  readonly idleReason?: string | null;
   /** Adds to the plan, which is empty. */
   decide(view: HostView, plan: MigrationPlan): void;
 }

@@ -75,6 +75,10 @@ export class PolicyDriver implements EventHandler {
     return this.#policy.deferredPages ?? 0;
   }
 
+  get idleReason(): string | null {
+    return this.#policy.idleReason ?? null;
+  }
+
   get sampler(): AccessSampler | null {
     return this.#monitor?.sampler ?? null;
   }

@@ -182,11 +182,13 @@ function notesOf(sim: Simulation): string[] {
   return notes;
 }
 
-/** A mechanism that was switched on and never came to act (TI-20). */
-function warningsOf({ k, clock }: Simulation): string[] {
+/** Mechanisms that were switched on and never came to act (TI-20). */
+function warningsOf({ k, clock, driver }: Simulation): string[] {
+  const warnings = driver.idleReason === null ? [] : [driver.idleReason];
   const delayMs = k.sysctl.numa_balancing_scan_delay_ms;
   const ranMs = Math.round(clock.nowNs / 1_000_000);
-  if (k.sysctl.numa_balancing === 0 || ranMs >= delayMs) return [];
+  if (k.sysctl.numa_balancing === 0 || ranMs >= delayMs) return warnings;
   const what = k.sysctl.demotion_enabled ? 'demotion alone works' : 'nothing moves';
-  return [`no NUMA balancing in a run shorter than its scan_delay (${delayMs} ms): ${what}`];
+  const late = `no NUMA balancing in a run shorter than its scan_delay (${delayMs} ms): ${what}`;
+  return [...warnings, late];
 }
