@@ -62,6 +62,23 @@ describe('pages on the device', () => {
     expect(b.end()).toEqual([]);
   });
 
+  it('nothing merges with a page that was merged and went to the device', () => {
+    const b = new DeviceBench();
+    const start = b.map(3);
+    for (const n of [0, 1]) storeWord(b.k, b.task, start + n, 5);
+    madviseRange(b.k, b.task, start, start + 3, MADV_MERGEABLE);
+    ksmScan(b.k);
+    expect(ksmScan(b.k)).toBe(1);
+    expect(b.mirror.migrateToDevice(b.task, start, 1).words).toEqual([5]);
+    storeWord(b.k, b.task, start + 2, 5);
+    ksmScan(b.k);
+    expect(ksmScan(b.k)).toBe(0);
+    expect(b.onDevice(start, 3)).toBe(2);
+    checkInvariants(b.k);
+    expect(b.loads(start, 3)).toEqual([5, 5, 5]);
+    expect(b.end()).toEqual([]);
+  });
+
   it('DM-22: merged pages go where rmap finds their place, and stay where it does not', () => {
     const b = new DeviceBench();
     const start = b.map(2);

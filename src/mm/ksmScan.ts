@@ -7,6 +7,9 @@
  * Not modelled: the advisor, zero pages (use_zero_pages), the order in which chains of duplicates
  * fill up again, the CPU of ksmd: what it copies lies on the first node unless the area's policy
  * says otherwise. Needs content of pages (KernelOptions.trackContent).
+ *
+ * Deviates: nothing is merged with a merged page that migrated to a device. Linux looks for that in
+ *   neither kind of device memory; the CPU cannot read the private one.
  */
 import { type FrameId, HPAGE_PMD_NR, type Nid, type Vpn } from '../base/units.ts';
 import type { AddressSpace } from './addressSpace.ts';
@@ -77,7 +80,8 @@ class Scan {
   constructor(k: Kernel) {
     this.#k = k;
     for (const node of k.ksm.nodes) {
-      if (isLiveNode(k, node)) this.#addStable(this.#key(node.frame), node);
+      const isUsable = isLiveNode(k, node) && !k.pm.isZoneDevice(node.frame);
+      if (isUsable) this.#addStable(this.#key(node.frame), node);
     }
   }
 
