@@ -43,6 +43,7 @@ import { mthpOrders } from './thpFault.ts';
 import { VM_LOCKED, VM_UFFD_MISSING, VM_UFFD_WP, VM_WRITE, type Vma } from './vma.ts';
 
 const PSWPIN = vmEvent('pswpin');
+const KSM_SWPIN_COPY = vmEvent('ksm_swpin_copy');
 
 /**
  * Brings the page of the swap entry at `i` back and maps it. FAULT_WAIT: the page is in the swap
@@ -72,6 +73,7 @@ export function doSwapPage(
     k.folios.get(k.frames.headOf(page));
   }
   const head = k.frames.headOf(page);
+  if (isOthersPage(k, vma, vpn, page)) return copySwappedIn(k, task, vma, vpn, i, page, write);
   k.swap.release(slot);
   freeSwapCache(k, head);
   // Nobody else can have it: the entry says so, or no reference but this fault's is left.
@@ -82,6 +84,46 @@ export function doSwapPage(
   let outcome = fresh ? FAULT_MAJOR : FAULT_DONE;
   if (write && (k.ptes.words[i] & PTE_W) === 0) outcome |= doWpPage(k, task, vma, vpn, i);
   return outcome;
+}
+
+/**
+ * ksm_might_need_to_copy: the page of a slot that merged places share is somebody's own by now, and
+ * rmap would not find this place.
+ */
+function isOthersPage(k: Kernel, vma: Vma, vpn: Vpn, page: FrameId): boolean {
+  const head = k.frames.headOf(page);
+  if (!k.folios.isAnon(head) || k.folios.isKsm(head)) return false;
+  if (k.frames.indexOf(head) + (page - head) !== vma.indexOf(vpn)) return true;
+  const anonVma = k.anonVmas[k.folios.mappingId(head)];
+  return anonVma == null || !vma.anonVmaChain.includes(anonVma);
+}
+
+/** The place gets a copy of its own; the caller's reference to `page` is used up. */
+function copySwappedIn(
+  k: Kernel,
+  task: Task,
+  vma: Vma,
+  vpn: Vpn,
+  i: number,
+  page: FrameId,
+  write: boolean,
+): number {
+  const f = k.frames;
+  const head = f.headOf(page);
+  const copy = allocVmaFolio(k, task, vma, vpn, 0, GFP_HIGHUSER_MOVABLE);
+  if (copy < 0) {
+    k.putFolio(head);
+    return FAULT_OOM;
+  }
+  if (f.content !== null) f.content[copy] = f.content[page];
+  f.flags[copy] |= PG_SWAPBACKED;
+  k.vmstat.count(KSM_SWPIN_COPY, 1);
+  k.swap.release(ptePayload(k.ptes.words[i]));
+  freeSwapCache(k, head);
+  k.putFolio(head);
+  mapSwappedIn(k, vma, vpn, i, copy, k.ptes.bytes[i], true, write);
+  addToLruVma(k, task, vma, copy);
+  return FAULT_DONE;
 }
 
 /** A fresh page with the slot's content; in the swap cache if others refer to the slot too. */

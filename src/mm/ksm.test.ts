@@ -34,6 +34,7 @@ import { mmapRegion, munmapRange } from './mmap.ts';
 import { mremapRange } from './mremap.ts';
 import { pageAt } from './pageWalk.ts';
 import { plainMachine } from './plainMachine.ts';
+import { memoryReclaim } from './proactiveReclaim.ts';
 import type { Task } from './task.ts';
 import { loadWord, storeWord } from './userCopy.ts';
 import { VM_LOCKED } from './vma.ts';
@@ -55,7 +56,8 @@ function setup(
     { cpus: [0], zones: [zone] },
     { cpus: [], zones: [zone] },
   ];
-  const k = new Kernel({ ...plainMachine(nodes), kernel }, { seed: 1, trackContent: true });
+  const swap = { pages: 64, readNs: 0, writeNs: 0 };
+  const k = new Kernel({ ...plainMachine(nodes), kernel, swap }, { seed: 1, trackContent: true });
   k.sysctl.thp_enabled = thp;
   const task = k.spawn(null, 0);
   const prot = PROT_READ | PROT_WRITE;
@@ -72,6 +74,8 @@ function setup(
 function frames({ k, start }: Setup, task: Task, pages: number): number[] {
   return Array.from({ length: pages }, (_, page) => pageAt(k, task.mm!, start + page));
 }
+
+const reclaimAll = (k: Kernel) => memoryReclaim(k, 0, 64, () => true, -1, 60);
 
 function migrate(k: Kernel, frame: number, nid: number): number {
   const list: number[] = [];
@@ -287,6 +291,18 @@ describe('merged pages in the rest of the kernel', () => {
       expect(s.k.frames.has(source, PG_MLOCKED)).toBe(false);
     },
   );
+
+  it('swapped out, its places have pages of their own again (ksm_might_need_to_copy)', () => {
+    const s = merged();
+    const copies = () => s.k.vmstat.snapshot().get('ksm_swpin_copy');
+    for (let n = 0; n < 3 && pageAt(s.k, s.task.mm!, s.start) >= 0; n++) reclaimAll(s.k);
+    expect(frames(s, s.task, 3)).toEqual([-1, -1, -1]);
+    expect(copies()).toBe(0);
+    for (const n of [0, 1, 2]) expect(loadWord(s.k, s.task, s.start + n)).toBe(5);
+    checkInvariants(s.k);
+    expect(new Set(frames(s, s.task, 3)).size).toBe(3);
+    expect(copies()).toBe(2);
+  });
 
   it('mremap: a moved place has a page of its own, which migration finds (move_vma)', () => {
     const s = merged();
