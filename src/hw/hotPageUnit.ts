@@ -85,7 +85,7 @@ export class HotPageUnit {
   #threshold = 0;
   #isAlwaysOn = false;
   /** Where counters saturate. */
-  readonly countMax: number;
+  readonly #countMax: number;
   /** Accesses since the last one that counted. */
   #skipped = 0;
   readonly #ring: Float64Array;
@@ -99,7 +99,7 @@ export class HotPageUnit {
     const { counterWidth, hotlistSize, deviceBytes } = capabilities;
     assert(counterWidth >= 1 && counterWidth <= 32 && hotlistSize >= 2, 'a hot page unit');
     this.capabilities = capabilities;
-    this.countMax = powerOfTwo(counterWidth) - 1;
+    this.#countMax = powerOfTwo(counterWidth) - 1;
     this.#ring = new Float64Array(hotlistSize);
     this.#ranges = new Uint8Array(Math.ceil(deviceBytes / RANGE_BYTES)).fill(1);
   }
@@ -163,7 +163,7 @@ export class HotPageUnit {
       hits = (sum - this.#skipped) / (this.#downsampleMask + 1);
     }
     const sum = this.#counters[unit] + hits;
-    const next = Math.min(sum, this.countMax);
+    const next = Math.min(sum, this.#countMax);
     this.#counters[unit] = next;
     if (this.#isAlwaysOn && next >= this.#threshold) {
       this.#counters[unit] = 0;
@@ -189,7 +189,7 @@ export class HotPageUnit {
       this.hasOverflowed = true;
       return;
     }
-    this.#ring[this.#tail] = unit * (this.countMax + 1) + count;
+    this.#ring[this.#tail] = unit * (this.#countMax + 1) + count;
     this.#tail = next;
   }
 
@@ -207,11 +207,11 @@ export class HotPageUnit {
   }
 
   unitOf(entry: number): number {
-    return Math.floor(entry / (this.countMax + 1));
+    return Math.floor(entry / (this.#countMax + 1));
   }
 
   countOf(entry: number): number {
-    return entry % (this.countMax + 1);
+    return entry % (this.#countMax + 1);
   }
 }
 

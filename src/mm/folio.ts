@@ -16,6 +16,7 @@ import {
   PG_ANON_EXCLUSIVE,
   PG_HEAD,
   PG_HUGETLB,
+  PG_HWPOISON,
   PG_LARGE_RMAPPABLE,
   PG_PRIVATE,
   PG_SWAPBACKED,
@@ -42,6 +43,13 @@ export class Folios {
 
   isLarge(head: FrameId): boolean {
     return (this.frames.flags[head] & PG_HEAD) !== 0;
+  }
+
+  /** folio_contain_hwpoisoned_page: some page of it has an uncorrectable error. */
+  containsPoison(head: FrameId): boolean {
+    const end = head + this.nrPages(head);
+    for (let i = head; i < end; i++) if ((this.frames.flags[i] & PG_HWPOISON) !== 0) return true;
+    return false;
   }
 
   /** PMD-mappable huge page of the rmappable kind. */

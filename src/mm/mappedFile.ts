@@ -49,6 +49,17 @@ interface FileKindTraits {
   readonly unevictable: boolean;
 }
 
+/** Files whose pages are no page cache: device memory (specialFrames) and raw frames. */
+const NO_CACHE: FileKindTraits = {
+  swapbacked: false,
+  private_: false,
+  writeback: false,
+  migrateFolio: 'none',
+  largeFolios: false,
+  gfpZone: ZONE_NORMAL,
+  unevictable: true,
+};
+
 const FILE_KINDS: Readonly<Record<FileKind, FileKindTraits>> = {
   shmem: {
     swapbacked: true,
@@ -133,43 +144,10 @@ const FILE_KINDS: Readonly<Record<FileKind, FileKindTraits>> = {
     gfpZone: ZONE_NORMAL,
     unevictable: true,
   },
-  // Files whose pages are device memory (specialFrames): DAX, in a PCI BAR.
-  dax: {
-    swapbacked: false,
-    private_: false,
-    writeback: false,
-    migrateFolio: 'none',
-    largeFolios: false,
-    gfpZone: ZONE_NORMAL,
-    unevictable: true,
-  },
-  devdax: {
-    swapbacked: false,
-    private_: false,
-    writeback: false,
-    migrateFolio: 'none',
-    largeFolios: false,
-    gfpZone: ZONE_NORMAL,
-    unevictable: true,
-  },
-  p2pmem: {
-    swapbacked: false,
-    private_: false,
-    writeback: false,
-    migrateFolio: 'none',
-    largeFolios: false,
-    gfpZone: ZONE_NORMAL,
-    unevictable: true,
-  },
-  devmem: {
-    swapbacked: false,
-    private_: false,
-    writeback: false,
-    migrateFolio: 'none',
-    largeFolios: false,
-    gfpZone: ZONE_NORMAL,
-    unevictable: true,
-  },
+  dax: NO_CACHE,
+  devdax: NO_CACHE,
+  p2pmem: NO_CACHE,
+  devmem: NO_CACHE,
 };
 
 /** One shared policy of a range of a shmem object (OV-31). */

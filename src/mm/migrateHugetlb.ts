@@ -30,7 +30,6 @@ import type { Kernel } from './kernel.ts';
 import type { Destination } from './migrateTarget.ts';
 import type { MigrationCounts } from './migrationCounts.ts';
 import { removeMigrationPtes, tryToMigrate, UNMAP_DONE } from './migrationEntries.ts';
-import { meetsPoison } from './moveFolio.ts';
 
 /** MP-112: passes, and the first one that waits for a lock. */
 const PASSES = 10;
@@ -151,7 +150,7 @@ function lockAndMove(
   const wasMapped = k.folios.mapcount(src) > 0;
   const unmapped = !wasMapped || tryToMigrate(k, src, false) === UNMAP_DONE;
   const isFree = unmapped && f.refcount[src] === k.folios.expectedRefs(src) + 1;
-  const isCopied = isFree && !meetsPoison(k, src, HPAGE_PMD_NR);
+  const isCopied = isFree && !k.folios.containsPoison(src);
   if (isCopied) switchMapping(k, src, dst);
   else {
     const cause = unmapped ? CAUSE_EXTRA_REFERENCE : CAUSE_PINNED;

@@ -82,7 +82,7 @@ function mappedByLockedVma(k: Kernel, head: FrameId): boolean {
     const vma = rmap.vma[r];
     if (!vma.has(VM_LOCKED)) continue;
     const first = head + rmap.sub[r];
-    if (entriesOf(k, vma.mm, rmap.vpn[r], rmap.nr[r], head, first) > 0) return true;
+    if (mapsSome(k, vma.mm, rmap.vpn[r], rmap.nr[r], head, first)) return true;
   }
   if (!k.folios.isKsm(head) || foundMappings(k, head, n) >= k.folios.mapcount(head)) return false;
   // Forks that were never merged may map a merged page: rmap does not know them.
@@ -96,7 +96,7 @@ function foundMappings(k: Kernel, page: FrameId, n: number): number {
   for (let r = 0; r < n; r++) {
     const { mm } = rmap.vma[r];
     const vpn = rmap.vpn[r];
-    if (entriesOf(k, mm, vpn, 1, page, page) > 0) places.add(`${mm.id} ${vpn}`);
+    if (mapsSome(k, mm, vpn, 1, page, page)) places.add(`${mm.id} ${vpn}`);
   }
   return places.size;
 }
@@ -106,33 +106,32 @@ function lockedAreaMaps(k: Kernel, mm: AddressSpace, page: FrameId): boolean {
   return mm.vmas.some((vma) => {
     if (!vma.has(VM_LOCKED)) return false;
     for (let vpn = vma.start; vpn < vma.end; vpn++) {
-      if (entriesOf(k, mm, vpn, 1, page, page) > 0) return true;
+      if (mapsSome(k, mm, vpn, 1, page, page)) return true;
     }
     return false;
   });
 }
 
-/** Entries among `nr` from `start` on that map `first` and the pages behind it, one for one. */
-function entriesOf(
+/** Whether one of the `nr` entries from `start` on maps `first` or its own page behind it. */
+function mapsSome(
   k: Kernel,
   mm: AddressSpace,
   start: Vpn,
   nr: number,
   head: FrameId,
   first: FrameId,
-): number {
-  let n = 0;
+): boolean {
   for (let j = 0; j < nr; j++) {
     const vpn = start + j;
     const slot = mm.slotOf(vpn);
     if (slot < 0) continue;
     if (mm.pmd[slot] !== 0) {
-      if (ptePayload(mm.pmd[slot]) === head && pteIsPresent(mm.pmd[slot])) n++;
+      if (ptePayload(mm.pmd[slot]) === head && pteIsPresent(mm.pmd[slot])) return true;
       continue;
     }
     if (mm.leaf[slot] < 0) continue;
     const word = k.ptes.words[mm.leaf[slot] * HPAGE_PMD_NR + (vpn - mm.slotVpn[slot])];
-    if (pteMapsPage(word) && ptePayload(word) === first + j) n++;
+    if (pteMapsPage(word) && ptePayload(word) === first + j) return true;
   }
-  return n;
+  return false;
 }

@@ -36,7 +36,6 @@ import {
   PG_ACTIVE,
   PG_DEFERRED_SPLIT,
   PG_DIRTY,
-  PG_HWPOISON,
   PG_IDLE,
   PG_LOCKED,
   PG_MLOCKED,
@@ -104,7 +103,8 @@ export function moveToNewFolio(
       return -EAGAIN;
     }
   }
-  if (meetsPoison(k, src, nr)) {
+  // MC-39 (folio_mc_copy): the copy stops at a page with an uncorrectable error.
+  if (k.folios.containsPoison(src)) {
     k.failures.record(src, CAUSE_HWPOISON, reason, nr);
     return -EHWPOISON;
   }
@@ -157,12 +157,6 @@ function moveDriverPage(
   k.onMigrated(src, dst, 1, reason);
   k.putFolio(src);
   return 0;
-}
-
-/** MC-39 (folio_mc_copy): the copy stops at a page with an uncorrectable error. */
-export function meetsPoison(k: Kernel, src: FrameId, nr: number): boolean {
-  for (let i = src; i < src + nr; i++) if ((k.frames.flags[i] & PG_HWPOISON) !== 0) return true;
-  return false;
 }
 
 function fileOf(k: Kernel, head: FrameId): MappedFile | null {

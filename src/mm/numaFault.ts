@@ -231,9 +231,10 @@ function shouldPromote(k: Kernel, head: FrameId, nr: number, dst: Nid): boolean 
     return true;
   }
   const defaultMs = k.sysctl.numa_balancing_hot_threshold_ms;
-  state.periodMs = k.sysctl.numa_balancing_scan_period_max_ms;
   const ratePages = (k.sysctl.numa_balancing_promote_rate_limit_MBps * MIB) / PAGE_SIZE;
-  state.adjust(dst, nowMs, ratePages, defaultMs, k.vmstat.nodeItem(dst, PGPROMOTE_CANDIDATE));
+  const candidates = k.vmstat.nodeItem(dst, PGPROMOTE_CANDIDATE);
+  const periodMs = k.sysctl.numa_balancing_scan_period_max_ms;
+  state.adjust(dst, nowMs, ratePages, defaultMs, candidates, periodMs);
   const threshold = state.thresholdMs[dst] === 0 ? defaultMs : state.thresholdMs[dst];
   const stamp = k.frames.lastCpupid[head];
   const nowStamp = nowMs & SCAN_TIME_MASK;
@@ -311,8 +312,6 @@ export class PromotionState {
   readonly #thresholdCandidates: Float64Array = new Float64Array(32);
   readonly #rateStartMs: Float64Array = new Float64Array(32).fill(Number.NEGATIVE_INFINITY);
   readonly #rateBase: Float64Array = new Float64Array(32);
-  /** numa_balancing_scan_period_max: the adjustment period. */
-  periodMs = 60000;
 
   /** Private fields, for saved states (src/state). */
   static privateFields(state: PromotionState): object {
@@ -324,10 +323,17 @@ export class PromotionState {
     };
   }
 
-  /** TI-25, with the comparisons of TI-96. */
-  adjust(nid: Nid, nowMs: number, ratePages: number, defaultMs: number, candidates: number): void {
-    if (nowMs - this.#thresholdStartMs[nid] <= this.periodMs) return;
-    const reference = (ratePages * this.periodMs) / 1000;
+  /** TI-25, with the comparisons of TI-96; `periodMs` is numa_balancing_scan_period_max. */
+  adjust(
+    nid: Nid,
+    nowMs: number,
+    ratePages: number,
+    defaultMs: number,
+    candidates: number,
+    periodMs: number,
+  ): void {
+    if (nowMs - this.#thresholdStartMs[nid] <= periodMs) return;
+    const reference = (ratePages * periodMs) / 1000;
     const unit = Math.floor((defaultMs * 2) / 16);
     const seen = candidates - this.#thresholdCandidates[nid];
     const now = this.thresholdMs[nid] === 0 ? defaultMs : this.thresholdMs[nid];

@@ -66,30 +66,30 @@ describe('the threshold (TI-25, TI-96)', () => {
     const state = new PromotionState();
     let now = 60_001;
     let candidates = 2_000_000;
-    state.adjust(0, now, RATE, 1000, candidates);
+    state.adjust(0, now, RATE, 1000, candidates, 60_000);
     expect(state.thresholdMs[0]).toBe(875);
-    state.adjust(0, now + 60_000, RATE, 1000, candidates + 5_000_000);
+    state.adjust(0, now + 60_000, RATE, 1000, candidates + 5_000_000, 60_000);
     expect(state.thresholdMs[0]).toBe(875); // not more than 60 s later
     now += 60_001;
     candidates += 1_000_000;
-    state.adjust(0, now, RATE, 1000, candidates);
+    state.adjust(0, now, RATE, 1000, candidates, 60_000);
     expect(state.thresholdMs[0]).toBe(1000);
     for (let n = 0; n < 20; n++) {
       now += 60_001;
       candidates += 2_000_000;
-      state.adjust(0, now, RATE, 1000, candidates);
+      state.adjust(0, now, RATE, 1000, candidates, 60_000);
     }
     expect(state.thresholdMs[0]).toBe(125);
     for (let n = 0; n < 40; n++) {
       now += 60_001;
-      state.adjust(0, now, RATE, 1000, candidates);
+      state.adjust(0, now, RATE, 1000, candidates, 60_000);
     }
     expect(state.thresholdMs[0]).toBe(2000);
   });
 
   it('between 0.9 and 1.1 of the reference it stays', () => {
     const state = new PromotionState();
-    state.adjust(0, 60_001, RATE, 1000, 1_536_000);
+    state.adjust(0, 60_001, RATE, 1000, 1_536_000, 60_000);
     expect(state.thresholdMs[0]).toBe(1000);
   });
 

@@ -17,7 +17,7 @@ import { __GFP_MOVABLE, __GFP_RETRY_MAYFAIL, GFP_KERNEL } from '../uapi/gfp.ts';
 import { MIGRATE_SYNC, MR_MEMORY_HOTPLUG } from '../uapi/migrate.ts';
 import { cpusetTrackOnlineNodes } from './cpuset.ts';
 import { CAUSE_HUGETLB_PROMISED, CAUSE_NOT_ON_LRU, CAUSE_UNMOVABLE } from './failureLog.ts';
-import { PG_HUGETLB, PG_HWPOISON, PG_LRU, PG_MOVABLE_OPS, PGTY_OFFLINE } from './frameTable.ts';
+import { PG_HUGETLB, PG_LRU, PG_MOVABLE_OPS, PGTY_OFFLINE } from './frameTable.ts';
 import { removeFromZone } from './hotplugZone.ts';
 import { HPAGE_MIGRATABLE } from './hugetlbPool.ts';
 import { isolateFolio, putbackMovablePages } from './isolateFolio.ts';
@@ -234,7 +234,7 @@ function doMigrateRange(k: Kernel, from: FrameId, end: FrameId): void {
     if (f.refcount[head] === 0) continue;
     const nr = k.folios.nrPages(head);
     if (nr > 1) frame = head + nr - 1;
-    if (containsPoison(k, head, nr)) {
+    if (k.folios.containsPoison(head)) {
       if (nr === 1) k.lru.isolate(head);
       continue;
     }
@@ -245,14 +245,6 @@ function doMigrateRange(k: Kernel, from: FrameId, end: FrameId): void {
   if (list.length === 0) return;
   migratePages(k, list, offlineTarget(k, list[0]), MIGRATE_SYNC, MR_MEMORY_HOTPLUG);
   putbackMovablePages(k, list);
-}
-
-/** folio_contain_hwpoisoned_page. */
-function containsPoison(k: Kernel, head: FrameId, nr: number): boolean {
-  for (let frame = head; frame < head + nr; frame++) {
-    if (k.frames.has(frame, PG_HWPOISON)) return true;
-  }
-  return false;
 }
 
 /** Any other node with memory in the fallback order of this one; this one if it is alone. PM-71. */

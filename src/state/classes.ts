@@ -247,7 +247,7 @@ const TASKS = [
   ),
   savedClass(
     PromotionState,
-    'thresholdMs #thresholdStartMs #thresholdCandidates #rateStartMs #rateBase periodMs',
+    'thresholdMs #thresholdStartMs #thresholdCandidates #rateStartMs #rateBase',
   ),
   savedClass(
     MigrationOp,

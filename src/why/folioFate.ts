@@ -16,7 +16,6 @@ import {
   MAPPING_NONE,
   migrationGfp,
   PG_ANON_EXCLUSIVE,
-  PG_HWPOISON,
   PG_LAZYFREE_BATCH,
   PG_LOCKED,
   PG_LRU,
@@ -92,7 +91,8 @@ export function folioFate(k: Kernel, head: FrameId, nid: Nid, allowed: number): 
   if (!isHugetlb && !hasRoom(k, head, nid)) return mayStay('no-destination-memory');
   const [cause] = folioObstacles(k, head);
   if (cause !== undefined) return stays(cause);
-  return isPoisoned(k, head) ? { ...stays('hardware-poison'), isCertain: false } : MOVES;
+  // MC-39; what becomes of the folio then depends on who else has it.
+  return k.folios.containsPoison(head) ? { ...stays('hardware-poison'), isCertain: false } : MOVES;
 }
 
 /** All that keeps an isolated folio from moving, as the kernel meets it: the first one decides. */
@@ -115,14 +115,6 @@ export function folioObstacles(k: Kernel, head: FrameId): CauseName[] {
     else if (migrateFolio === 'none' && isDirty) found.push('no-migrate-operation');
   }
   return [...found, ...references.filter((cause) => !found.includes(cause))];
-}
-
-/** MC-39; what becomes of the folio then depends on who else has it. */
-export function isPoisoned(k: Kernel, head: FrameId): boolean {
-  for (let page = head; page < head + k.folios.nrPages(head); page++) {
-    if ((k.frames.flags[page] & PG_HWPOISON) !== 0) return true;
-  }
-  return false;
 }
 
 /** MC-27: an exclusive page whose folio may be pinned, the isolation's own reference included. */

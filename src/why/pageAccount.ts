@@ -21,13 +21,7 @@ import { formatMapsArea, mapsAreaOf } from '../proc/index.ts';
 import { MIGRATETYPE_NAMES } from '../uapi/zone.ts';
 import { CAUSES, type Cause, type CauseName } from './causes.ts';
 import { flagWords, folioKind } from './flagWords.ts';
-import {
-  compactionObstacle,
-  extraRefs,
-  folioObstacles,
-  isolationObstacle,
-  isPoisoned,
-} from './folioFate.ts';
+import { compactionObstacle, extraRefs, folioObstacles, isolationObstacle } from './folioFate.ts';
 import { ownerText } from './ownerText.ts';
 import { type Answer, wouldMbind, wouldMovePages } from './wouldMove.ts';
 
@@ -174,7 +168,7 @@ function accountOf(
 
 function obstaclesOf(k: Kernel, head: FrameId): CauseName[] {
   const isolation = isolationObstacle(k, head);
-  const poison: CauseName[] = isPoisoned(k, head) ? ['hardware-poison'] : [];
+  const poison: CauseName[] = k.folios.containsPoison(head) ? ['hardware-poison'] : [];
   return [...(isolation === null ? [] : [isolation]), ...folioObstacles(k, head), ...poison];
 }
 
