@@ -35,7 +35,7 @@ import {
   type Task,
   zoneDevicePageInit,
 } from '../mm/index.ts';
-import { EBUSY, EOPNOTSUPP } from '../uapi/errno.ts';
+import { EBUSY, ENOMEM, EOPNOTSUPP } from '../uapi/errno.ts';
 import { type BounceSpec, type Bounces, featuresOf } from './bounces.ts';
 import { CopyEngine } from './copyEngine.ts';
 import { allocateSystemFolio, copyToSystem, type DeviceFolios } from './deviceCopy.ts';
@@ -216,22 +216,24 @@ export abstract class Accelerator implements DevPagemapOps, DeviceFolios {
   /** One folio goes to system memory, or to the end of the list if it cannot. */
   #evictFolio(task: Task, head: FrameId): void {
     const pages = this.sendHome(task, head);
-    if (pages === 0) this.pages.touch(head);
-    this.stats.pagesEvicted += pages;
+    if (pages > 0) this.stats.pagesEvicted += pages;
+    else this.pages.touch(head);
   }
 
-  /** A folio goes to system memory, whoever maps it. How many pages did: all or 0. */
+  /** A folio goes to system memory, whoever maps it. How many pages did: all or 0, or -ENOMEM. */
   sendHome(task: Task, head: FrameId): number {
-    return this.#evict(task, head, this.k.folios.nrPages(head)).pages;
+    return this.#evict(task, head, this.k.folios.nrPages(head));
   }
 
-  #evict(task: Task, start: FrameId, nr: number): Moved {
+  /** How many pages went to system memory, or -ENOMEM: it has no room. */
+  #evict(task: Task, start: FrameId, nr: number): number {
     const m = migrateDeviceRange(this.k, task, start, nr);
-    if (copyToSystem(this.k, m, this)) migrateVmaPages(this.k, m);
+    const isGiven = copyToSystem(this.k, m, this);
+    if (isGiven) migrateVmaPages(this.k, m);
     const moved = countMoved(m);
     migrateVmaFinalize(this.k, m);
     this.stall(this.chargeReturn(moved));
-    return moved;
+    return isGiven ? moved.pages : -ENOMEM;
   }
 
   /** Pages went to system memory: what that takes from now on. */

@@ -2,9 +2,11 @@
 import { describe, expect, it } from 'vitest';
 import { PAGES_PER_SECTION } from '../base/units.ts';
 import {
+  accessPage,
   checkInvariants,
   dropPagecache,
   exitTask,
+  FAULT_OOM,
   type FileKind,
   findBrokenInvariants,
   forkTask,
@@ -20,7 +22,7 @@ import {
   truncateFile,
   writeFilePages,
 } from '../mm/index.ts';
-import { ENOENT } from '../uapi/errno.ts';
+import { ENOENT, ENOMEM } from '../uapi/errno.ts';
 import { MAP_FIXED, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
 import { AcceleratorBench } from './acceleratorBench.ts';
 import { Dmirror } from './dmirror.ts';
@@ -87,6 +89,16 @@ describe('file pages and devices', () => {
     expect(b.context.load(b.task, start + 4)).toBe(77);
     checkInvariants(b.k);
     expect(ended(b)).toEqual([]);
+  });
+
+  it('DM-85: without room in system memory the fault is FAULT_OOM, write(2) is -ENOMEM', () => {
+    const { b, start, file } = bench();
+    b.context.load(b.task, start);
+    while (b.k.allocPageTable(0) >= 0);
+    const other = b.k.spawn(null, 0);
+    expect(accessPage(b.k, b.task, start + 3, false)).toBe(FAULT_OOM);
+    expect(writeFilePages(b.k, other, file, 4, Uint32Array.of(77))).toBe(-ENOMEM);
+    expect(b.live).toBe(PAGES);
   });
 
   it('DM-86: dirty pages stay; a device that writes sends the page home first', () => {

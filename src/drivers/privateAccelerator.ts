@@ -16,6 +16,7 @@ import {
   migrateVmaSetup,
   type Task,
 } from '../mm/index.ts';
+import { ENOMEM } from '../uapi/errno.ts';
 import { Accelerator } from './accelerator.ts';
 import type { Bounces } from './bounces.ts';
 import { copyToSystem } from './deviceCopy.ts';
@@ -32,9 +33,11 @@ export class PrivateAccelerator extends Accelerator {
   }
 
   /** Experimental: a look-up in the page cache found a page here. */
-  pageCacheLookup(task: Task, page: FrameId): void {
+  pageCacheLookup(task: Task, page: FrameId): number {
     this.stats.cpuFaults++;
-    this.sendHome(task, this.k.frames.headOf(page));
+    const pages = this.sendHome(task, this.k.frames.headOf(page));
+    if (pages === -ENOMEM) return FAULT_OOM;
+    return pages > 0 ? FAULT_DONE : FAULT_SIGBUS;
   }
 
   /** Experimental: the data of a dirty file page goes over the link, the page stays. */

@@ -11,7 +11,7 @@ import { type FrameId, HPAGE_PMD_NR, HPAGE_PMD_ORDER, type Nid, type Vpn } from 
 import { EAGAIN, EINVAL, ENOMEM } from '../uapi/errno.ts';
 import { GFP_TRANSHUGE } from '../uapi/gfp.ts';
 import { vmEvent } from '../uapi/vmstat.ts';
-import { lookUpCached, STAYS_ON_DEVICE } from './devicePageCache.ts';
+import { lookUpCached, NO_ROOM_FOR_RETURN, STAYS_ON_DEVICE } from './devicePageCache.ts';
 import { FAULT_ERROR } from './fault.ts';
 import { cacheRead, mapHugeFile } from './faultFile.ts';
 import { addToPageCache, removeFromPageCache, setFolioDirty } from './fileFolio.ts';
@@ -102,7 +102,8 @@ function readSwapped(k: Kernel, task: Task, file: MappedFile, index: number): bo
 /** Experimental: pages that lie on a device are looked up (DM-85). */
 function bringBack(k: Kernel, task: Task, file: MappedFile, index: number): boolean {
   for (let n = 0; n < HPAGE_PMD_NR; n++) {
-    if (lookUpCached(k, task, file, index + n) === STAYS_ON_DEVICE) return false;
+    const page = lookUpCached(k, task, file, index + n);
+    if (page === STAYS_ON_DEVICE || page === NO_ROOM_FOR_RETURN) return false;
   }
   return true;
 }

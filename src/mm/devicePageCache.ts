@@ -13,6 +13,7 @@
  * folios that are dirty or of shmem, which stay.
  */
 import type { FrameId } from '../base/units.ts';
+import { FAULT_OOM, FAULT_SIGBUS } from './fault.ts';
 import { setFolioDirty } from './fileFolio.ts';
 import { PG_DIRTY } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
@@ -44,12 +45,18 @@ export function fetchForWriteback(k: Kernel, head: FrameId): void {
 
 /** What lookUpCached answers for a page that its driver could not bring back. */
 export const STAYS_ON_DEVICE = -2;
+/** The same, as system memory has no room for it. */
+export const NO_ROOM_FOR_RETURN = -3;
 
-/** The cached page of an index for a CPU: in system memory; -1 = none, or STAYS_ON_DEVICE. */
+/**
+ * The cached page of an index for a CPU: in system memory; -1 = none, else STAYS_ON_DEVICE or
+ * NO_ROOM_FOR_RETURN.
+ */
 export function lookUpCached(k: Kernel, task: Task, file: MappedFile, index: number): FrameId {
   const page = file.frameAt(index);
   if (page < 0 || !isDevicePrivate(k, page)) return page;
-  k.devices.pagemapOf(page).ops.pageCacheLookup?.(task, page);
+  const outcome = k.devices.pagemapOf(page).ops.pageCacheLookup?.(task, page) ?? FAULT_SIGBUS;
   const now = file.frameAt(index);
-  return now >= 0 && isDevicePrivate(k, now) ? STAYS_ON_DEVICE : now;
+  if (now < 0 || !isDevicePrivate(k, now)) return now;
+  return (outcome & FAULT_OOM) !== 0 ? NO_ROOM_FOR_RETURN : STAYS_ON_DEVICE;
 }

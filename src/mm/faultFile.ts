@@ -9,7 +9,7 @@ import { type FrameId, HPAGE_PMD_NR, HPAGE_PMD_ORDER, type Vpn } from '../base/u
 import { GFP_HIGHUSER, GFP_HIGHUSER_MOVABLE, GFP_TRANSHUGE } from '../uapi/gfp.ts';
 import { vmEvent } from '../uapi/vmstat.ts';
 import { ZONE_MOVABLE } from '../uapi/zone.ts';
-import { lookUpCached, STAYS_ON_DEVICE } from './devicePageCache.ts';
+import { lookUpCached, NO_ROOM_FOR_RETURN, STAYS_ON_DEVICE } from './devicePageCache.ts';
 import {
   accountFault,
   FAULT_CLEARED,
@@ -219,8 +219,8 @@ const read: ReadResult = { page: -1, outcome: 0 };
 export function cacheRead(k: Kernel, task: Task, file: MappedFile, index: number): ReadResult {
   read.outcome = FAULT_DONE;
   read.page = lookUpCached(k, task, file, index);
-  if (read.page === STAYS_ON_DEVICE) {
-    read.outcome = FAULT_SIGBUS;
+  if (read.page === STAYS_ON_DEVICE || read.page === NO_ROOM_FOR_RETURN) {
+    read.outcome = read.page === STAYS_ON_DEVICE ? FAULT_SIGBUS : FAULT_OOM;
     return read;
   }
   if (read.page >= 0) {

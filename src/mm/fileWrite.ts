@@ -6,7 +6,7 @@ import type { FrameId } from '../base/units.ts';
 import { EIO, ENOMEM, ENOSPC } from '../uapi/errno.ts';
 import { GFP_HIGHUSER, GFP_HIGHUSER_MOVABLE } from '../uapi/gfp.ts';
 import { ZONE_MOVABLE } from '../uapi/zone.ts';
-import { lookUpCached, STAYS_ON_DEVICE } from './devicePageCache.ts';
+import { lookUpCached, NO_ROOM_FOR_RETURN, STAYS_ON_DEVICE } from './devicePageCache.ts';
 import { FAULT_ERROR } from './fault.ts';
 import { cacheRead } from './faultFile.ts';
 import { addToPageCache, cacheAccessed, setFolioDirty, writeBack } from './fileFolio.ts';
@@ -58,7 +58,9 @@ function folioForWrite(
   index: number,
   end: number,
 ): FrameId {
-  if (lookUpCached(k, task, file, index) === STAYS_ON_DEVICE) return -EIO;
+  const found = lookUpCached(k, task, file, index);
+  if (found === STAYS_ON_DEVICE) return -EIO;
+  if (found === NO_ROOM_FOR_RETURN) return -ENOMEM;
   const cached = lockedPage(k, file, index);
   if (cached >= 0) return k.frames.headOf(cached);
   if (file.swapSlotAt(index) >= 0) {

@@ -73,9 +73,9 @@ export interface DevPagemapOps {
   migrateToRam?(fault: DeviceFault): number;
   /**
    * Experimental (devicePageCache.ts): a CPU looked a page of the page cache up that is here; the
-   * driver brings it to system memory.
+   * driver brings it to system memory; FAULT_* bits.
    */
-  pageCacheLookup?(task: Task, page: FrameId): void;
+  pageCacheLookup?(task: Task, page: FrameId): number;
   /** Experimental (DM-92): other devices may use private pages where they are (get_dma_pfn). */
   isReachableByPeers?(): boolean;
   /** Experimental: a dirty page of the page cache that is here is about to be written back. */
