@@ -1,8 +1,7 @@
 /**
  * What programs may rely on, as plain maps: which pages a process has mapped, with which rights,
- * and
- * which word each holds; what every file contains. It knows nothing of frames, folios, nodes, swap
- * or migration, so whatever the kernel does underneath must not change what is said here.
+ * and which word each holds; what every file contains. It knows nothing of frames, folios, nodes,
+ * swap or migration, so whatever the kernel does underneath must not change what is said here.
  *
  * Copy-on-write is by value: fork copies the map. A private file page without a value of its own
  * shows the file's. A page given MADV_FREE may show its value or zero until it is written.
@@ -97,6 +96,13 @@ export function store(page: ModelPage, word: number): void {
   if (page.shared) page.file!.words.set(page.index, word);
   else page.word = word;
   page.lazy = false;
+}
+
+/** A device's store: the CPU's entry does not know of it, so a lazily freed page stays one. */
+export function storeByDevice(page: ModelPage, word: number): void {
+  const isLazy = page.lazy;
+  store(page, word);
+  page.lazy = isLazy;
 }
 
 /** The private copies of file pages behind the end of a file that was truncated. */

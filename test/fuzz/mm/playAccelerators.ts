@@ -4,7 +4,7 @@
  */
 import { type AcceleratorContext, CoherentAccelerator, ENODEV } from './kernelDoor.ts';
 import { Mismatch } from './mismatch.ts';
-import { store, wordOf } from './model.ts';
+import { storeByDevice, wordOf } from './model.ts';
 import type { Operation } from './operations.ts';
 import { noteCopies } from './playSpace.ts';
 import { settle } from './settle.ts';
@@ -90,15 +90,12 @@ function addToPage(w: World, p: Process, context: AcceleratorContext, vpn: numbe
   noteStored(p, vpn, sum);
 }
 
-/** A lazily freed page stays what it is: the CPU's entry does not know of the store. */
 function noteStored(p: Process, vpn: number, word: number): void {
   const page = p.space.pages.get(vpn);
   if (page === undefined || (page.prot & 2) === 0) {
     throw new Mismatch(`accelerator writes page ${vpn}, which nobody may`);
   }
-  const isLazy = page.lazy;
-  store(page, word);
-  page.lazy = isLazy;
+  storeByDevice(page, word);
 }
 
 /** CPUs have used pages of a coherent device, which counts. */

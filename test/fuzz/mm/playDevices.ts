@@ -4,7 +4,7 @@
  */
 import type { DmirrorResult } from './kernelDoor.ts';
 import { Mismatch } from './mismatch.ts';
-import { store, wordOf } from './model.ts';
+import { storeByDevice, wordOf } from './model.ts';
 import type { Operation } from './operations.ts';
 import { noteCopies } from './playSpace.ts';
 import { settle } from './settle.ts';
@@ -55,7 +55,6 @@ function compareWords(p: Process, start: number, { words }: DmirrorResult): void
   });
 }
 
-/** A lazily freed page stays what it is: the CPU's entry does not know of the store. */
 function writeWords(w: World, p: Process, coherent: boolean, start: number, nr: number): void {
   const words = Array.from({ length: nr }, () => w.newWord());
   const { cpages } = w.devices.mirror(p.task, coherent).write(p.task, start, words);
@@ -65,9 +64,7 @@ function writeWords(w: World, p: Process, coherent: boolean, start: number, nr: 
     if (page === undefined || (page.prot & 2) === 0) {
       throw new Mismatch(`device writes page ${start + i}, which nobody may`);
     }
-    const isLazy = page.lazy;
-    store(page, words[i]);
-    page.lazy = isLazy;
+    storeByDevice(page, words[i]);
   }
 }
 
