@@ -43,6 +43,7 @@ export const bandwidthSpread: PolicyDescription = {
     numberKnob('walkPeriod', 100, 0.001, 100_000, 'ms', 'time between two walks over page tables'),
     numberKnob('migrateRate', 10, 0.001, 1000, 'GB/s', 'most that is migrated'),
   ],
+  sooner: ['busyShare', 'hotSamples'],
   make: (values) => new BandwidthSpread(values),
 };
 
@@ -59,6 +60,8 @@ class BandwidthSpread implements Policy {
   readonly #coolingNs: Nanoseconds;
   readonly #budgetPages: number;
   #cooledNs: Nanoseconds = 0;
+  /** The most of their bandwidth that fast nodes had in use between two decisions. */
+  #busiest = 0;
 
   constructor(values: KnobValues) {
     this.#unitPages = choiceOf(values, 'unit') === '2MiB' ? HPAGE_PMD_NR : 1;
@@ -77,6 +80,13 @@ class BandwidthSpread implements Policy {
     };
   }
 
+  get idleReason(): string | null {
+    if (this.#busiest >= this.#busyShare) return null;
+    const most = `${(100 * this.#busiest).toPrecision(2)} % of their bandwidth`;
+    const limit = `busyShare ${Math.round(100 * this.#busyShare)} %`;
+    return `nothing was spread: fast nodes never used more than ${most} (${limit})`;
+  }
+
   decide(view: HostView, plan: MigrationPlan): void {
     const { nodes, nowNs } = view;
     const heat = this.#heat;
@@ -86,7 +96,9 @@ class BandwidthSpread implements Policy {
       heat.cool();
     }
     const room = new Room(nodes, () => 0);
-    if (busyShareOf(nodes, room.fast, view.intervalNs) < this.#busyShare) return;
+    const busy = busyShareOf(nodes, room.fast, view.intervalNs);
+    this.#busiest = Math.max(this.#busiest, busy);
+    if (busy < this.#busyShare) return;
     const all = [...room.fast, ...room.slow];
     const victims = new Victims(heat, all, this.#hotSamples);
     let left = this.#budgetPages - view.pendingPages;

@@ -54,6 +54,7 @@ export const colloid: PolicyDescription = {
   summary: 'Colloid: hot pages where memory answers fastest under load, in or out of DRAM',
   source: "Vuppalapati and Agarwal, Tiered Memory Management: Access Latency is the Key!, SOSP'24",
   knobs: KNOBS,
+  sooner: ['period', 'samplePeriod'],
   make: (values) => new Colloid(values),
 };
 

@@ -50,6 +50,7 @@ export const damonTiering: PolicyDescription = {
       doc: 'demotion_enabled as well: reclaim demotes when promotion fills the fast node',
     },
   ],
+  sooner: ['aggregation', 'applyInterval', 'resetInterval'],
   make: (values) => makeDamonTiering(values),
 };
 

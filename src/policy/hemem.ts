@@ -44,6 +44,7 @@ export const hemem: PolicyDescription = {
   summary: 'HeMem: PEBS samples per 2 MiB page, hot and cold lists, a round every 10 ms',
   source: "Raybuck et al., HeMem, SOSP'21",
   knobs: HEMEM_KNOBS,
+  sooner: ['samplePeriod', 'hotReads', 'period'],
   make: (values) => new Hemem(hememKnobs(values)),
 };
 

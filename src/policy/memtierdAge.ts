@@ -38,6 +38,7 @@ export const memtierdAge: PolicyDescription = {
     integerKnob('regionPages', 512, 1, 512, 'pages', 'tracked as one (pagesinregion)'),
     numberKnob('bandwidth', 200, 0.001, 1e6, 'MB/s', 'of the mover'),
   ],
+  sooner: ['interval', 'idleDuration', 'activeDuration'],
   make: (values) => new MemtierdAge(values),
   configuration: ageLines,
 };

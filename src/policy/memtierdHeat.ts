@@ -39,6 +39,7 @@ export const memtierdHeat: PolicyDescription = {
     integerKnob('regionPages', 512, 1, 512, 'pages', 'tracked as one (pagesinregion)'),
     numberKnob('bandwidth', 200, 0.001, 1e6, 'MB/s', 'of the mover'),
   ],
+  sooner: ['interval'],
   make: (values) => new MemtierdHeat(values),
   configuration: heatLines,
 };

@@ -78,6 +78,7 @@ export const memtis: PolicyDescription = {
   requires: '`/sys/kernel/debug/split_huge_pages` to split',
   source: "Lee et al., MEMTIS, SOSP'23",
   knobs: KNOBS,
+  sooner: ['period', 'adaptSamples', 'samplePeriod'],
   make: (values) => new Memtis(values),
 };
 

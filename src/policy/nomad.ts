@@ -44,6 +44,7 @@ export const nomad: PolicyDescription = {
     numberKnob('abortLimit', 1, 0, 1, '', 'share of aborts that stops promotion; 1 = none does'),
     numberKnob('throttle', 100, 0, 600_000, 'ms', 'for which it is stopped'),
   ],
+  sooner: ['scanDelay', 'scanPeriod'],
   make: (values) => new Nomad(values),
 };
 

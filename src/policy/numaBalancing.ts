@@ -28,6 +28,7 @@ export const numaBalancing: PolicyDescription = {
       doc: '/sys/kernel/mm/numa/demotion_enabled; without it promotion ends when fast nodes fill',
     },
   ],
+  sooner: ['scanDelay', 'scanPeriodMin'],
   make: (values) => makeNumaBalancing(values),
 };
 

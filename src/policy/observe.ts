@@ -17,6 +17,7 @@ export const observe: PolicyDescription = {
     numberKnob('period', 10, 0.001, 10_000, 'ms', 'time between two looks at what was seen'),
     ...heatSourceKnobs('pebs', []),
   ],
+  sooner: ['hint-faults.scanDelay'],
   make: makeObserve,
 };
 
@@ -28,7 +29,7 @@ function makeObserve(values: KnobValues): Policy {
     needs: { ...NO_NEEDS, ...needs },
     settings: { ...NO_SETTINGS, sysctl: { ...off, ...heatSettings(needs) } },
     periodNs: Math.round(numberOf(values, 'period') * 1_000_000),
-    planCapacity: 1,
+    planCapacity: 0,
     decide: () => {},
   };
 }

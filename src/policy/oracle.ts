@@ -77,6 +77,7 @@ export const oracle: PolicyDescription = {
   summary: 'knows the coming accesses and keeps the hottest pages in fast nodes: the bound',
   source: 'upper bound, no system',
   knobs: KNOBS,
+  sooner: ['period'],
   make: (values) => new Oracle(values),
 };
 

@@ -57,6 +57,7 @@ export const physicalOnly: PolicyDescription = {
     numberKnob('migrateRate', 10, 0.001, 1000, 'GB/s', 'most that a round migrates'),
     numberKnob('reserveShare', 0.005, 0, 0.5, '', 'of each fast node, kept free'),
   ],
+  sooner: ['period', 'hotSightings'],
   make: (values) => new PhysicalOnly(values),
 };
 

@@ -31,6 +31,8 @@ describe('the list of policies', () => {
       expect([...problems, ...given.problems]).toEqual([]);
       const policy = description.make(values, new RandomStream(1, 'policy/x'));
       expect(policy.name).toBe(description.name);
+      const names = description.knobs.map(({ name }) => name);
+      for (const knob of description.sooner ?? []) expect(names).toContain(knob);
       expect(Number.isInteger(policy.periodNs)).toBe(true);
     }
     expect(findPolicy('none')).toBeNull();

@@ -24,7 +24,7 @@ export interface Policy {
   readonly settings: HostSettings;
   /** Virtual or real time between two decisions; 0 = it never decides. Whole. */
   readonly periodNs: Nanoseconds;
-  /** Rows a plan can have. */
+  /** Rows a plan can have; 0 = it looks on and never migrates. */
   readonly planCapacity: number;
   /** Base pages whose promotion back-off has put off so far; left out = it has none. */
   readonly deferredPages?: number;
@@ -97,6 +97,8 @@ export interface PolicyDescription {
   /** What else a real machine must have; left out = a release of Linux is enough. */
   readonly requires?: string;
   readonly knobs: readonly Knob[];
+  /** Knobs that, made smaller, let it act in a shorter run: told when a run ends before it did. */
+  readonly sooner?: readonly string[];
   /** `random` is the policy's own stream. Preconditions: `values` come from resolveKnobs. */
   make(values: KnobValues, random: RandomStream): Policy;
   /** Lines for a root shell that configure and start the program whose policy it is. */

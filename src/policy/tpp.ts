@@ -27,6 +27,7 @@ export const tpp: PolicyDescription = {
     ),
     ...NUMA_SCAN_KNOBS,
   ],
+  sooner: ['scanDelay', 'scanPeriodMin'],
   make: (values) => makeTpp(values),
 };
 

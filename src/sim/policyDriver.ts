@@ -38,6 +38,9 @@ export class PolicyDriver implements EventHandler {
   readonly #future: FutureRecorder | null;
   /** Accesses replayed so far, told by the simulation. */
   accesses = 0;
+  decisions = 0;
+  /** Rows of all its plans. */
+  plannedRows = 0;
 
   constructor(parts: PolicyDriverParts, policy: Policy) {
     const { kernel, queue, cost, programs, source, random } = parts;
@@ -75,8 +78,8 @@ export class PolicyDriver implements EventHandler {
     return this.#policy.deferredPages ?? 0;
   }
 
-  get idleReason(): string | null {
-    return this.#policy.idleReason ?? null;
+  get policy(): Policy {
+    return this.#policy;
   }
 
   get sampler(): AccessSampler | null {
@@ -99,6 +102,8 @@ export class PolicyDriver implements EventHandler {
     if (this.#policy.settings.isMigrationFree) demoteUnmappedCache(this.#parts.kernel);
     this.#plan.clear();
     this.#policy.decide(this.#host.observe(nowNs), this.#plan);
+    this.decisions++;
+    this.plannedRows += this.#plan.nrRows;
     this.#host.apply(this.#plan, nowNs);
     this.#parts.queue.schedule(nowNs + this.#policy.periodNs, this);
   }

@@ -8,6 +8,7 @@ import { findPolicy, type Policy, resolveKnobs } from '../policy/index.ts';
 import type { TraceSource } from '../trace/index.ts';
 import { vmEvent } from '../uapi/vmstat.ts';
 import { failureGroups } from '../why/index.ts';
+import { idleWarnings } from './idleWarnings.ts';
 import type { MigrationResult, NodeResult, RunResult, RunSpec, TimeSplit } from './runResult.ts';
 import { Simulation } from './simulation.ts';
 
@@ -64,6 +65,7 @@ function resultOf(sim: Simulation, hetmem: string): RunResult {
     all += node.reads + node.writes;
     if (node.isToptier) top += node.reads + node.writes;
   }
+  const toptierHitRatio = all === 0 ? 1 : top / all;
   const series = spec.seriesPoints > 0 ? sim.series.result() : null;
   return {
     format: 1,
@@ -75,7 +77,7 @@ function resultOf(sim: Simulation, hetmem: string): RunResult {
     time: timeSplit(sim),
     nodes,
     migration: migrationResult(sim),
-    toptierHitRatio: all === 0 ? 1 : top / all,
+    toptierHitRatio,
     footprintPages: sim.truth.pages,
     accesses: sim.accesses,
     instructions: sim.instructions,
@@ -86,7 +88,7 @@ function resultOf(sim: Simulation, hetmem: string): RunResult {
     series,
     heatMap: sim.heatMap === null ? null : sim.heatMap.result(),
     notes: notesOf(sim),
-    warnings: warningsOf(sim),
+    warnings: idleWarnings(sim, toptierHitRatio),
   };
 }
 
@@ -180,15 +182,4 @@ function notesOf(sim: Simulation): string[] {
     notes.push(`${n} ${kind} calls of the program failed in the model but not when recorded`);
   }
   return notes;
-}
-
-/** Mechanisms that were switched on and never came to act (TI-20). */
-function warningsOf({ k, clock, driver }: Simulation): string[] {
-  const warnings = driver.idleReason === null ? [] : [driver.idleReason];
-  const delayMs = k.sysctl.numa_balancing_scan_delay_ms;
-  const ranMs = Math.round(clock.nowNs / 1_000_000);
-  if (k.sysctl.numa_balancing === 0 || ranMs >= delayMs) return warnings;
-  const what = k.sysctl.demotion_enabled ? 'demotion alone works' : 'nothing moves';
-  const late = `no NUMA balancing in a run shorter than its scan_delay (${delayMs} ms): ${what}`;
-  return [...warnings, late];
 }

@@ -187,16 +187,57 @@ describe('a run', () => {
     expect(seeing.migration.promotedPages).toBeGreaterThan(SECTION / 4);
   });
 
-  it('says when it ends before NUMA balancing scans at all (TI-20)', () => {
-    const warnings = (params: Record<string, number | boolean>) => {
-      const run = { ...spec('numa-balancing'), policy: { name: 'numa-balancing', params } };
+  describe('warnings of what never came to act', () => {
+    const warnings = (name: string, params: Record<string, number | boolean>) => {
+      const run = { ...spec(name), policy: { name, params } };
       return runOne(run, hotQuarter(SECTION, 40), { hetmem: 'test' }).warnings;
     };
-    const late = 'no NUMA balancing in a run shorter than its scan_delay (60000 ms)';
-    expect(warnings({ scanDelay: 60_000 })).toEqual([`${late}: demotion alone works`]);
-    expect(warnings({ scanDelay: 60_000, demotion: false })).toEqual([`${late}: nothing moves`]);
-    expect(warnings({ scanDelay: 1 })).toEqual([]);
-    expect(warnings({ mode: 0 })).toEqual([]);
+    const sooner = (...knobs: string[]) => `what brings it sooner: smaller ${knobs.join(', ')}`;
+
+    it('NUMA balancing that ends before its first scan (TI-20)', () => {
+      const late = 'no NUMA balancing in a run shorter than its scan_delay (60000 ms)';
+      const name = 'numa-balancing';
+      const knobs = sooner('scanDelay', 'scanPeriodMin');
+      expect(warnings(name, { scanDelay: 60_000 })).toEqual([
+        `${late}: demotion alone works; ${knobs}`,
+      ]);
+      expect(warnings(name, { scanDelay: 60_000, demotion: false })).toEqual([
+        `${late}: nothing moves; ${knobs}`,
+      ]);
+      expect(warnings(name, { scanDelay: 1 })).toEqual([]);
+      expect(warnings(name, { mode: 0 })).toEqual([]);
+      expect(warnings(name, { scanDelay: 1, demotion: false })[0]).toMatch(
+        /^NUMA balancing promoted nothing, after \d+ hint faults: nothing moves; /,
+      );
+    });
+
+    it('DAMON whose quotas are still small (HS-80, HS-81)', () => {
+      const knobs = sooner('aggregation', 'applyInterval', 'resetInterval');
+      const none = 'DAMON migrated nothing in a run of 30 ms';
+      expect(warnings('damon', {})).toEqual([
+        `${none}: its schemes are first due after 1000 ms; ${knobs}`,
+      ]);
+      const quick = { sample: 0.1, aggregation: 1, applyInterval: 1, resetInterval: 10 };
+      const grew = 'its quotas grow from one byte, twofold each 10 ms at most, and came to ';
+      expect(warnings('damon', quick)[0]).toContain(grew);
+      expect(warnings('damon', { ...quick, tuned: false })).toEqual([]);
+    });
+
+    it.each([
+      ['memtierd-age', {}, /^no decision in a run of 30 ms: the first is due after 5000 ms; /],
+      ['memtierd-heat', {}, /^no decision in a run of 30 ms: the first is due after 5000 ms; /],
+      ['memtis', { period: 1 }, /^no threshold was set/],
+      ['physical-only', { period: 2 }, /^nothing to migrate was found in \d+ decisions; /],
+      ['bandwidth-spread', { period: 1 }, /^nothing was spread: fast nodes never used more than /],
+    ] as const)('%s %o', (name, params, text) => {
+      expect(warnings(name, params)).toEqual([expect.stringMatching(text)]);
+    });
+
+    it('none of policies that moved pages, or have nothing to decide', () => {
+      for (const name of ['first-touch', 'interleave', 'demotion-only', 'observe', 'oracle']) {
+        expect(warnings(name, {})).toEqual([]);
+      }
+    });
   });
 
   it('feeds a policy from accessed bits where there is no PEBS', () => {
