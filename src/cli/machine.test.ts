@@ -31,6 +31,24 @@ async function run(...args: string[]): Promise<{ out: string; err: string }> {
   return texts;
 }
 
+test('D6: show says what the kernel may do with a device memory node', async () => {
+  const file = join(folder, 'device.yaml');
+  const node = (kind: string, rest: string) =>
+    `  - {kind: ${kind}, size: 1GiB, latency: 90ns, bandwidth: 50GB/s, ${rest}}\n`;
+  const nodes = [
+    node('dram', 'cpus: 4'),
+    node('hbm', 'capabilities: cdm-2016'),
+    node('hbm', 'capabilities: coherent-2022'),
+    node('hbm', 'capabilities: [ksm, damon]'),
+  ];
+  writeFileSync(file, `format: machine/1\nname: device\nnodes:\n${nodes.join('')}`);
+  const { out } = await run('show', file);
+  expect(out).toMatch(/^ +1 +cdm-2016 +mempolicy, migrate_in, migrate_out, reclaim/m);
+  expect(out).toMatch(/^ +2 +coherent-2022 +nothing$/m);
+  expect(out).toMatch(/^ +3 +– +ksm, damon$/m);
+  expect((await run('show', 'dram-cxl-asic')).out).not.toContain('the kernel may');
+});
+
 test('list names every shipped machine', async () => {
   const { out } = await run('list');
   expect(out).toMatch(/^dram-4cxl +1 dram 128 GiB, 4 cxl 256 GiB/m);

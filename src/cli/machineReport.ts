@@ -18,6 +18,7 @@ import {
   type MachineSpec,
   memoryNids,
   memoryTiers,
+  NODE_PRESETS,
   type NodeSpec,
   nodeManagedBytes,
   nodePresentPages,
@@ -80,6 +81,7 @@ export function machineText(spec: MachineSpec): string {
     `${paint('bold', spec.name)}: ${spec.description ?? summaryOf(spec).nodes}\n`,
     `Linux ${spec.kernel}, ${swap}${vdso}${sysctlText(spec)}\n`,
     nodeSection(spec),
+    capabilitySection(spec),
     zoneSection(spec),
     pathSection(spec),
     loadSection(spec),
@@ -114,6 +116,18 @@ function nodeSection(spec: MachineSpec): string {
     node.costPerGib > 0 ? `${node.role}, ${node.costPerGib} a GiB` : node.role,
   ]);
   return section('Nodes', columns, rows);
+}
+
+/** Of device memory nodes: what the kernel may do with them (docs/model/device-nodes.md). */
+function capabilitySection(spec: MachineSpec): string {
+  const rows = spec.nodes.flatMap(({ nid, capabilities }) => {
+    if (capabilities === undefined) return [];
+    const preset = NODE_PRESETS.find((one) => one.capabilities.join() === capabilities.join());
+    return [[nid, preset?.name ?? '–', capabilities.join(', ') || 'nothing']];
+  });
+  if (rows.length === 0) return '';
+  const columns = [right('node'), { title: 'preset' }, { title: 'the kernel may' }];
+  return section('Device memory nodes', columns, rows);
 }
 
 /** 0-3,8: as Linux prints CPU lists. */

@@ -83,6 +83,16 @@ describe('summarise', () => {
     expect(warnings).toEqual([`spread: made up (${names})`]);
   });
 
+  it('D9: says beside the results what a machine has that Linux has not, once', async () => {
+    const experimental = ['device_page_cache'] as const;
+    const machine = { ...(await fabricateMachine()), experimental };
+    const { warnings } = await fabricateComparison({ machine });
+    expect(warnings).toContain('test-machine: experimental, not in Linux: device_page_cache');
+    expect(warnings.filter((one) => one.includes('experimental'))).toHaveLength(1);
+    const plain = await fabricateComparison();
+    expect(plain.warnings.join()).not.toContain('experimental');
+  });
+
   it('names machines by what tells them apart', async () => {
     const four = await fabricateMachine('four', 4);
     const one = await fabricateComparison();

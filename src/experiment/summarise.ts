@@ -3,7 +3,7 @@
  * the verdict. The only maker of a Comparison.
  */
 import { assert } from '../base/assert.ts';
-import type { MachineSpec } from '../hw/index.ts';
+import { experimentalNote, type MachineSpec } from '../hw/index.ts';
 import type { Catalogue } from './catalogue.ts';
 import {
   COMPARISON_FORMAT,
@@ -77,11 +77,20 @@ export function summarise(inputs: SummaryInputs): Comparison {
     groups: plan.groups.map((group) => groupRecord(group, runs, policies)),
     runs,
   };
-  return { ...unsaid, verdict: verdictOf(unsaid), warnings: warningsOf(unsaid) };
+  const warnings = [...experimentalMachines(inputs.machines), ...warningsOf(unsaid)];
+  return { ...unsaid, verdict: verdictOf(unsaid), warnings };
 }
 
 /** Of its accesses an all-DRAM run may make as many to slow memory without being called wrong. */
 const SLOW_SHARE_MAX = 0.0005;
+
+/** What a machine has that Linux has not is said beside every result of it (D9..D11). */
+function experimentalMachines(specs: readonly MachineSpec[]): string[] {
+  const notes = specs.flatMap(({ name, experimental = [] }) => {
+    return experimental.length === 0 ? [] : [`${name}: ${experimentalNote(experimental)}`];
+  });
+  return [...new Set(notes)];
+}
 
 function warningsOf(comparison: Comparison): string[] {
   return [...slowBaselines(comparison), ...warningsOfRuns(comparison)];

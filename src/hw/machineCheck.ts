@@ -43,9 +43,22 @@ export function checkFields(input: MachineInput, report: Report): void {
   checkDistances(input, report);
   for (const [i, link] of (input.links ?? []).entries()) checkLink(input, link, i, report);
   checkWeights(input, report);
+  checkExperimental(input, report);
   const copy = input.costs?.copy_bandwidth;
   if (copy !== undefined && toBandwidth(copy) <= 0) {
     report(['costs', 'copy_bandwidth'], 'a copy bandwidth of 0', 'omit it for the default');
+  }
+}
+
+function checkExperimental({ experimental = [] }: MachineInput, report: Report): void {
+  for (const [i, feature] of experimental.entries()) {
+    if (experimental.indexOf(feature) === i) continue;
+    report(['experimental', i], `${feature} twice`, 'remove one of them');
+  }
+  const dirty = experimental.indexOf('device_dirty_pages');
+  if (dirty >= 0 && !experimental.includes('device_page_cache')) {
+    const remedy = 'add device_page_cache';
+    report(['experimental', dirty], 'device_dirty_pages does nothing alone', remedy);
   }
 }
 

@@ -171,7 +171,9 @@ ${top}nodes:
     expect(file('capabilities: coherent-2022').nodes[1].capabilities).toEqual([]);
     expect(file('capabilities: [damon, ksm]').nodes[1].capabilities).toEqual(['damon', 'ksm']);
     expect(file('hotplugged: false').nodes[1].capabilities).toBeUndefined();
-    expect(() => file('capabilities: cdm-1999')).toThrow(/cdm-2016|preset/);
+    expect(() => file('capabilities: cdm-1999')).toThrow(
+      /cdm-2016, public-2017, coherent-2022, private-2026/,
+    );
   });
 
   test('what Linux does not have is named among the sources', () => {
@@ -179,6 +181,15 @@ ${top}nodes:
     expect(spec.experimental).toEqual(['device_page_cache']);
     expect(spec.sources).toContain('experimental, not in Linux: device_page_cache');
     expect(() => file('hotplugged: false', 'experimental: [magic]\n')).toThrow(/device_page_cache/);
+    const twice = 'experimental: [device_page_cache, device_page_cache]\n';
+    expect(() => file('hotplugged: false', twice)).toThrow(/device_page_cache twice/);
+  });
+
+  test('D9: dirty pages on a device need the page cache there', () => {
+    const alone = 'experimental: [device_dirty_pages]\n';
+    expect(() => file('hotplugged: false', alone)).toThrow(/add device_page_cache/);
+    const both = 'experimental: [device_dirty_pages, device_page_cache]\n';
+    expect(file('hotplugged: false', both).experimental).toHaveLength(2);
   });
 });
 

@@ -125,7 +125,10 @@ const node = closedObject({
   capabilities: z
     .union([word(NODE_PRESETS.map((preset) => preset.name)), z.array(word(NODE_CAPABILITIES))], {
       error: () =>
-        withRemedy('expected a preset or a list of capabilities', NODE_CAPABILITIES.join(', ')),
+        withRemedy(
+          `expected ${NODE_PRESETS.map((preset) => preset.name).join(', ')}, or a list`,
+          NODE_CAPABILITIES.join(', '),
+        ),
     })
     .optional()
     .describe('What the kernel may do with a device memory node. Default: everything.'),
@@ -222,7 +225,7 @@ export const MACHINE_SCHEMA = closedObject({
   experimental: z
     .array(word(EXPERIMENTAL_FEATURES))
     .optional()
-    .describe('Features that Linux does not have; marked in every report. Default: none.'),
+    .describe('Of device drivers, not in Linux; marked in every report. Default: none.'),
   physical_address_bits: z
     .int()
     .min(36)
