@@ -64,12 +64,14 @@ export class DeviceDax implements DevPagemapOps {
     assert(false, 'a generic device page was handed back', head);
   }
 
-  /** dax_mmap: first page number, or -ENXIO (gone), -EINVAL (private, or behind the end). */
+  /**
+   * dax_mmap: first page number, or -ENXIO (gone), -EINVAL (private). What lies behind the end of
+   * the device is SIGBUS at the access (check_vma, dax_pgoff_to_phys).
+   */
   mmap(task: Task, pages: number, prot: number, flags: number, pgoff: number): Vpn {
     if (!this.isAlive) return -ENXIO;
     if ((flags & MAP_SHARED) === 0) return -EINVAL;
     const { k, file } = this;
-    if (pgoff < 0 || pages <= 0 || pgoff + pages > file.sizePages) return -EINVAL;
     return mmapRegion(k, task.mm!, { addr: 0, pages, prot, flags, file, pgoff });
   }
 

@@ -5,19 +5,28 @@ import {
   accessPage,
   checkInvariants,
   exitTask,
+  FAULT_ERROR,
   FAULT_SIGBUS,
   forkTask,
   getUserPages,
+  injectError,
   Kernel,
   loadWord,
   type MappedFile,
+  MmuInterval,
+  madviseRange,
   mmapRegion,
+  mmuIntervalInsert,
+  mremapRange,
   munmapRange,
+  offlinePfn,
+  PG_HWPOISON,
   pageAt,
   pageCount,
   pinUserPages,
   plainMachine,
   putUserPages,
+  SIGBUS,
   storeWord,
   type Task,
   unpinUserPages,
@@ -25,6 +34,7 @@ import {
 import {
   EBUSY,
   EINVAL,
+  EIO,
   ENODEV,
   ENOMEM,
   ENOSPC,
@@ -33,13 +43,28 @@ import {
   EREMOTEIO,
 } from '../uapi/errno.ts';
 import { FOLL_LONGTERM, FOLL_PCI_P2PDMA, FOLL_WRITE } from '../uapi/gup.ts';
-import { MAP_ANONYMOUS, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
+import {
+  MADV_DONTNEED,
+  MAP_ANONYMOUS,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  MREMAP_MAYMOVE,
+  PROT_READ,
+  PROT_WRITE,
+} from '../uapi/mman.ts';
 import { ZONE_NORMAL } from '../uapi/zone.ts';
 import { DeviceDax } from './deviceDax.ts';
 import { p2pMapType } from './dmaRoute.ts';
 import { FsDax } from './fsDax.ts';
 import { P2pProvider } from './p2pdma.ts';
 import { SkeletonDriver } from './skeleton.ts';
+
+/** How often the entry of a page changed, as a driver hears of it. */
+function watch(task: Task, vpn: number): { calls: number } {
+  const seen = { calls: 0, invalidate: () => void seen.calls++ };
+  mmuIntervalInsert(new MmuInterval(task.mm!, vpn, vpn + 1, seen));
+  return seen;
+}
 
 const RW = PROT_READ | PROT_WRITE;
 const PMEM_PFN = 2 ** 22;
@@ -153,11 +178,38 @@ describe('device-dax (MEMORY_DEVICE_GENERIC)', () => {
     checkInvariants(k);
   });
 
-  it('mmap is shared and inside the device', () => {
-    const { task, dax } = withDevice();
+  it('DM-50: mmap is shared; behind the end of the device an access is SIGBUS', () => {
+    const { k, task, dax } = withDevice();
     expect(dax.mmap(task, 1, RW, MAP_PRIVATE, 0)).toBe(-EINVAL);
-    expect(dax.mmap(task, 2, RW, MAP_SHARED, PAGES_PER_SECTION - 1)).toBe(-EINVAL);
-    expect(dax.mmap(task, 1, RW, MAP_SHARED, PAGES_PER_SECTION - 1)).toBeGreaterThan(0);
+    const at = dax.mmap(task, 2, RW, MAP_SHARED, PAGES_PER_SECTION - 1);
+    expect(accessPage(k, task, at, true) & FAULT_ERROR).toBe(0);
+    expect(accessPage(k, task, at + 1, true) & FAULT_ERROR).toBe(FAULT_SIGBUS);
+    expect(task.mm!.findVma(at)!.isHugeAdvised()).toBe(true); // dax_mmap: VM_HUGEPAGE
+    checkInvariants(k);
+  });
+
+  it('MC-82a: poison is SIGBUS to all that map the page, and takes it from them; not soft', () => {
+    const { k, task, dax } = withDevice();
+    const at = dax.mmap(task, 2, RW, MAP_SHARED, 0);
+    const other = k.spawn(null, 0);
+    const there = dax.mmap(other, 1, RW, MAP_SHARED, 1);
+    const bystander = k.spawn(null, 0);
+    dax.mmap(bystander, 1, RW, MAP_SHARED, 1);
+    storeWord(k, task, at + 1, 5);
+    storeWord(k, other, there, 6);
+    expect(injectError(k, task, at + 1, at + 2, true)).toBe(-EIO);
+    const mirror = watch(task, at + 1);
+    expect(injectError(k, task, at + 1, at + 2, false)).toBe(0);
+    expect(mirror.calls).toBe(1); // DM-1
+    expect([task, other, bystander].map((one) => one.pendingSignal)).toEqual([SIGBUS, SIGBUS, 0]);
+    const page = dax.pagemap.start + 1;
+    expect([k.frames.refcount[page], k.poisonedPages]).toEqual([1, 1]);
+    checkInvariants(k);
+    expect(loadWord(k, other, there)).toBe(6); // dev_dax_fault does not ask
+    expect(offlinePfn(k, dax.pagemap.startPfn + 1, false)).toBe(0);
+    expect(k.frames.refcount[page]).toBe(1);
+    expect(dax.remove()).toBe(0);
+    checkInvariants(k);
   });
 
   it('PM-3: long-term pins are allowed; DM-20: migrate_vma is not', () => {
@@ -229,10 +281,39 @@ describe('P2PDMA', () => {
     checkInvariants(k);
   });
 
-  it('removal takes the pages from under programs', () => {
+  it('DM-90: removal takes the pages from under programs: the area stays, and is SIGBUS', () => {
     const { k, task, provider } = withProvider();
-    provider.mmap(task, 3, RW, MAP_SHARED, 0);
+    const start = provider.mmap(task, 3, RW, MAP_SHARED, 0);
     expect(provider.remove()).toBe(0);
+    expect(accessPage(k, task, start, false) & FAULT_ERROR).toBe(FAULT_SIGBUS);
+    checkInvariants(k);
+  });
+
+  it('DM-90: no fault brings a page: what is gone stays gone, grown areas are empty', () => {
+    const { k, task, provider } = withProvider();
+    const start = provider.mmap(task, 2, RW, MAP_SHARED, 0);
+    const child = forkTask(k, task) as Task;
+    storeWord(k, child, start, 5);
+    expect(madviseRange(k, task, start, start + 1, MADV_DONTNEED)).toBe(0);
+    expect(accessPage(k, task, start, false) & FAULT_ERROR).toBe(FAULT_SIGBUS);
+    expect(loadWord(k, child, start)).toBe(5);
+    const grown = mremapRange(k, task, start, 2, 4, MREMAP_MAYMOVE, 0);
+    expect(accessPage(k, task, grown + 1, true) & FAULT_ERROR).toBe(0);
+    expect(accessPage(k, task, grown + 2, true) & FAULT_ERROR).toBe(FAULT_SIGBUS);
+    exitTask(k, child);
+    expect(provider.lent.size).toBe(1);
+    checkInvariants(k);
+  });
+
+  it('MC-82a: memory_failure leaves its pages alone, -EBUSY, and drops what it was given', () => {
+    const { k, task, provider } = withProvider();
+    const start = provider.mmap(task, 1, RW, MAP_SHARED, 0);
+    const page = pageAt(k, task.mm!, start);
+    expect(offlinePfn(k, provider.pagemap.startPfn + (page - provider.pagemap.start), false)).toBe(
+      -EBUSY,
+    );
+    expect(injectError(k, task, start, start + 1, false)).toBe(-EREMOTEIO); // PM-4: GUP
+    expect([k.frames.refcount[page], k.frames.has(page, PG_HWPOISON)]).toEqual([1, false]);
     checkInvariants(k);
   });
 

@@ -3,14 +3,14 @@
  * handed to programs by mmap, and other devices reach them without a detour over system memory, if
  * the bus between lets them (dmaRoute.ts). DM-90, PM-4.
  *
+ * What the mapping of a page loses it never gets back: there is no fault to bring it (SIGBUS).
+ *
  * Not modelled: access control services of switches; uncached mappings.
  */
 import type { FrameId, Nid, Pfn, Vpn } from '../base/units.ts';
 import {
-  accessPage,
   type DevPagemap,
   type DevPagemapOps,
-  FAULT_ERROR,
   type Kernel,
   type MappedFile,
   MEMORY_DEVICE_PCI_P2PDMA,
@@ -20,17 +20,13 @@ import {
   munmapRange,
   PG_LOCKED,
   type Task,
+  truncateFile,
+  vmInsertPage,
   zoneDevicePageInit,
 } from '../mm/index.ts';
 import { EBUSY, EINVAL, ENODEV, ENOMEM } from '../uapi/errno.ts';
 import { MAP_SHARED } from '../uapi/mman.ts';
 import type { PciPlace } from './dmaRoute.ts';
-
-/** Page `index` of a mapping. */
-interface LentPage {
-  readonly file: MappedFile;
-  readonly index: number;
-}
 
 export class P2pProvider implements DevPagemapOps {
   readonly k: Kernel;
@@ -39,7 +35,8 @@ export class P2pProvider implements DevPagemapOps {
   pagemap!: DevPagemap;
   /** The genalloc pool. */
   readonly free: FrameId[] = [];
-  readonly lent: Map<FrameId, LentPage> = new Map();
+  /** Pages in use -> the mapping they were made for. */
+  readonly lent: Map<FrameId, MappedFile> = new Map();
   /** The device was pulled: no new mappings. */
   isGone = false;
 
@@ -68,8 +65,6 @@ export class P2pProvider implements DevPagemapOps {
 
   /** p2pdma_page_free: back to the pool. */
   folioFree(head: FrameId): void {
-    const { file, index } = this.lent.get(head)!;
-    file.specialFrames![index] = -1;
     this.lent.delete(head);
     this.free.push(head);
   }
@@ -84,7 +79,7 @@ export class P2pProvider implements DevPagemapOps {
     if (this.isGone) return -ENODEV;
     if (pages > this.free.length) return -ENOMEM;
     const file = k.newFile('p2pmem/allocate', 'p2pmem', pages);
-    file.specialFrames = new Int32Array(pages).fill(-1);
+    file.specialFrames = new Int32Array(0); // nothing to fault in
     const start = mmapRegion(k, task.mm!, { addr: 0, pages, prot, flags, file, pgoff });
     file.openCount = 0;
     if (start < 0) return start;
@@ -97,7 +92,7 @@ export class P2pProvider implements DevPagemapOps {
     return start;
   }
 
-  /** vm_insert_page: the mapping holds the only reference. */
+  /** The mapping holds the only reference. 0 or -ENOMEM. */
   #insert(task: Task, file: MappedFile, start: Vpn, index: number): number {
     const { k } = this;
     const page = this.free.pop()!;
@@ -105,22 +100,20 @@ export class P2pProvider implements DevPagemapOps {
     k.frames.clear(page, PG_LOCKED);
     k.folios.setFileMapping(page, file.id);
     k.frames.setIndex(page, index);
-    file.specialFrames![index] = page;
-    this.lent.set(page, { file, index });
-    const outcome = accessPage(k, task, start + index, false);
+    this.lent.set(page, file);
+    const ret = vmInsertPage(k, task, task.mm!.findVma(start)!, start + index, page);
     k.putFolio(page);
-    return (outcome & FAULT_ERROR) === 0 ? 0 : -ENOMEM;
+    return ret;
   }
 
   /**
-   * The device is pulled or its driver unbound: mappings lose their pages at once, and the memory
-   * goes when nobody has a page any more. 0, or -EBUSY: a client still holds one (Linux waits).
+   * The device is pulled or its driver unbound: mappings lose their pages at once and are SIGBUS
+   * (pci_p2pdma_unmap_mappings), and the memory goes when nobody has a page any more. 0, or -EBUSY:
+   * a client still holds one (Linux waits).
    */
   remove(): number {
     this.isGone = true;
-    for (const file of new Set([...this.lent.values()].map((page) => page.file))) {
-      for (const vma of [...file.vmas]) munmapRange(this.k, vma.mm, vma.start, vma.end);
-    }
+    for (const file of new Set(this.lent.values())) truncateFile(this.k, file, 0);
     if (this.k.devices.livePages(this.pagemap) > 0) return -EBUSY;
     memunmapPages(this.k, this.pagemap);
     return 0;

@@ -6,6 +6,7 @@
  * Not modelled: readahead, large folios made by page faults (except tmpfs huge=always).
  */
 import { type FrameId, HPAGE_PMD_NR, HPAGE_PMD_ORDER, type Vpn } from '../base/units.ts';
+import { EBUSY, ENOMEM } from '../uapi/errno.ts';
 import { GFP_HIGHUSER, GFP_HIGHUSER_MOVABLE, GFP_TRANSHUGE } from '../uapi/gfp.ts';
 import { vmEvent } from '../uapi/vmstat.ts';
 import { ZONE_MOVABLE } from '../uapi/zone.ts';
@@ -121,6 +122,15 @@ export function refaultByEntry(
   return true;
 }
 
+/** vm_insert_page of a shared mapping: 0, -EBUSY (the entry is taken), -ENOMEM (no page table). */
+export function vmInsertPage(k: Kernel, task: Task, vma: Vma, vpn: Vpn, page: FrameId): number {
+  const i = pteAlloc(k, vma.mm, vpn, task.cpuNid);
+  if (i < 0) return -ENOMEM;
+  if (k.ptes.words[i] !== 0) return -EBUSY;
+  mapFilePage(k, vma, vpn, i, page, false);
+  return 0;
+}
+
 /** do_cow_fault: the private copy of a page of the cache. */
 function copyFilePage(k: Kernel, task: Task, vma: Vma, vpn: Vpn, i: number, page: FrameId): number {
   const result = copyToAnon(k, task, vma, vpn, i, -1);
@@ -224,8 +234,9 @@ export function cacheRead(k: Kernel, task: Task, file: MappedFile, index: number
     return read;
   }
   if (read.page >= 0) {
-    // MC-82a: a shmem object keeps a page whose data is lost.
-    if (k.frames.has(read.page, PG_HWPOISON)) read.outcome = FAULT_SIGBUS;
+    // MC-82a: a shmem object keeps a page whose data is lost. Device memory does not look (DM-50).
+    const isCached = file.specialFrames === null;
+    if (isCached && k.frames.has(read.page, PG_HWPOISON)) read.outcome = FAULT_SIGBUS;
     return read;
   }
   if (file.isShmem() && file.hugeAlways && file.swapSlotAt(index) < 0) {

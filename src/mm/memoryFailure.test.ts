@@ -22,6 +22,7 @@ import { madviseRange } from './madvise.ts';
 import { injectError, memoryFailure, offlinePfn, softOffline } from './memoryFailure.ts';
 import { applyLockFlags, populateRange } from './mlockRange.ts';
 import { munmapRange } from './mmap.ts';
+import { MmuInterval, type MmuRange, mmuIntervalInsert } from './mmuNotifier.ts';
 import { PTE_KIND_HWPOISON, pteIsKind } from './pageTable.ts';
 import { bootNodes, TestProgram, vmstat } from './testProgram.ts';
 import { VM_LOCKED } from './vma.ts';
@@ -55,6 +56,16 @@ describe('MADV_HWPOISON (MC-82a)', () => {
     munmapRange(p.k, p.task.mm!, a, a + 3);
     expect([p.k.pm.isFree(page), p.k.frames.refcount[page]]).toEqual([false, 1]);
     checkInvariants(p.k);
+  });
+
+  it('DM-1: tells who mirrors the page', () => {
+    const p = boot();
+    const a = p.mapWritten(3);
+    const heard: number[] = [];
+    const listener = { invalidate: ({ start, end }: MmuRange) => heard.push(start, end) };
+    mmuIntervalInsert(new MmuInterval(p.task.mm!, a, a + 3, listener));
+    expect(injectError(p.k, p.task, a + 1, a + 2, false)).toBe(0);
+    expect(heard).toEqual([a + 1, a + 2]);
   });
 
   it('needs CAP_SYS_ADMIN, and a page that GUP can get', () => {

@@ -30,14 +30,17 @@ import {
 import { getUserPagesFast } from './gup.ts';
 import { isolateFolio, putbackMovablePages } from './isolateFolio.ts';
 import type { Kernel } from './kernel.ts';
+import { isDaxMemory, isPciP2pdma } from './memremap.ts';
 import { migratePages } from './migrate.ts';
+import { MMU_NOTIFY_CLEAR, mmuNotifierInvalidate } from './mmuNotifier.ts';
 import { PTE_KIND_HWPOISON, pteIsDirty, pteIsPresent, pteOther, ptePayload } from './pageTable.ts';
 import { forEachEntry, isDirtyAnywhere } from './pteOfFolio.ts';
 import { removeRmapPmd, removeRmapPtes, rmapCollect } from './rmap.ts';
 import { splitFolio, TO_BASE_PAGES } from './splitFolio.ts';
 import { deleteFromSwapCache } from './swapCache.ts';
 import { CAP_SYS_ADMIN, SIGBUS, type Task } from './task.ts';
-import { addRss } from './zap.ts';
+import type { Vma } from './vma.ts';
+import { addRss, zapRange } from './zap.ts';
 
 /** madvise_inject_error over [start, end): 0 or the first errno. */
 export function injectError(k: Kernel, task: Task, start: Vpn, end: Vpn, soft: boolean): number {
@@ -59,7 +62,7 @@ export function injectError(k: Kernel, task: Task, start: Vpn, end: Vpn, soft: b
 /** hard_offline_page and soft_offline_page of /sys/devices/system/memory. */
 export function offlinePfn(k: Kernel, pfn: Pfn, soft: boolean): number {
   const page = k.frames.frameOfPfn(pfn);
-  if (page < 0 || !k.pm.isPresent(page)) return -ENXIO;
+  if (page < 0 || !(k.pm.isPresent(page) || k.pm.isZoneDevice(page))) return -ENXIO;
   return soft ? softOffline(k, page, false) : memoryFailure(k, page, null, false);
 }
 
@@ -77,6 +80,10 @@ export function memoryFailure(
 ): number {
   const f = k.frames;
   const head = f.headOf(page);
+  if (k.pm.isZoneDevice(page)) {
+    if (hasRef) k.putFolio(head);
+    return devicePageFailure(k, page);
+  }
   if (f.has(k.folios.isHugetlb(head) ? head : page, PG_HWPOISON)) {
     signal(k, accessor);
     if (hasRef) k.putFolio(head);
@@ -96,6 +103,28 @@ export function memoryFailure(
     return -EHWPOISON;
   }
   return poisonPage(k, page, accessor);
+}
+
+/**
+ * memory_failure_dev_pagemap, mf_generic_kill_procs: nothing can take the place of a page of a DAX
+ * device or file, so all who have it mapped get SIGBUS and lose the entry. It can be mapped again.
+ * 0; -ENXIO (private and coherent pages are their driver's to look after); -EBUSY (pages of no
+ * DAX file, P2P memory among them: dax_lock_folio).
+ * Not modelled: a driver's or file system's own memory_failure; the machine check of whoever reads
+ *   the page again.
+ */
+function devicePageFailure(k: Kernel, page: FrameId): number {
+  k.poisonedPages++;
+  if (!isDaxMemory(k, page)) return isPciP2pdma(k, page) ? -EBUSY : -ENXIO;
+  if (!k.folios.hasFileMapping(page)) return -EBUSY;
+  k.frames.set(page, PG_HWPOISON);
+  const places: [Vma, Vpn][] = [];
+  forEachEntry(k, page, (vma, _i, vpn) => places.push([vma, vpn]));
+  for (const [vma, vpn] of places) {
+    for (const task of k.tasks.values()) if (task.mm === vma.mm) task.pendingSignal = SIGBUS;
+    zapRange(k, vma, vpn, vpn + 1);
+  }
+  return 0;
 }
 
 /** The part of memory_failure that has a small folio of user memory in hand. */
@@ -121,7 +150,8 @@ function poisonPage(k: Kernel, page: FrameId, accessor: Task | null): number {
 
 /** try_to_unmap with TTU_HWPOISON: mlock and pins do not keep an entry. */
 function unmapPoisoned(k: Kernel, page: FrameId, leaveEntry: boolean): void {
-  forEachEntry(k, page, (vma, i) => {
+  forEachEntry(k, page, (vma, i, vpn) => {
+    mmuNotifierInvalidate(vma.mm, vpn, vpn + 1, MMU_NOTIFY_CLEAR);
     if (pteIsDirty(k.ptes.words[i], k.ptes.bytes[i])) setFolioDirty(k, page);
     k.ptes.set(i, leaveEntry ? pteOther(PTE_KIND_HWPOISON, page) : 0, 0);
     addRss(k, vma.mm, page, -1);
@@ -172,6 +202,10 @@ function takeFreePage(k: Kernel, page: FrameId): boolean {
 export function softOffline(k: Kernel, page: FrameId, hasRef: boolean): number {
   const f = k.frames;
   const head = f.headOf(page);
+  if (k.pm.isZoneDevice(page)) {
+    if (hasRef) k.putFolio(head);
+    return -EIO;
+  }
   if (f.has(page, PG_HWPOISON)) {
     if (hasRef) k.putFolio(head);
     return 0;
@@ -282,6 +316,8 @@ function unmapHugetlb(k: Kernel, head: FrameId): void {
     const { mm } = k.rmap.vma[r];
     const slot = mm.slotOf(k.rmap.vpn[r]);
     if (slot < 0 || !pteIsPresent(mm.pmd[slot]) || ptePayload(mm.pmd[slot]) !== head) continue;
+    const vpn = mm.slotVpn[slot];
+    mmuNotifierInvalidate(mm, vpn, vpn + HPAGE_PMD_NR, MMU_NOTIFY_CLEAR);
     mm.pmd[slot] = pteOther(PTE_KIND_HWPOISON, head);
     mm.pmdByte[slot] = 0;
     mm.hugetlbPages -= HPAGE_PMD_NR;

@@ -261,6 +261,7 @@ function overlapsSystemMemory(k: Kernel, startPfn: Pfn, nrPages: number): boolea
 export function memunmapPages(k: Kernel, pagemap: DevPagemap): void {
   assert(k.devices.livePages(pagemap) === 0, 'device memory goes while it is in use');
   if (pagemap.type === MEMORY_DEVICE_GENERIC) forgetGenericPages(k, pagemap);
+  k.frames.flags.fill(0, pagemap.start, pagemap.start + pagemap.nrPages); // poisoned ones have any
   const { blocks } = k.pm;
   const firstBlock = pagemap.start >>> PAGEBLOCK_ORDER;
   const lastBlock = (pagemap.start + pagemap.nrPages) >>> PAGEBLOCK_ORDER;
@@ -277,7 +278,6 @@ function forgetGenericPages(k: Kernel, { start, nrPages }: DevPagemap): void {
   for (let page = start; page < start + nrPages; page++) {
     assert(f.refcount[page] === 1, 'a generic device page goes while it is in use', page);
     f.refcount[page] = 0;
-    f.flags[page] = 0;
     k.folios.clearMapping(page);
     f.setIndex(page, 0);
   }

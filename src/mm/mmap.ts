@@ -24,6 +24,7 @@ import {
   VM_DAX,
   VM_DONTEXPAND,
   VM_EXEC,
+  VM_HUGEPAGE,
   VM_HUGETLB,
   VM_IO,
   VM_LOCKED,
@@ -101,9 +102,10 @@ function vmFlagsOf(k: Kernel, mm: AddressSpace, request: MmapRequest): number {
   if ((request.flags & MAP_STACK) !== 0) vm |= VM_NOHUGEPAGE;
   // MC-41a: secretmem_mmap locks.
   if (request.file?.kind === 'secretmem' && k.profile.secretMemoryIsMlocked) vm |= VM_LOCKED;
-  if (request.file?.kind === 'devmem') vm |= VM_PFNMAP | VM_IO;
+  if (request.file?.kind === 'devmem') vm |= VM_PFNMAP | VM_IO | VM_DONTEXPAND; // remap_pfn_range
   if (request.file?.kind === 'dax' || request.file?.kind === 'devdax') vm |= VM_DAX;
-  if (request.file?.kind === 'p2pmem') vm |= VM_MIXEDMAP | VM_DONTEXPAND;
+  if (request.file?.kind === 'devdax') vm |= VM_HUGEPAGE; // dax_mmap
+  if (request.file?.kind === 'p2pmem') vm |= VM_MIXEDMAP; // vm_insert_page
   if (request.file?.kind === 'hugetlb') vm |= VM_HUGETLB;
   // What reclaim never takes is not locked either, and does not count as locked.
   return isLockable(vm) ? vm : vm & ~(VM_LOCKED | VM_LOCKONFAULT);
