@@ -109,7 +109,7 @@ describe('pages on the device', () => {
     expect(b.end()).toEqual([]);
   });
 
-  it('DM-112: setup and finalize without a destination leave everything as it was', () => {
+  it('DM-112, S-DM-33: setup and finalize without a destination leave everything as it was', () => {
     const b = new DeviceBench();
     const start = b.map(4);
     b.store(start, 4);
@@ -137,7 +137,7 @@ describe('pages on the device', () => {
     }
   });
 
-  it('DM-53, DM-35: a device that goes gives its pages back first', () => {
+  it('DM-53, DM-35, S-DM-34: a device that goes gives its pages back first', () => {
     const b = new DeviceBench();
     const start = b.map(6);
     b.store(start, 6);
@@ -167,7 +167,7 @@ describe('a range that memory cannot hold at once', () => {
 });
 
 describe('2 MiB pages', () => {
-  it('DM-61, DM-62: go and come as one', () => {
+  it('DM-61, DM-62, S-DM-20: go and come as one', () => {
     const b = new DeviceBench();
     const start = b.mapHuge();
     expect(b.mirror.migrateToDevice(b.task, start, 512).ret).toBe(0);
@@ -193,7 +193,7 @@ describe('2 MiB pages', () => {
     expect(b.end()).toEqual([]);
   });
 
-  it('DM-61: the device has no large page: 512 small ones', () => {
+  it('DM-61, S-DM-22: the device has no large page: 512 small ones', () => {
     const b = new DeviceBench();
     const start = b.mapHuge();
     b.device.failsNext = true;

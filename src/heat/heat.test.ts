@@ -85,7 +85,7 @@ describe('HeatHistogram', () => {
     ]);
   });
 
-  it('finds the thresholds of TI-108', () => {
+  it('S-TI-23: finds the thresholds of TI-108', () => {
     const histogram = new HeatHistogram();
     for (const [bin, pages] of [
       [15, 10],

@@ -47,7 +47,7 @@ describe('HDM decoders', () => {
     [3, 256, 0x12345678, 0, 0x6117278],
     [6, 1024, 0x12345678, 1, 0x308ba78],
     [12, 4096, 0x3ffffffff, 3, 0x55555fff],
-  ])('decode the worked values: %d ways of %d (HS-44)', (ways, granularity, h, position, dpa) => {
+  ])('S-HS-12, S-HS-13 HS-44: %d ways of %d', (ways, granularity, h, position, dpa) => {
     const [eig, eiw] = [encodeGranularity(granularity), encodeWays(ways)];
     expect(hdmPosition(h, eig, eiw)).toBe(position);
     expect(hdmDpaOffset(h, eig, eiw)).toBe(dpa);
@@ -69,7 +69,7 @@ describe('HDM decoders', () => {
     }
   });
 
-  it('XOR by the parity under each map, an involution (HS-47)', () => {
+  it('S-HS-14: XOR by the parity under each map, an involution (HS-47)', () => {
     expect(xorAddress(0x4000, [0x404100])).toBe(0x4100);
     expect(xorAddress(0x4100, [0x404100])).toBe(0x4000);
     const random = new RandomStream(2, 'xor');
@@ -115,6 +115,13 @@ describe('regions', () => {
     expect(hpaToDpa(set, set.hpaBase + set.hpaSize)).toBe(-ENXIO);
     expect(dpaToHpa(set, 1, 4095)).toBe(ADDRESS_INVALID);
     expect(dpaToHpa(set, 0, GIB)).toBe(ADDRESS_INVALID);
+  });
+
+  it('S-HS-15 HS-46: a position without a target is -ENXIO', () => {
+    const set = { ...region(4, 256), dpaBase: [0, 0, 0] };
+    const places = [0, 256, 512, 768].map((offset) => hpaToDpa(set, set.hpaBase + offset));
+    expect(places.slice(0, 3)).toMatchObject([0, 1, 2].map((position) => ({ position })));
+    expect(places[3]).toBe(-ENXIO);
   });
 
   it('have an extended linear cache in front of the device (HS-45)', () => {

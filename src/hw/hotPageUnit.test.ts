@@ -47,7 +47,7 @@ function entries(device: HotPageUnit): number[][] {
 }
 
 describe('HotPageUnit', () => {
-  it('tells at the end of an epoch what reached the threshold, and starts at 0 (HS-54)', () => {
+  it('S-HS-17 HS-54: tells at the end of an epoch what reached the threshold, starts at 0', () => {
     const device = unit();
     device.count(7, 10, 0);
     device.count(3, 300, 1);
@@ -75,7 +75,7 @@ describe('HotPageUnit', () => {
     expect(device.nrWaiting).toBe(0);
   });
 
-  it('drops what a full ring cannot hold, and says so (HS-57)', () => {
+  it('S-HS-16: drops what a full ring cannot hold, and says so (HS-57)', () => {
     const device = unit();
     for (let index = 0; index < 5; index++) device.count(index, 20, 0);
     device.endEpoch();

@@ -2,7 +2,14 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { autoInterleaveWeights } from './interleaveWeights.ts';
-import { demotionTargets, fallbackOrders, memoryTiers, toptierNodes } from './memoryTiers.ts';
+import type { MachineSpec } from './machineSpec.ts';
+import {
+  abstractDistance,
+  demotionTargets,
+  fallbackOrders,
+  memoryTiers,
+  toptierNodes,
+} from './memoryTiers.ts';
 import { type ObservedMachine, observedMachine } from './observedMachine.ts';
 import { memoryNids, nodeManagedBytes } from './topology.ts';
 
@@ -54,6 +61,33 @@ describe.each(json.machines.map((m) => [m.name, m] as const))('%s', (name, print
       expect(nodeManagedBytes(spec.nodes[i]!)).toBe(node.mem_total_kb * 1024);
     }
   });
+});
+
+/** N0 with CPUs, and N1 without; what their firmware tells. */
+function told(cxl: Partial<MachineSpec['nodes'][number]['perf']>, dram: typeof cxl = {}) {
+  const spec = observedMachine(json, 'four-nodes', '7.3');
+  const nodes = spec.nodes.slice(0, 2).map((node, nid) => {
+    const { abstractDistance: _, ...rest } = node;
+    return { ...rest, hotplugged: false, perf: { ...node.perf, ...(nid === 0 ? dram : cxl) } };
+  });
+  return { ...spec, nodes, links: [] };
+}
+
+test('S-TI-01 TI-3: twice the latency at half the bandwidth is 2304, tier 18', () => {
+  const latency = (ns: number) => ({ readLatencyNs: ns, writeLatencyNs: ns });
+  const bandwidth = (gbps: number) => ({ readBandwidth: gbps, writeBandwidth: gbps });
+  const dram = { ...latency(100), ...bandwidth(100) };
+  const spec = told({ ...latency(200), ...bandwidth(50) }, dram);
+  expect([...abstractDistance(spec)]).toEqual([576, 2304]);
+  expect([...memoryTiers(spec)]).toEqual([4, 18]);
+});
+
+test('S-TI-18 TI-83: 300 and 100 GB/s: weights 3 and 1', () => {
+  const spec = told(
+    { readBandwidth: 100, writeBandwidth: 100 },
+    { readBandwidth: 300, writeBandwidth: 300 },
+  );
+  expect([...autoInterleaveWeights(spec)]).toEqual([3, 1]);
 });
 
 test('zones keep holes and CMA where they were', () => {

@@ -111,7 +111,7 @@ describe('one pass over a list (TI-13, TI-14)', () => {
     expect(Array.from({ length: 6 }, (_, i) => p.nid(a + i))).toEqual([1, 1, 2, 2, 2, 2]);
   });
 
-  it('TI-10, TI-13: only nodes that the cgroup may use', () => {
+  it('S-TI-09, TI-10, TI-13: only nodes that the cgroup may use', () => {
     const p = boot({ lower: 3 });
     const a = p.mapWritten(4);
     expect(shrink(p, a, 4, RECLAIM_DIRECT, 0b1000)).toBe(4);

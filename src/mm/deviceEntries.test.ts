@@ -115,7 +115,7 @@ describe('exclusive access for a device (DM-70, DM-72)', () => {
     expect(exclusive(p, a)).toBe(-EFAULT);
   });
 
-  it('-EOPNOTSUPP: pages of files and of hugetlb memory', () => {
+  it('S-DM-25: -EOPNOTSUPP: pages of files and of hugetlb memory', () => {
     const p = boot();
     const a = p.mapWritten(1, { file: p.k.newFile('f', 'tmpfs', 1), shared: true });
     const refs = p.refs(a);
@@ -210,7 +210,7 @@ describe('device-private entries', () => {
     return { p, k: p.k, a, device };
   }
 
-  it('DM-40: a CPU waits for who has the page locked', () => {
+  it('DM-40, S-DM-17: a CPU waits for who has the page locked', () => {
     const { p, k, a, device } = onDevice();
     const page = device.pagemap.start;
     const refs = k.frames.refcount[page];

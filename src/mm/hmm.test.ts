@@ -73,7 +73,7 @@ function boot(thp: 'never' | 'always' = 'never', experimental: ExperimentalFeatu
 }
 
 describe('what is there, without faulting (DM-13)', () => {
-  it('no area, an area that cannot be read: an error', () => {
+  it('S-DM-05: no area, an area that cannot be read: an error', () => {
     const { p, k, mm, bits } = boot();
     const a = p.mapWritten(2);
     expect(bits(a - 50)).toBe(HMM_PFN_ERROR);
@@ -167,7 +167,7 @@ describe('private pages that peers may reach (DM-92, experimental)', () => {
 });
 
 describe('what must be there (DM-11, DM-13, DM-14)', () => {
-  it('no area, unreadable areas and markers are -EFAULT', () => {
+  it('S-DM-05, S-DM-06: no area, unreadable areas and markers are -EFAULT', () => {
     const { p, k, mm, bits, enter } = boot();
     const a = p.mapWritten(4);
     expect(bits(a - 50, MUST_READ)).toBe(-EFAULT);
@@ -191,7 +191,7 @@ describe('what must be there (DM-11, DM-13, DM-14)', () => {
     expect(k.frames.content![p.frame(a)]).toBe(0);
   });
 
-  it('a write to an area that forbids it is -EPERM, a read of it is not', () => {
+  it('S-DM-04: a write to an area that forbids it is -EPERM, a read of it is not', () => {
     const { p, k, mm, bits } = boot();
     const a = p.mapWritten(1);
     mprotectRange(k, mm, a, a + 1, PROT_READ);
@@ -216,7 +216,7 @@ describe('what must be there (DM-11, DM-13, DM-14)', () => {
     expect([op.isDone, p.nid(a)]).toEqual([true, 1]);
   });
 
-  it('an own private page never faults, not for a write either', () => {
+  it('S-DM-02: an own private page never faults, not for a write either', () => {
     const { p, k, bits } = boot();
     const device = new TestDevice(k, MEMORY_DEVICE_PRIVATE);
     const a = p.mapWritten(1);
@@ -260,7 +260,7 @@ describe('requests page by page, and the protocol', () => {
     expect(unmasked.bits[0]).toBe(0);
   });
 
-  it('DM-12: a range that was invalidated since is -EBUSY', () => {
+  it('DM-12, S-DM-01: a range that was invalidated since is -EBUSY', () => {
     const { p, k, mm, interval } = boot();
     const a = p.mapWritten(4);
     const range = new HmmRange(interval, a, a + 1, null, 0);

@@ -100,6 +100,15 @@ describe('TI-6: toptier', () => {
     expect([0, 1, 2].map((nid) => tiers.isToptier(nid))).toEqual([true, true, false]);
   });
 
+  it('S-TI-02, TI-101: with CPUs of its own the CXL node is toptier, and nothing leaves it', () => {
+    const distances = [576, 2304];
+    const nodes = distance.slice(0, 2).map((row) => row.slice(0, 2));
+    const without = new MemoryTiers(machine([0], nodes), distances);
+    expect([without.isToptier(1), nodesOf(without.preferredTargets(0))]).toEqual([false, [1]]);
+    const rebuilt = new MemoryTiers(machine([0, 1], nodes), distances);
+    expect([rebuilt.isToptier(1), nodesOf(rebuilt.preferredTargets(0))]).toEqual([true, [1]]);
+  });
+
   it('HBM faster than the CPUs own DRAM is toptier too', () => {
     const tiers = new MemoryTiers(machine([1], distance), [300, 576, 2880]);
     expect([0, 1, 2].map((nid) => tiers.isToptier(nid))).toEqual([true, true, false]);

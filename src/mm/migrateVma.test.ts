@@ -70,7 +70,7 @@ describe('what setup refuses (DM-20)', () => {
     ['VM_PFNMAP', VM_PFNMAP],
     ['VM_MIXEDMAP', VM_MIXEDMAP],
     ['VM_DAX', VM_DAX],
-  ])('%s is -EINVAL', (_name, flag) => {
+  ])('S-DM-07: %s is -EINVAL', (_name, flag) => {
     const p = boot();
     const m = prepared(p, p.map(2), 2, SYSTEM);
     m.vma!.flags |= flag;

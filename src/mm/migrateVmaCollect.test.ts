@@ -55,7 +55,7 @@ function pmdOf(p: TestProgram, vpn: number): number {
 }
 
 describe('one entry (DM-22)', () => {
-  it('DM-22.1: a hole among pages is anonymous memory to be filled, of a file nothing', () => {
+  it('DM-22.1, S-DM-09: a hole is anonymous memory to be filled, of a file nothing', () => {
     const p = boot();
     const a = p.map(3);
     p.store(a + 1, 7);
@@ -73,7 +73,7 @@ describe('one entry (DM-22)', () => {
     expect([[...n.srcBits], n.cpages]).toEqual([[0, WRITE, 0], 1]);
   });
 
-  it('DM-22.1: an area that has no page table at all', () => {
+  it('DM-22.1, S-DM-08: an area that has no page table at all', () => {
     const p = boot();
     const a = p.map(1024, { addr: HUGE });
     p.store(a + 600, 7);
@@ -182,7 +182,7 @@ describe('one entry (DM-22)', () => {
     expect([m.cpages, m.npages, p.refs(a + 16)]).toEqual([16 + 512, 1024, refs]);
   });
 
-  it('DM-22.8: a locked page is left out, with its references', () => {
+  it('DM-22.8, S-DM-10: a locked page is left out, with its references', () => {
     const p = boot();
     const a = p.mapWritten(2);
     p.k.lru.drainAll();
@@ -193,7 +193,7 @@ describe('one entry (DM-22)', () => {
     expect(p.has(a, PG_LOCKED)).toBe(true);
   });
 
-  it('DM-22.9: a pinned page is left out, unlocked, with its entry', () => {
+  it('DM-22.9, S-DM-11: a pinned page is left out, unlocked, with its entry', () => {
     const p = boot();
     const a = p.mapWritten(1);
     const pages: number[] = [];

@@ -44,6 +44,7 @@ import {
 import { addToSwapCache } from './swapCache.ts';
 import { collected, finish, give, moveTo, systemPage, TestDevice } from './testDevice.ts';
 import { bootNodes, TestProgram, vmstat } from './testProgram.ts';
+import { VM_UFFD_MISSING } from './vma.ts';
 
 const SYSTEM = MIGRATE_VMA_SELECT_SYSTEM;
 const PRIVATE = MIGRATE_VMA_SELECT_DEVICE_PRIVATE;
@@ -171,6 +172,20 @@ describe('a hole is filled (DM-30)', () => {
     expect([finish(p.k, m), seen, device.freed]).toEqual([[], [], [dst]]);
   });
 
+  it('S-DM-32: a userfaultfd waits for missing pages there: the hole stays one', () => {
+    const p = boot();
+    const { k } = p;
+    const device = new TestDevice(k, MEMORY_DEVICE_PRIVATE);
+    const a = p.map(2);
+    p.task.mm!.findVma(a)!.flags |= VM_UFFD_MISSING;
+    const m = collected(p, a, 2, SYSTEM);
+    const dst = device.page();
+    giveZeroes(p, m, 0, dst);
+    expect([m.cpages, finish(k, m), m.wants(0), device.freed]).toEqual([2, [], false, [dst]]);
+    expect([p.entry(a).word, p.task.mm!.rssAnon]).toEqual([0, 0]);
+    checkInvariants(k);
+  });
+
   it('no memory for its page table: it stays a hole', () => {
     const p = boot();
     const device = new TestDevice(p.k, MEMORY_DEVICE_PRIVATE);
@@ -215,6 +230,15 @@ describe('2 MiB of nothing (DM-30, DM-61)', () => {
     );
     expect([vmstat(k, 'thp_fault_alloc') - faults, device.freed]).toEqual([1, []]);
     expect([k.frames.has(dst, PG_LRU), k.frames.has(dst, PG_LRU_BATCH)]).toEqual([false, false]);
+    checkInvariants(k);
+  });
+
+  it('S-DM-32: a userfaultfd waits for missing pages there: refused', () => {
+    const { p, k, device, a, m, pmd } = hole(false);
+    p.task.mm!.findVma(a)!.flags |= VM_UFFD_MISSING;
+    const dst = device.page(9);
+    giveZeroes(p, m, 0, dst);
+    expect([finish(k, m), pmd(), device.freed]).toEqual([[], 0, [dst]]);
     checkInvariants(k);
   });
 
@@ -289,7 +313,7 @@ describe('2 MiB of nothing (DM-30, DM-61)', () => {
 });
 
 describe('a page is switched (DM-30)', () => {
-  it('a slot without a destination loses MIGRATE, the others move', () => {
+  it('S-DM-13: a slot without a destination loses MIGRATE, the others move', () => {
     const p = boot();
     const device = new TestDevice(p.k, MEMORY_DEVICE_PRIVATE);
     const a = p.mapWritten(3);
@@ -297,6 +321,8 @@ describe('a page is switched (DM-30)', () => {
     for (const i of [0, 2]) give(p.k, m, i, device.page());
     expect([finish(p.k, m), m.wants(1)]).toEqual([[0, 2], false]);
     expect([p.load(a + 1), p.task.mm!.rssAnon]).toEqual([2, 3]);
+    p.k.lru.drainAll();
+    expect(p.has(a + 1, PG_LRU)).toBe(true);
     checkInvariants(p.k);
   });
 
@@ -313,7 +339,7 @@ describe('a page is switched (DM-30)', () => {
     checkInvariants(p.k);
   });
 
-  it('a page of a file stays', () => {
+  it('S-DM-14: a page of a file stays', () => {
     const p = boot();
     const device = new TestDevice(p.k, MEMORY_DEVICE_PRIVATE);
     const a = p.mapWritten(1, { file: p.k.newFile('f', 'tmpfs', 1), shared: true });
@@ -326,7 +352,7 @@ describe('a page is switched (DM-30)', () => {
     ['device, slot free otherwise', true, false, true],
     ['device, slot still in use', true, true, false],
     ['system, slot still in use', false, true, true],
-  ])('in the swap cache, to the %s', (_name, toDevice, inUse, isMoved) => {
+  ])('S-DM-35: in the swap cache, to the %s', (_name, toDevice, inUse, isMoved) => {
     const p = boot();
     const { k } = p;
     const device = new TestDevice(k, MEMORY_DEVICE_PRIVATE);
@@ -345,7 +371,7 @@ describe('a page is switched (DM-30)', () => {
     expect(k.frames.has(ptePayload(word), PG_SWAPCACHE)).toBe(inUse);
   });
 
-  it('a large destination for a small page: refused', () => {
+  it('S-DM-23: a large destination for a small page: refused', () => {
     const p = boot();
     const device = new TestDevice(p.k, MEMORY_DEVICE_PRIVATE);
     const a = p.mapWritten(1);

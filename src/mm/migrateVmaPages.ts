@@ -34,7 +34,7 @@ import { anonVmaPrepare, pteAlloc, splitPmd } from './pteSetup.ts';
 import { addRmapPmd, addRmapPte, rmapCollect } from './rmap.ts';
 import { splitUnmappedFolio } from './splitFolio.ts';
 import { freeSwapCache } from './swapCache.ts';
-import { VM_WRITE, type Vma } from './vma.ts';
+import { VM_UFFD_MISSING, VM_WRITE, type Vma } from './vma.ts';
 
 const THP_FAULT_ALLOC = vmEvent('thp_fault_alloc');
 
@@ -95,7 +95,7 @@ function insertPage(k: Kernel, m: DeviceMigration, vma: Vma, i: number): boolean
   if (at < 0) return false;
   const word = k.ptes.words[at];
   const isZero = (k.ptes.bytes[at] & PTEB_SPECIAL) !== 0 && ptePayload(word) === k.zeroFrame;
-  if (word !== 0 && !isZero) return false;
+  if ((word !== 0 && !isZero) || vma.has(VM_UFFD_MISSING)) return false;
   anonVmaPrepare(k, vma);
   const f = k.frames;
   f.flags[page] |= PG_SWAPBACKED | PG_ANON_EXCLUSIVE;
@@ -118,6 +118,7 @@ function insertHuge(k: Kernel, m: DeviceMigration, vma: Vma, i: number): boolean
   const slot = mm.ensureSlot(vpn);
   const isZero = mm.pmd[slot] !== 0 && (mm.pmdByte[slot] & PTEB_SPECIAL) !== 0;
   if (mm.leaf[slot] >= 0 || (mm.pmd[slot] !== 0 && !isZero)) return false;
+  if (vma.has(VM_UFFD_MISSING)) return false;
   if (!isZero) {
     const table = k.allocPageTable(m.task.cpuNid);
     if (table < 0) return false;

@@ -63,7 +63,7 @@ describe('TI-71: a transaction', () => {
     checkInvariants(p.k);
   });
 
-  it('is void when the page is written meanwhile', () => {
+  it('S-TI-20: is void when the page is written meanwhile', () => {
     const p = boot();
     const vpn = slowPages(p, 1);
     expect(promote(p, vpn, () => p.access(vpn, true))).toBe(false);
@@ -99,7 +99,7 @@ describe('TI-72, TI-73: a shadow', () => {
     checkInvariants(p.k);
   });
 
-  it('is what its page is demoted to: no copy, no more memory', () => {
+  it('S-TI-21: is what its page is demoted to: no copy, no more memory', () => {
     const p = boot();
     const vpn = slowPages(p, 2);
     promote(p, vpn);

@@ -3,7 +3,7 @@ import { LatencyBalance } from './latencyBalance.ts';
 import { makePolicy, NaiveHost } from './naiveHost.ts';
 
 describe('LatencyBalance', () => {
-  it('TI-106: the default tier is slower: it should serve half of what it serves', () => {
+  it('S-TI-19 TI-106: the default tier is slower: it should serve half of what it serves', () => {
     const balance = new LatencyBalance();
     expect(balance.next(0.8, 300, 200)).toBeCloseTo(-0.4, 12);
     expect([balance.low, balance.high]).toEqual([0, 0.8]);

@@ -117,7 +117,7 @@ describe('skeleton', () => {
 describe('hemem', () => {
   const small = { unit: '4KiB', reserveShare: 0 };
 
-  it('promotes at 8 reads or 4 writes, write-hot pages first (TI-42)', () => {
+  it('S-TI-22: promotes at 8 reads or 4 writes, write-hot pages first (TI-42)', () => {
     const host = new NaiveHost(8, 16);
     host.touch(0, 8);
     host.touch(20, 28);

@@ -92,7 +92,7 @@ describe('pagemap', () => {
     }
   });
 
-  it('HS-21 without CAP_SYS_ADMIN, looked at with each read, PFNs are 0 and bits stay', () => {
+  it('S-HS-09 HS-21 without CAP_SYS_ADMIN at the read, PFNs are 0 and bits stay', () => {
     const s = new Setup();
     const file = opened(openPagemap(s.k, s.task, s.task));
     s.task.caps = 0;
@@ -163,7 +163,7 @@ describe('page_idle/bitmap', () => {
   const END = START_PFN + 16384 + 24;
   const ONES = new Uint32Array([0xffffffff, 0xffffffff]);
 
-  it('HS-1 root only; HS-2 -EINVAL off 8, EOF past the last PFN, -ENXIO for a write there', () => {
+  it('S-HS-01, S-HS-02 HS-1 root only; HS-2 -EINVAL off 8, past the end EOF and -ENXIO', () => {
     const s = new Setup();
     expect(openPageIdle(s.k, s.other(1000))).toBe(-EACCES);
     const file = opened(openPageIdle(s.k, s.task));
@@ -183,7 +183,7 @@ describe('page_idle/bitmap', () => {
     expect(file.write(cut, ONES)).toBe(0);
   });
 
-  it('HS-4 HS-5 HS-6 set bits mark idle, 0 does nothing, an access clears', () => {
+  it('S-HS-05 HS-4 HS-5 HS-6 set bits mark idle, 0 does nothing, an access clears', () => {
     const s = new Setup();
     const file = opened(openPageIdle(s.k, s.task));
     const bit = s.pfn(1) % 64;

@@ -304,10 +304,12 @@ describe('settings', () => {
     ]);
   });
 
-  it('weighted interleave returns to automatic weights (TI-82)', () => {
+  it('S-TI-17: weighted interleave; 0 is no weight; back to automatic ones (TI-82)', () => {
     const at = '/sys/kernel/mm/mempolicy/weighted_interleave';
     passes([
       get(`${at}/node0`, '6'),
+      ...['0', '256', 'many'].map((weight) => put(`${at}/node0`, weight, fails('EINVAL'))),
+      get(`${at}/auto`, 'true'),
       put(`${at}/node0`, '9'),
       get(`${at}/auto`, 'false'),
       put(`${at}/auto`, 'true'),

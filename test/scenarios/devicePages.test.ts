@@ -48,7 +48,7 @@ describe.each([
   ['private', -1],
   ['coherent', COHERENT_PFN],
 ])('pages of a device, %s', (_kind, pfn) => {
-  it('S-MP-32 MP-22, MP-24: stat and move: -ENOENT; the page stays', () => {
+  it('S-MP-32, S-DM-27 MP-22, MP-24: stat and move: -ENOENT; the page stays', () => {
     const { k, p } = onDevice(pfn);
     expect(move(p, 0, null)).toEqual({ ret: 0, status: -ENOENT });
     expect(move(p, 0, 1)).toEqual({ ret: 0, status: -ENOENT });
@@ -57,7 +57,7 @@ describe.each([
     checkInvariants(k);
   });
 
-  it('MP-85: migrate_pages and mbind pass over them, and they are no failures', () => {
+  it('MP-85, S-DM-27: migrate_pages and mbind pass over them, and they are no failures', () => {
     const { k, p } = onDevice(pfn);
     const node = (bit: number) => ({ bits: [bit], maxnode: 65 });
     expect(migratePagesCall(k, p.task, 0, node(0), node(1))).toBe(0);

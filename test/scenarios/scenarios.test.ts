@@ -1,7 +1,6 @@
 /**
- * Every scenario of docs/model/rules/scenarios.md in the groups of the overview, of move_pages and
- * mbind, of the engine and of pins is a test that cites its id. The tests lie beside what they test
- * and in this folder; this one finds them, so that none is forgotten.
+ * Every scenario of docs/model/rules/scenarios.md is a test that cites its id. The tests lie beside
+ * what they test and in this folder; this one finds them, so that none is forgotten.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -10,7 +9,7 @@ import { describe, expect, it } from 'vitest';
 import pending from './pending.json' with { type: 'json' };
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
-const GROUPS = ['OV', 'MP', 'MB', 'MC', 'PM'];
+const GROUPS = ['OV', 'MP', 'MB', 'MC', 'PP', 'HS', 'TI', 'PM', 'DM'];
 
 /** Ids of a group in the order of the document. */
 function scenariosOf(group: string): string[] {

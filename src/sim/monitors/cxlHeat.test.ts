@@ -182,7 +182,7 @@ describe('CxlHeatMonitor', () => {
     }
   });
 
-  it('leaves out a frame whose content changed during the epoch (PP-72)', () => {
+  it('S-PP-24: leaves out a frame whose content changed during the epoch (PP-72)', () => {
     const { k, task, queue, monitor, replay, seen } = machine(1, 1, OPTIONS);
     replay([0, 50]);
     k.lru.drainAll(); // its batch holds the folio otherwise
