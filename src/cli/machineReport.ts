@@ -19,10 +19,10 @@ import {
   memoryNids,
   memoryTiers,
   NODE_PRESETS,
-  type NodeSpec,
   nodeManagedBytes,
   nodePresentPages,
   nodesCapable,
+  rangeList,
   toptierNodes,
   type ValidationRow,
   validateFormulas,
@@ -111,7 +111,7 @@ function nodeSection(spec: MachineSpec): string {
   const rows = spec.nodes.map((node) => [
     node.nid,
     node.hotplugged ? `${node.kind}, hotplugged` : node.kind,
-    cpuText(node),
+    rangeList(node.cpus) || '–',
     formatSize(nodeManagedBytes(node)),
     node.costPerGib > 0 ? `${node.role}, ${node.costPerGib} a GiB` : node.role,
   ]);
@@ -128,17 +128,6 @@ function capabilitySection(spec: MachineSpec): string {
   if (rows.length === 0) return '';
   const columns = [right('node'), { title: 'preset' }, { title: 'the kernel may' }];
   return section('Device memory nodes', columns, rows);
-}
-
-/** 0-3,8: as Linux prints CPU lists. */
-function cpuText(node: NodeSpec): string {
-  const ranges: [number, number][] = [];
-  for (const cpu of node.cpus) {
-    const last = ranges.at(-1);
-    if (last !== undefined && last[1] === cpu - 1) last[1] = cpu;
-    else ranges.push([cpu, cpu]);
-  }
-  return ranges.map(([a, b]) => (a === b ? `${a}` : `${a}-${b}`)).join(',') || '–';
 }
 
 function zoneSection(spec: MachineSpec): string {

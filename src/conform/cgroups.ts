@@ -1,6 +1,7 @@
 /** Control groups of a case by name: cpusets, and which process is in which. */
 import { UserError } from '../base/assert.ts';
 import { PAGE_SIZE } from '../base/units.ts';
+import { nodeList } from '../hw/index.ts';
 import {
   type AddressSpace,
   type AnonVma,
@@ -16,7 +17,6 @@ import {
   type Task,
   writeCpusetMems,
 } from '../mm/index.ts';
-import { nodeList } from '../proc/index.ts';
 import { EACCES, EBUSY, EEXIST, EINVAL, ENOENT, ENOSPC } from '../uapi/errno.ts';
 import { NotModelled } from './inputs.ts';
 

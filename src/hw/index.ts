@@ -4,6 +4,7 @@
  * `const { parseMachine } = await machineFileReader()`.
  */
 export * from './accessCost.ts';
+export * from './bitmapText.ts';
 export * from './closedLoop.ts';
 export * from './costDefaults.ts';
 export * from './deviceCost.ts';

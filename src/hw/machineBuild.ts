@@ -9,6 +9,7 @@
  * nodes goes through the CPUs that are closest to both.
  * Preconditions of everything here: the fields passed MACHINE_SCHEMA.
  */
+import { assert } from '../base/assert.ts';
 import { type Bytes, GIB, MIB, PAGE_SIZE, PAGES_PER_SECTION } from '../base/units.ts';
 import {
   ZONE_DMA,
@@ -18,6 +19,7 @@ import {
   ZONE_NORMAL,
   type ZoneType,
 } from '../uapi/zone.ts';
+import { parseBitmapList } from './bitmapText.ts';
 import { COST_DEFAULTS, SWAP_DEFAULTS } from './costDefaults.ts';
 import { experimentalNote } from './experimental.ts';
 import { DEFAULT_KERNEL, type KernelVersion } from './kernelProfile.ts';
@@ -35,6 +37,9 @@ import type {
 import { presetCapabilities } from './nodeCapability.ts';
 import { BANDWIDTH, DURATION, parseQuantity, SIZE } from './quantity.ts';
 import { accessCoordinates, cpuNids } from './topology.ts';
+
+/** NR_CPUS of distribution kernels. */
+export const CPUS_MAX = 8192;
 
 type Quantity = string | 0;
 
@@ -91,17 +96,12 @@ function numberCpus(nodes: readonly NodeInput[]): number[][] {
   let next = 0;
   return nodes.map(({ cpus = 0 }) => {
     const list =
-      typeof cpus === 'number' ? Array.from({ length: cpus }, (_, i) => next + i) : cpuList(cpus);
+      typeof cpus === 'number'
+        ? Array.from({ length: cpus }, (_, i) => next + i)
+        : parseBitmapList(cpus, CPUS_MAX);
+    assert(typeof list !== 'number', 'a list of CPUs was checked');
     for (const cpu of list) next = Math.max(next, cpu + 1);
     return list;
-  });
-}
-
-/** "0-2,8" -> 0, 1, 2, 8, as Linux writes CPU lists. */
-function cpuList(text: string): number[] {
-  return text.split(',').flatMap((part) => {
-    const [first, last = first] = part.split('-').map(Number) as [number, number?];
-    return Array.from({ length: Math.max(0, last - first + 1) }, (_, i) => first + i);
   });
 }
 

@@ -6,9 +6,11 @@
  * machineBuild.ts), checkMachine() after.
  */
 import { PAGE_SIZE, PAGES_PER_SECTION } from '../base/units.ts';
+import { EINVAL } from '../uapi/errno.ts';
 import { ZONE_NAMES } from '../uapi/zone.ts';
+import { parseBitmapList } from './bitmapText.ts';
 import { DEFAULT_KERNEL, type KernelVersion, kernelProfile } from './kernelProfile.ts';
-import { toBandwidth, toBytes, toNs } from './machineBuild.ts';
+import { CPUS_MAX, toBandwidth, toBytes, toNs } from './machineBuild.ts';
 import type { LinkInput, MachineInput, NodeInput } from './machineSchema.ts';
 import type { MachineSpec } from './machineSpec.ts';
 import { NODES_MAX } from './nodeOrder.ts';
@@ -18,8 +20,6 @@ import type { FieldPath } from './yamlReader.ts';
 
 export type Report = (path: FieldPath, message: string, remedy: string) => void;
 
-/** NR_CPUS of distribution kernels. */
-const CPUS_MAX = 8192;
 /** Frames a modelled machine may have: 1 TiB. */
 const FRAMES_MAX = 0x1000_0000;
 /** PFNs fit a signed 32-bit column. */
@@ -239,19 +239,18 @@ function checkCpus(nodes: readonly NodeInput[], report: Report): void {
     }
     if (typeof cpus !== 'string') continue;
     for (const part of cpus.split(',')) {
-      const [first, last = first] = part.split('-').map(Number) as [number, number?];
-      if (last < first) report(path, `the range ${part} is backwards`, `${last}-${first}`);
-      if (last >= CPUS_MAX) {
+      const list = parseBitmapList(part, CPUS_MAX);
+      const [first, last = first] = part.split('-');
+      if (list === -EINVAL) report(path, `the range ${part} is backwards`, `${last}-${first}`);
+      else if (typeof list === 'number') {
         report(path, `CPU ${last}`, `CPU numbers are below ${CPUS_MAX}`);
-        continue;
-      }
-      for (let cpu = first; cpu <= last; cpu++) {
-        const owner = owners.get(cpu);
-        if (owner !== undefined) {
-          report(path, `CPU ${cpu} is already in node ${owner}`, 'a CPU belongs to one node');
-          break;
+      } else {
+        const taken = list.find((cpu) => owners.has(cpu));
+        if (taken !== undefined) {
+          const owner = owners.get(taken);
+          report(path, `CPU ${taken} is already in node ${owner}`, 'a CPU belongs to one node');
         }
-        owners.set(cpu, nid);
+        for (const cpu of list) owners.set(cpu, nid);
       }
     }
   }

@@ -1,6 +1,5 @@
 /** Files of /proc and /sys in the kernel's layout, and their parsers. The only door of proc/. */
 
-export * from './bitmapText.ts';
 export * from './buddyinfo.ts';
 export { DAMON_ROOT, writeDamonFile } from './damonFiles.ts';
 export * from './fileTree.ts';

@@ -7,10 +7,9 @@
  * Not modelled: generic initiators, memory-side caches, links to CPUs and memory blocks.
  */
 import type { Nid } from '../base/units.ts';
-import { closestCoordinates } from '../hw/index.ts';
+import { closestCoordinates, maskText, nodeList, rangeList } from '../hw/index.ts';
 import type { Kernel } from '../mm/index.ts';
 import { ZONE_NORMAL } from '../uapi/zone.ts';
-import { maskText, nodeList, rangeList } from './bitmapText.ts';
 import { type KernelFile, lineFile, textFile } from './kernelFile.ts';
 import { formatNodeMeminfo, nodeMeminfoOf } from './meminfo.ts';
 import { nodeVmstatText, numastatText } from './vmstatFile.ts';

@@ -6,6 +6,7 @@
  */
 import { UserError } from '../base/assert.ts';
 import { PAGE_SIZE } from '../base/units.ts';
+import { nodeList } from '../hw/index.ts';
 import {
   type Kernel,
   type Mempolicy,
@@ -29,7 +30,6 @@ import {
   MPOL_F_STATIC_NODES,
   MPOL_MODE_FLAGS,
 } from '../uapi/mempolicy.ts';
-import { nodeList } from './bitmapText.ts';
 import { isHeap } from './maps.ts';
 import { vmaPageSize, walkVmaEntries } from './vmaEntries.ts';
 

@@ -8,6 +8,7 @@
  */
 import { UserError } from '../base/assert.ts';
 import { PAGE_SIZE } from '../base/units.ts';
+import { maskText, rangeList } from '../hw/index.ts';
 import {
   type AddressSpace,
   type Kernel,
@@ -16,7 +17,6 @@ import {
   VM_SHARED,
   VM_WRITE,
 } from '../mm/index.ts';
-import { maskText, rangeList } from './bitmapText.ts';
 
 /** Row -> what stands after the colon and the tab, as printed. */
 export type StatusRows = ReadonlyMap<string, string>;
