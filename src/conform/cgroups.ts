@@ -1,7 +1,7 @@
 /** Control groups of a case by name: cpusets, and which process is in which. */
 import { UserError } from '../base/assert.ts';
 import { PAGE_SIZE } from '../base/units.ts';
-import { nodeList } from '../hw/index.ts';
+import { nodeList, parseBitmapList, rangeList } from '../hw/index.ts';
 import {
   type AddressSpace,
   type AnonVma,
@@ -18,7 +18,11 @@ import {
   writeCpusetMems,
 } from '../mm/index.ts';
 import { EACCES, EBUSY, EEXIST, EINVAL, ENOENT, ENOSPC } from '../uapi/errno.ts';
+import { MAX_NUMNODES } from '../uapi/mempolicy.ts';
 import { NotModelled } from './inputs.ts';
+
+/** MAX_NUMNODES of an x86-64 distribution: what a node list may name, though none has memory. */
+const NODE_MASK_BITS = 1024;
 
 export class Cgroups {
   readonly #k: Kernel;
@@ -26,8 +30,8 @@ export class Cgroups {
   readonly #byName: Map<string, Cpuset> = new Map();
   readonly #fileOwner: Map<number, Cpuset> = new Map();
   readonly #anonOwner: Map<AnonVma, Cpuset> = new Map();
-  /** cpuset.cpus as written: nothing in the model runs on one CPU or another. */
-  readonly #cpus: Map<Cpuset, number> = new Map();
+  /** cpuset.cpus as written, ascending: nothing in the model runs on one CPU or another. */
+  readonly #cpus: Map<Cpuset, readonly number[]> = new Map();
 
   constructor(k: Kernel, legacy: boolean) {
     this.#k = k;
@@ -47,7 +51,7 @@ export class Cgroups {
   /** cpuset_can_attach: a v1 cpuset needs CPUs, too. */
   enter(task: Task, name: string, place: string): number {
     const cpuset = this.#find(name, place);
-    if (cpuset.legacy && this.#effectiveCpus(cpuset) === 0) return -ENOSPC;
+    if (cpuset.legacy && this.#effectiveCpus(cpuset).length === 0) return -ENOSPC;
     this.#keepCharges(task);
     return attachTask(this.#k, task, cpuset);
   }
@@ -57,17 +61,15 @@ export class Cgroups {
     const cpuset = this.#find(name, place);
     if (value === '') return 0;
     switch (file) {
-      case 'cpuset.mems': {
-        const mems = parseNodes(value.trim());
-        return mems === null ? -EINVAL : writeCpusetMems(this.#k, cpuset, mems);
-      }
+      case 'cpuset.mems':
+        return this.#writeMems(cpuset, value);
       case 'cpuset.memory_migrate':
         if (!cpuset.legacy) throw new NotModelled(`cgroup v2 file ${file}`);
         if (!/^\d+$/.test(value.trim())) return -EINVAL;
         cpuset.memoryMigrate = Number(value) !== 0;
         return 0;
       case 'cpuset.cpus':
-        return this.#writeCpus(cpuset, parseNodes(value.trim()));
+        return this.#writeCpus(cpuset, value);
       case 'memory.reclaim':
         return this.#reclaim(cpuset, value, writer);
       default:
@@ -75,27 +77,40 @@ export class Cgroups {
     }
   }
 
+  /** update_nodemask. */
+  #writeMems(cpuset: Cpuset, value: string): number {
+    const nids = parseBitmapList(value, NODE_MASK_BITS);
+    if (typeof nids === 'number') return nids;
+    if (nids.some((nid) => nid >= MAX_NUMNODES)) return -EINVAL;
+    const mems = nids.reduce((mask, nid) => mask | (1 << nid), 0);
+    return writeCpusetMems(this.#k, cpuset, mems);
+  }
+
   /** update_cpumask; on v1 between the CPUs of the parent and those of the children. */
-  #writeCpus(cpuset: Cpuset, cpus: number | null): number {
+  #writeCpus(cpuset: Cpuset, value: string): number {
     if (cpuset === this.#root) return -EACCES;
-    if (cpus === null || (cpus & ~this.#allCpus()) !== 0) return -EINVAL;
+    const all = this.#allCpus();
+    const cpus = parseBitmapList(value, all[all.length - 1] + 1);
+    if (typeof cpus === 'number') return cpus;
+    if (!isSubset(cpus, all)) return -EINVAL;
     if (cpuset.legacy) {
-      const isUsed = cpuset.children.some((child) => (this.#effectiveCpus(child) & ~cpus) !== 0);
+      const isUsed = cpuset.children.some((child) => !isSubset(this.#effectiveCpus(child), cpus));
       if (isUsed) return -EBUSY;
-      if ((cpus & ~this.#effectiveCpus(cpuset.parent!)) !== 0) return -EACCES;
-      if (cpus === 0 && this.#tasksOf(cpuset).length > 0) return -ENOSPC;
+      if (!isSubset(cpus, this.#effectiveCpus(cpuset.parent!))) return -EACCES;
+      if (cpus.length === 0 && this.#tasksOf(cpuset).length > 0) return -ENOSPC;
     }
     this.#cpus.set(cpuset, cpus);
     return 0;
   }
 
   /** On v2 those of the parent if none were written, or none of them are there. */
-  #effectiveCpus(cpuset: Cpuset): number {
+  #effectiveCpus(cpuset: Cpuset): readonly number[] {
     if (cpuset === this.#root) return this.#allCpus();
-    const own = this.#cpus.get(cpuset) ?? 0;
+    const own = this.#cpus.get(cpuset) ?? [];
     if (cpuset.legacy) return own;
     const above = this.#effectiveCpus(cpuset.parent!);
-    return (own & above) !== 0 ? own & above : above;
+    const both = own.filter((cpu) => above.includes(cpu));
+    return both.length > 0 ? both : above;
   }
 
   /** What a task has touched stays charged to the cgroup that it leaves. */
@@ -150,12 +165,12 @@ export class Cgroups {
       case 'cpuset.mems':
         return isRoot && !cpuset.legacy ? -ENOENT : nodeList(cpuset.mems);
       case 'cpuset.cpus':
-        if (isRoot) return cpuset.legacy ? nodeList(this.#allCpus()) : -ENOENT;
-        return nodeList(this.#cpus.get(cpuset) ?? 0);
+        if (isRoot) return cpuset.legacy ? rangeList(this.#allCpus()) : -ENOENT;
+        return rangeList(this.#cpus.get(cpuset) ?? []);
       case cpuset.legacy ? 'cpuset.effective_mems' : 'cpuset.mems.effective':
         return nodeList(cpuset.effectiveMems);
       case cpuset.legacy ? 'cpuset.effective_cpus' : 'cpuset.cpus.effective':
-        return nodeList(this.#effectiveCpus(cpuset));
+        return rangeList(this.#effectiveCpus(cpuset));
       case 'cpuset.memory_migrate':
         return cpuset.legacy ? (cpuset.memoryMigrate ? '1' : '0') : -ENOENT;
       case 'cgroup.procs':
@@ -173,11 +188,9 @@ export class Cgroups {
     return tasks.filter((task) => (task.cpuset ?? this.#root) === cpuset);
   }
 
-  /** A bit a CPU of the machine. */
-  #allCpus(): number {
-    let mask = 0;
-    for (const node of this.#k.spec.nodes) for (const cpu of node.cpus) mask |= 1 << cpu;
-    return mask;
+  /** The machine's CPUs, ascending. */
+  #allCpus(): number[] {
+    return this.#k.spec.nodes.flatMap((node) => node.cpus).sort((a, b) => a - b);
   }
 
   #find(name: string, place: string): Cpuset {
@@ -205,15 +218,7 @@ export function parseReclaim(value: string): ReclaimRequest | null {
   return swappiness > SWAPPINESS_ANON_ONLY ? null : { pages, swappiness };
 }
 
-/** "0-1,3" as a mask; null for what is no node list or names a node no kernel has. */
-function parseNodes(text: string): number | null {
-  let mask = 0;
-  for (const part of text === '' ? [] : text.split(',')) {
-    const match = /^(\d+)(?:-(\d+))?$/.exec(part);
-    if (match === null) return null;
-    const last = Number(match[2] ?? match[1]);
-    if (last > 31) return null;
-    for (let nid = Number(match[1]); nid <= last; nid++) mask |= 1 << nid;
-  }
-  return mask;
+/** cpumask_subset. */
+function isSubset(some: readonly number[], of: readonly number[]): boolean {
+  return some.every((cpu) => of.includes(cpu));
 }

@@ -365,12 +365,46 @@ describe('control groups', () => {
       { do: 'cgroup.create', cgroup: 'g', expect: OK },
       { do: 'cgroup.create', cgroup: 'g', expect: fails('EEXIST') },
       set('cpuset.cpus', '0', OK),
-      set('cpuset.cpus', '99', fails('EINVAL')),
+      // cpulist_parse: nr_cpu_ids is what it may hold.
+      set('cpuset.cpus', '99', fails('ERANGE')),
+      set('cpuset.cpus', '1-0', fails('EINVAL')),
       at('cpuset.cpus', '0'),
       at('cpuset.mems', ''),
       at('cpuset.mems.effective', '0-3'),
       set('cpuset.mems', '1', OK),
       at('cpuset.mems.effective', '1'),
+    ]);
+  });
+
+  it('MP-106: cpuset.mems takes the lists of nodelist_parse', () => {
+    const set = (value: string, expect: Step): Step => ({
+      do: 'cgroup.write',
+      cgroup: 'g',
+      file: 'cpuset.mems',
+      value,
+      expect,
+    });
+    const mems = (value: string): Step => ({
+      look: 'cgroup',
+      cgroup: 'g',
+      file: 'cpuset.mems',
+      expect: { value },
+    });
+    passes([
+      { do: 'cgroup.create', cgroup: 'g', expect: OK },
+      set('1 3', OK),
+      mems('1,3'),
+      set('0-3:1/2', OK),
+      mems('0,2'),
+      set('2-1', fails('EINVAL')),
+      set('x', fails('EINVAL')),
+      // Node numbers of a 32-bit mask, but of no machine; then more than MAX_NUMNODES.
+      set('31', fails('EINVAL')),
+      set('32', fails('EINVAL')),
+      set('0,33', fails('EINVAL')),
+      set('1024', fails('ERANGE')),
+      set('4294967296', fails('EOVERFLOW')),
+      mems('0,2'),
     ]);
   });
 
