@@ -77,8 +77,9 @@ export class Cgroups {
     }
   }
 
-  /** update_nodemask. */
+  /** update_nodemask. The root of v2 has no such file. */
   #writeMems(cpuset: Cpuset, value: string): number {
+    if (cpuset === this.#root) return cpuset.legacy ? -EACCES : -ENOENT;
     const nids = parseBitmapList(value, NODE_MASK_BITS);
     if (typeof nids === 'number') return nids;
     if (nids.some((nid) => nid >= MAX_NUMNODES)) return -EINVAL;
@@ -88,7 +89,7 @@ export class Cgroups {
 
   /** update_cpumask; on v1 between the CPUs of the parent and those of the children. */
   #writeCpus(cpuset: Cpuset, value: string): number {
-    if (cpuset === this.#root) return -EACCES;
+    if (cpuset === this.#root) return cpuset.legacy ? -EACCES : -ENOENT;
     const all = this.#allCpus();
     const cpus = parseBitmapList(value, all[all.length - 1] + 1);
     if (typeof cpus === 'number') return cpus;
