@@ -2,7 +2,7 @@
  * Control groups in the case format: what the files of a cpuset take and show, and who may enter.
  */
 import { describe, it } from 'vitest';
-import { fails, mmap, OK, passes, type Step, small, where } from './smallCases.ts';
+import { fails, mmap, OK, passes, type Step, small, where, write } from './smallCases.ts';
 
 describe('control groups', () => {
   it('are made once, read back, and refuse CPUs that are not there', () => {
