@@ -129,14 +129,17 @@ async function print(results: readonly LabResult[], flags: Flags): Promise<void>
 
 async function printList(labs: readonly Lab[], isJson: boolean): Promise<void> {
   if (isJson) {
-    const entries = labs.map(({ name, question, thread, missions, rules, knobs }) => {
-      return { name, question, thread, missions, rules, knobs };
+    const entries = labs.map((one) => {
+      const { name, question, thread, missions, rules, experimental = [], knobs } = one;
+      return { name, question, thread, missions, rules, experimental, knobs };
     });
     process.stdout.write(`${JSON.stringify(entries, null, 2)}\n`);
     return;
   }
   const { formatTable } = await import('./table.ts');
-  const rows = labs.map(({ name, missions, question }) => [name, missions.join(' '), question]);
+  const rows = labs.map(({ name, missions, question, experimental }) => {
+    return [experimental === undefined ? name : `${name} *`, missions.join(' '), question];
+  });
   const columns = [{ title: 'lab' }, { title: 'mission' }, { title: 'question' }];
-  process.stdout.write(formatTable(columns, rows));
+  process.stdout.write(`${formatTable(columns, rows)}* with features that Linux does not have\n`);
 }

@@ -1,11 +1,12 @@
 /** A lab's result on the terminal: question, setup, figures drawn and as tables, verdict. */
+import { experimentalNote } from '../hw/index.ts';
 import type { Figure, LabResult } from '../labs/index.ts';
 import { drawFigure } from './labDrawing.ts';
 import { paint } from './paint.ts';
 import { type Column, formatTable } from './table.ts';
 
 export function labText(result: LabResult, width: number): string {
-  const { setup, figures, published, positions, notModelled } = result;
+  const { setup, figures, published, positions, notModelled, experimental } = result;
   const parts = [
     `${paint('bold', wrapped(result.question, width))}\n`,
     list(setup, width),
@@ -13,6 +14,9 @@ export function labText(result: LabResult, width: number): string {
     ...(published.length === 0 ? [] : [publishedText(result)]),
     `${paint('bold', 'Who argues what')}\n${positionsText(positions, width)}`,
     `${paint('bold', 'Not modelled')}\n${list(notModelled, width)}`,
+    ...(experimental.length === 0
+      ? []
+      : [`${paint('yellow', wrapped(experimentalNote(experimental), width))}\n`]),
     `${paint('bold', wrapped(result.verdict, width))}\n`,
     `${paint('dim', sourceText(result))}\n`,
   ];

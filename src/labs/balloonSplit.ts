@@ -67,8 +67,8 @@ export const balloonSplit: Lab = {
   ],
   setup: (knobs) => [
     `A guest with three times ${knobs.balloon} MiB inflates its balloon by ${knobs.balloon} MiB.`,
-    'Ranges that hold balloon pages are then taken and given back (alloc_contig_range). Where that',
-    'is refused, the driver is asked for the pages directly.',
+    'Ranges that hold balloon pages are then taken and given back (alloc_contig_range). Where ' +
+      'that is refused, the driver is asked for the pages directly.',
     'In the end the balloon is deflated. Each entry of its list is a call to the host.',
     `${SINGLE}: as Linux does today.`,
   ],

@@ -107,8 +107,8 @@ export const deviceAddresses: Lab = {
   ],
   setup: (knobs) => [
     `A slow node of 1 to 8 CXL devices, interleaved; a program has ${knobs.memory} MiB there.`,
-    `${knobs.hot} % of its pages are hot. Each device counts units of its own addresses for an`,
-    `epoch; those with ${knobs.threshold} accesses to 256 bytes, on the average, are hot.`,
+    `${knobs.hot} % of its pages are hot. Each device counts units of its own addresses for an ` +
+      `epoch; those with ${knobs.threshold} accesses to 256 bytes, on the average, are hot.`,
     'A daemon translates each hot unit, 256 bytes by 256 bytes, and moves the pages that it names.',
     `${LINEAR}: as if the devices lay behind each other, without decoders.`,
   ],

@@ -160,6 +160,7 @@ export const filesOnDevice: Lab = {
   thread: 'future-of-zone-device-2025',
   missions: ['D9', 'F4'],
   rules: ['DM-30', 'DM-85', 'DM-86'],
+  experimental: ['device_page_cache'],
   knobs: [],
   setup: () => [
     `A clean file of ${PAGES} pages, mapped by a process that uses an accelerator.`,

@@ -30,6 +30,7 @@ export const folioBounce: Lab = {
   thread: 'future-of-zone-device-2025',
   missions: ['D8', 'D13', 'F4'],
   rules: ['DM-41', 'DM-62', 'DM-64', 'DM-70'],
+  experimental: ['device_split_by_use', 'device_merge_on_return', 'device_shared_pages'],
   knobs: [
     {
       kind: 'integer',
@@ -52,14 +53,14 @@ export const folioBounce: Lab = {
   ],
   setup: (knobs) => [
     'A huge page is on an accelerator with private memory, used by a program on both sides.',
-    `${knobs.rounds} times: the CPU writes 1 to 512 base pages of it, evenly spread; then the`,
-    'device reads all 512. A device fault brings all that is not there.',
+    `${knobs.rounds} times: the CPU writes 1 to 512 base pages of it, evenly spread; then the ` +
+      'device reads all 512. A device fault brings all that is not there.',
     'whole: the fault of the CPU brings 2 MiB back. split: it splits and brings the base page.',
     'split once: what the first round costs more, when the device has to map all pages again.',
-    'by use, experimental (device_split_by_use, device_merge_on_return): the driver splits what',
-    'came back whole, and takes the rest as one page again when the CPU wants many of a turn.',
-    'link, exclusive, experimental (device_shared_pages): a page that came back once stays, and',
-    'the device uses it over the link, or takes it exclusively each time, as atomics need it.',
+    'by use, experimental (device_split_by_use, device_merge_on_return): the driver splits what ' +
+      'came back whole, and takes the rest as one page again when the CPU wants many of a turn.',
+    'link, exclusive, experimental (device_shared_pages): a page that came back once stays, and ' +
+      'the device uses it over the link, or takes it exclusively each time, as atomics need it.',
   ],
   measure,
   verdict,

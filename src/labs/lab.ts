@@ -5,6 +5,7 @@
  * Invariant: the verdict and the findings are functions of the figures and of nothing else, so they
  * change when the figures do. Figures are plain data: stored, printed and drawn elsewhere.
  */
+import type { ExperimentalFeature } from '../hw/index.ts';
 import type { Knob, KnobValues } from '../policy/index.ts';
 import type { FigureReader } from './figureReader.ts';
 
@@ -94,6 +95,8 @@ export interface Lab {
   readonly missions: readonly string[];
   /** Rules of docs/model/rules that decide. */
   readonly rules: readonly string[];
+  /** What some of its machines have that Linux has not; said beside the verdict. */
+  readonly experimental?: readonly ExperimentalFeature[];
   readonly knobs: readonly Knob[];
   /** The machine, the programs and the steps, a sentence each. */
   readonly setup: (knobs: KnobValues) => readonly string[];

@@ -80,8 +80,8 @@ export const latencyOrBandwidth: Lab = {
   setup: (knobs) => [
     'One socket with DRAM, 108.4 ns, and four CXL expanders, 250 ns each (dram-4cxl).',
     `1 to ${MOST_CORES} cores keep ${knobs.lines} lines in flight each, ${knobs.reads} % reads.`,
-    'All hot pages are in DRAM, spread evenly, by automatic weights, or as is best: any share',
-    `of 0 to ${SHARE_MAX} % on the expanders, in steps of ${SHARE_STEP} %.`,
+    'All hot pages are in DRAM, spread evenly, by automatic weights, or as is best: any share ' +
+      `of 0 to ${SHARE_MAX} % on the expanders, in steps of ${SHARE_STEP} %.`,
   ],
   measure,
   verdict,

@@ -260,10 +260,11 @@ export const nearDevice: Lab = {
   ],
   setup: (knobs: KnobValues) => [
     `A program on node 0 fills ${PAGES} pages of node 0; a device at node 1 reads each some times.`,
-    `stays: all over ${knobs.across} % of the link, ${knobs.hop} ns further. moved: a range of`,
-    `${RANGE_PAGES} pages goes to node 1 at its ${THRESHOLD}th access (move_pages), CPU time of it`,
-    `included. Then a device with a link to each node, the second with ${knobs.second} % of the`,
-    'first: memory bound to one node, interleaved, or interleaved by the weights of the links.',
+    `stays: all over ${knobs.across} % of the link, ${knobs.hop} ns further.`,
+    `moved: a range of ${RANGE_PAGES} pages goes to node 1 at its ${THRESHOLD}th access ` +
+      '(move_pages), CPU time of it included.',
+    `Then a device with a link to each node, the second with ${knobs.second} % of the first: ` +
+      'memory bound to one node, interleaved, or interleaved by the weights of the links.',
   ],
   measure,
   verdict,

@@ -154,6 +154,7 @@ export const noRoomInMap: Lab = {
   thread: 'future-of-zone-device-2025',
   missions: ['D11', 'F4'],
   rules: ['DM-80', 'DM-81', 'DM-82'],
+  experimental: ['device_offset_space'],
   knobs: [
     {
       kind: 'integer',

@@ -72,8 +72,8 @@ export const physicalToVirtual: Lab = {
     'rmap: the kernel looks, for each frame, at every area that may map it.',
     'pagemap: a daemon with CAP_SYS_ADMIN reads the pagemaps of all areas of all tasks.',
     `A step of rmap: ${STEP_NS} ns. A word of pagemap: ${knobs.word} ns.`,
-    'forked, parent’s: every task has written; the hot frames are the parent’s, which all of',
-    'their areas may map, and one does.',
+    'forked, parent’s: every task has written; the hot frames are the parent’s, which all of ' +
+      'their areas may map, and one does.',
   ],
   measure,
   verdict,

@@ -74,13 +74,13 @@ export const roundTrips: Lab = {
     },
   ],
   setup: (knobs) => [
-    `${knobs.rounds} times: the CPU writes ${USED} pages, the device reads and writes them,`,
-    'the CPU reads them.',
-    'Device faults bring pages to the device. Private memory: faults of the CPU bring them back;',
-    'coherent memory: the CPU reads them there, and the driver takes them back each round.',
-    'disturbed: while it is there, by turns, mprotect, fork and exit, short and long-term pins,',
-    'compaction, swapping out. forked: a child has had the memory since before the first round',
-    'and reads it at the end.',
+    `${knobs.rounds} times: the CPU writes ${USED} pages, the device reads and writes them, ` +
+      'the CPU reads them.',
+    'Device faults bring pages to the device. Private memory: faults of the CPU bring them back; ' +
+      'coherent memory: the CPU reads them there, and the driver takes them back each round.',
+    'disturbed: while it is there, by turns, mprotect, fork and exit, short and long-term pins, ' +
+      'compaction, swapping out.',
+    'forked: a child has had the memory since before the first round and reads it at the end.',
     'Then the program ends and the device is removed.',
   ],
   measure,

@@ -1,6 +1,7 @@
 /** F4: parameters of labs are checked, results are plain and the same each time. */
 import { describe, expect, it } from 'vitest';
 import { UserError } from '../base/assert.ts';
+import { EXPERIMENTAL_FEATURES } from '../hw/index.ts';
 import { FigureReader } from './figureReader.ts';
 import { LABS } from './list.ts';
 import { knobsOf, runLab } from './runLab.ts';
@@ -52,6 +53,16 @@ describe('figures', () => {
 });
 
 describe('the list of labs', () => {
+  it.each(LABS.map((lab) => [lab.name, lab] as const))(
+    '%s: the setup is a sentence a line, and names what is experimental (D9..D13)',
+    (_, lab) => {
+      const setup = lab.setup(knobsOf(lab, []));
+      for (const line of setup) expect(line, 'a whole sentence').toMatch(/[.?]$/);
+      const named = EXPERIMENTAL_FEATURES.filter((one) => setup.join(' ').includes(one));
+      expect([...(lab.experimental ?? [])].sort()).toEqual(named);
+    },
+  );
+
   it('has names for the command line, questions, threads and missions', () => {
     expect(new Set(LABS.map(({ name }) => name)).size).toBe(LABS.length);
     for (const { name, question, thread, missions, positions, notModelled } of LABS) {

@@ -1,5 +1,6 @@
 /** Runs a lab: parameters checked, figures measured, verdict and findings made from them. */
 import { UserError } from '../base/assert.ts';
+import type { ExperimentalFeature } from '../hw/index.ts';
 import { type Knob, type KnobValues, resolveKnobs } from '../policy/index.ts';
 import { FigureReader } from './figureReader.ts';
 import type { Figure, Finding, Lab, Measurement, PublishedFigure } from './lab.ts';
@@ -12,6 +13,8 @@ export interface LabResult {
   readonly thread: string;
   readonly missions: readonly string[];
   readonly rules: readonly string[];
+  /** Features of the model that Linux does not have, where the figures name them. */
+  readonly experimental: readonly ExperimentalFeature[];
   /** Version of hetmem. */
   readonly version: string;
   readonly seed: number;
@@ -55,6 +58,7 @@ export function judged(
     thread: lab.thread,
     missions: lab.missions,
     rules: lab.rules,
+    experimental: lab.experimental ?? [],
     version,
     seed,
     knobs,

@@ -73,6 +73,7 @@ export const twoPagesOrOne: Lab = {
   thread: 'future-of-zone-device-2025',
   missions: ['D10', 'F4'],
   rules: ['DM-90', 'DM-91', 'DM-92'],
+  experimental: ['device_peer_ranges'],
   knobs: [
     {
       kind: 'integer',

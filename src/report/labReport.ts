@@ -30,6 +30,7 @@ function labSection(result: LabResult, hasHead: boolean): Markup {
 <p class="verdict">${unbroken(result.verdict)}</p>`;
   return html`<section class="lab" id="${result.name}">
 ${hasHead ? head : null}
+${experimental(result)}
 ${setup(result)}
 ${result.figures.map(figureSection)}
 ${publishedTable(result)}
@@ -38,6 +39,13 @@ ${notModelled(result)}
 ${source(result)}
 </section>
 `;
+}
+
+/** What Linux does not have is marked beside the verdict that rests on it. */
+function experimental({ experimental: features }: LabResult): Markup {
+  if (features.length === 0) return html``;
+  return html`<p><span class="tag warn">experimental</span>
+not in Linux: ${features.join(', ')}</p>`;
 }
 
 function setup({ setup: lines }: LabResult): Markup {
