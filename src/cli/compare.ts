@@ -159,9 +159,10 @@ async function workloadsOf(words: readonly string[], library: Library): Promise<
       return runTogether(word.split('+').map(workloadOf));
     }
     const { program, group } = splitCgroup(word);
-    if (group === undefined) {
+    if (typeof group === 'string') {
       const remedy = 'PROGRAM@NAME, or PROGRAM@NAME:mems=NODES, such as gups@batch:mems=1';
-      throw new UserError(`hetmem compare ${word}`, 'no control group behind the @', remedy);
+      const problem = `no control group behind the @: ${group}`;
+      throw new UserError(`hetmem compare ${word}`, problem, remedy);
     }
     if (group !== null) return inCgroup(workloadOf(program), group);
     const isTrace = word.endsWith('.hmt') || word.includes('/');

@@ -152,6 +152,11 @@ describe('hetmem compare', () => {
     [['redis'], { series: '1e9' }, /^--series 1e9: is no number/],
     [['gups:hot=maybe'], {}, /^hetmem compare: hot is true or false/],
     [['redis@web:mems=x'], {}, /^hetmem compare redis@web:mems=x: no control group behind the @/],
+    [
+      ['gups@web:mems=32'],
+      {},
+      /^hetmem compare gups@web:mems=32: .*: mems=32 is no list of nodes from 0 to 30 \(PROGRAM@/,
+    ],
     [['redis@a+gups@a:mems=1'], {}, /^hetmem compare: cgroup a has two cpuset\.mems/],
   ])('tells what is wrong with %j %j', async (traces, fields, message) => {
     await expect(experiment(traces, fields)).rejects.toThrow(UserError);

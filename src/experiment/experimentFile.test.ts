@@ -138,6 +138,8 @@ describe('parseExperiment', () => {
     for (const [old, changed, message] of [
       ['- redis', '- redis@a:b', 'e.yaml:17:5: workloads.0: no control group behind the @'],
       ['other/x.hmt', 'x.hmt\n    cgroup: a/b', 'e.yaml:19:13: workloads.1.cgroup: not a control'],
+      ['other/x.hmt', 'x.hmt\n    cgroup: a:mems=32', 'mems=32 is no list of nodes from 0 to 30'],
+      ['- redis', '- redis+gups@a:mems=32', '@: mems=32 is no list of nodes from 0 to 30'],
     ] as const) {
       expect(() => parse(WHOLE.replace(old, changed))).toThrow(message);
     }

@@ -4,6 +4,7 @@
  * Loads yaml and zod, so only the cold path imports it (index.ts has experimentFileReader()).
  * The format is described in docs/reports.md.
  */
+import { assert } from '../base/assert.ts';
 import { GIB, KIB, MIB } from '../base/units.ts';
 import { type Catalogue, isTracePath, traceName } from './catalogue.ts';
 import { parseCgroup, splitCgroup } from './cgroup.ts';
@@ -103,6 +104,7 @@ function workloadOf(
     return input.name === undefined ? programs : { ...programs, name: input.name };
   }
   const group = input.cgroup === undefined ? null : parseCgroup(input.cgroup);
+  assert(typeof group !== 'string', 'the schema takes groups only');
   if ('trace' in input) {
     const { trace } = input;
     const name = input.name ?? traceName(trace);
@@ -127,7 +129,8 @@ export function namedWorkload(word: string, catalogue: Catalogue): WorkloadSpec 
     return runTogether(word.split('+').map((name) => namedWorkload(name, catalogue)));
   }
   const { program, group } = splitCgroup(word);
-  if (group) return inCgroup(namedWorkload(program, catalogue), group);
+  assert(typeof group !== 'string', 'the schema takes groups only');
+  if (group !== null) return inCgroup(namedWorkload(program, catalogue), group);
   const isGenerator =
     !isTracePath(word) &&
     !catalogue.traces.includes(word) &&

@@ -67,16 +67,26 @@ const CGROUP_REMEDY = 'NAME, or NAME:mems=NODES, such as batch:mems=1';
 
 const cgroup = z
   .string({ error: () => withRemedy('expected a control group', CGROUP_REMEDY) })
-  .refine((text) => parseCgroup(text) !== null, {
-    error: () => withRemedy('not a control group', CGROUP_REMEDY),
+  .refine((text) => typeof parseCgroup(text) !== 'string', {
+    error: ({ input }) => {
+      return withRemedy(`not a control group: ${parseCgroup(String(input))}`, CGROUP_REMEDY);
+    },
   })
   .optional()
   .describe('The control group it runs in, with the nodes of its cpuset. Default: its own name.');
 
-const workloadWord = name().refine(
-  (text) => text.split('+').every((word) => splitCgroup(word).group !== undefined),
-  { error: () => withRemedy('no control group behind the @', CGROUP_REMEDY) },
-);
+/** What is wrong with the first control group of a word; null = nothing. */
+function cgroupMistake(text: string): string | null {
+  const groups = text.split('+').map((word) => splitCgroup(word).group);
+  return groups.find((group) => typeof group === 'string') ?? null;
+}
+
+const workloadWord = name().refine((text) => cgroupMistake(text) === null, {
+  error: ({ input }) => {
+    const mistake = cgroupMistake(String(input));
+    return withRemedy(`no control group behind the @: ${mistake}`, CGROUP_REMEDY);
+  },
+});
 
 const trace = closedObject({
   trace: name().describe('Short name of a shipped trace, or a file (.hmt), relative to this file.'),

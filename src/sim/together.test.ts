@@ -111,8 +111,11 @@ describe('control groups (C6)', () => {
       ]);
       expect(web.toptierPagesMean, policy).toBeGreaterThan(0);
     }
-    const missing = { ...zipf, cgroup: { name: 'batch', mems: [2] } };
-    expect(() => grouped('first-touch', [gups, missing])).toThrow('cgroup batch: node 2 has no');
+    for (const nid of [2, 31, 32, 33]) {
+      const missing = { ...zipf, cgroup: { name: 'batch', mems: [nid] } };
+      const message = `cgroup batch: node ${nid} has no memory`;
+      expect(() => grouped('first-touch', [gups, missing])).toThrow(message);
+    }
   });
 });
 

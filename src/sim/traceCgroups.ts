@@ -9,6 +9,7 @@
  * do not exist and reclaim does not tell groups apart; moving between groups; cpuset.cpus.
  */
 import { assert, UserError } from '../base/assert.ts';
+import { NODES_MAX } from '../hw/index.ts';
 import {
   attachTask,
   type Cpuset,
@@ -74,7 +75,7 @@ export class TraceCgroups {
   #create(name: string, mems: readonly number[]): number {
     const cpuset = createCpuset(this.#k.topCpuset);
     const has = this.#k.pm.nodesWithMemory;
-    const missing = mems.find((nid) => (has & (1 << nid)) === 0);
+    const missing = mems.find((nid) => nid >= NODES_MAX || (has & (1 << nid)) === 0);
     if (missing !== undefined) {
       const place = `cgroup ${name}`;
       throw new UserError(place, `node ${missing} has no memory`, 'hetmem machine shows the nodes');
