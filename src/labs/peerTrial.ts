@@ -39,7 +39,9 @@ export interface PeerOutcome {
   corrupted: number;
   /** CPU accesses that ended in SIGBUS because the page could not come back. */
   failedAccesses: number;
-  /** DMA that was refused since the range had been revoked. */
+  /** Stores whose range had been revoked: the peer mapped the page again first. */
+  mappedAgain: number;
+  /** DMA refused for good: the process that the range was of has ended. */
   refused: number;
   /** Stores of the peer that were done. */
   stores: number;
@@ -78,6 +80,7 @@ class PeerTrial {
     lost: 0,
     corrupted: 0,
     failedAccesses: 0,
+    mappedAgain: 0,
     refused: 0,
     stores: 0,
   };
@@ -169,14 +172,29 @@ class PeerTrial {
 
   #peerStores(word: number): void {
     if (this.#lent.length === 0) return;
-    const { mapping, process, page } = this.#lent[this.#random.below(this.#lent.length)];
-    if (this.#device.peerStore(mapping, word) < 0) {
-      this.#found.refused++;
-      return;
-    }
+    const at = this.#random.below(this.#lent.length);
+    if (this.#lent[at].mapping.isRevoked && !this.#mapAgain(at)) return;
+    const { mapping, process, page } = this.#lent[at];
+    if (this.#device.peerStore(mapping, word) < 0) throw new Error('a fresh range is refused');
     this.#found.stores++;
     this.#meantFor.set(word, { process, page });
     process.truth[page] = word;
+  }
+
+  /** The peer heard of the revocation: the device fetches the page, and it maps the new place. */
+  #mapAgain(at: number): boolean {
+    const { process, page } = this.#lent[at];
+    const isAlive = this.#processes.includes(process);
+    if (isAlive) this.#deviceLoads(process, page);
+    const mapping = isAlive ? this.#device.peerMap(process.context, process.start + page) : -1;
+    if (typeof mapping === 'number') {
+      this.#lent.splice(at, 1);
+      this.#found.refused++;
+      return false;
+    }
+    this.#lent[at] = { mapping, process, page };
+    this.#found.mappedAgain++;
+    return true;
   }
 
   #peerUnmaps(): void {

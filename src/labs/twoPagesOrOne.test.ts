@@ -23,10 +23,13 @@ describe('random use of memory that a peer has, too', () => {
   });
 
   it.each([1, 2, 3])('DM-91: ranges that are revoked do neither, seed %i', (seed) => {
-    const { stores, refused, ...found } = peerTrial('ranges', seed, 4000);
+    const { stores, mappedAgain, refused, ...found } = peerTrial('ranges', seed, 4000);
     expect(found).toEqual({ corrupted: 0, lost: 0, failedAccesses: 0, leaks: [] });
-    expect(stores).toBeGreaterThan(0);
-    expect(refused).toBeGreaterThan(0);
+    const others = peerTrial('unsynced', seed, 4000);
+    expect(stores).toBeGreaterThan(0.8 * others.stores);
+    expect(mappedAgain).toBeGreaterThan(0);
+    expect(refused).toBeLessThan(0.2 * stores);
+    expect([others.mappedAgain, others.refused]).toEqual([0, 0]);
   });
 });
 
