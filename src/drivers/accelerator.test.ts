@@ -182,6 +182,23 @@ describe('memory pressure', () => {
     expect(b.end()).toEqual([]);
   });
 
+  it('DM-35: small folios make room a range at a time, in one batch', () => {
+    const b = new AcceleratorBench({ rangePages: 16 });
+    const pages = b.device.spec.nrPages;
+    const start = b.mapWritten(pages + 16);
+    for (let vpn = start; vpn < start + pages; vpn++) b.context.load(b.task, vpn);
+    const { fixedNs, pieceNs } = b.device.spec.cost.migrate;
+    const { engine, stats } = b.device;
+    const [before, stalled] = [engine.pieces, stats.stalledNs];
+    b.context.load(b.task, start + pages);
+    expect([stats.pagesEvicted, engine.pieces - before, b.live]).toEqual([16, 32, pages]);
+    const twice = 2 * (fixedNs + 16 * pieceNs);
+    expect(stats.stalledNs - stalled).toBeGreaterThan(twice);
+    expect(stats.stalledNs - stalled).toBeLessThan(twice + 4 * fixedNs);
+    expect(b.wrongPages(start, pages + 16)).toBe(0);
+    expect(b.end()).toEqual([]);
+  });
+
   it('DM-53: with no system memory left, removal is refused and loses nothing', () => {
     const b = new AcceleratorBench({ rangePages: 512, systemPages: 32768 });
     const start = b.mapWritten(20480);

@@ -29,6 +29,7 @@ import {
   MIGRATE_VMA_SELECT_DEVICE_PRIVATE,
   memremapPages,
   memunmapPages,
+  migrateDevicePfns,
   migrateDeviceRange,
   migrateVmaFinalize,
   migrateVmaPages,
@@ -202,7 +203,7 @@ export abstract class Accelerator implements DevPagemapOps, DeviceFolios {
     for (let tries = 0; head < 0 && !this.isDying && tries < EVICT_TRIES; tries++) {
       const oldest = this.pages.oldest;
       if (oldest < 0 || (isLarge && !this.k.folios.isLarge(oldest))) return -1;
-      this.#evictFolio(task, oldest);
+      this.#makeRoom(task, oldest);
       head = this.pages.take(isLarge);
     }
     if (head >= 0) zoneDevicePageInit(this.k, head, isLarge ? HPAGE_PMD_ORDER : 0);
@@ -213,21 +214,27 @@ export abstract class Accelerator implements DevPagemapOps, DeviceFolios {
     return allocateSystemFolio(this.k, m, slot, order);
   }
 
-  /** One folio goes to system memory, or to the end of the list if it cannot. */
-  #evictFolio(task: Task, head: FrameId): void {
-    const pages = this.sendHome(task, head);
+  /**
+   * The oldest folio goes to system memory if it is large; else as many small ones as a range has,
+   * in one batch. What cannot go comes to the end of the list.
+   */
+  #makeRoom(task: Task, oldest: FrameId): void {
+    const { folios } = this.k;
+    const heads = folios.isLarge(oldest)
+      ? [oldest]
+      : this.pages.oldestSmall(this.spec.rangePages, (head) => folios.isLarge(head));
+    const pages = this.#evict(migrateDevicePfns(this.k, task, heads));
     if (pages > 0) this.stats.pagesEvicted += pages;
-    else this.pages.touch(head);
+    for (const head of heads) if (this.pages.used.has(head)) this.pages.touch(head);
   }
 
   /** A folio goes to system memory, whoever maps it. How many pages did: all or 0, or -ENOMEM. */
   sendHome(task: Task, head: FrameId): number {
-    return this.#evict(task, head, this.k.folios.nrPages(head));
+    return this.#evict(migrateDevicePfns(this.k, task, [head]));
   }
 
   /** How many pages went to system memory, or -ENOMEM: it has no room. */
-  #evict(task: Task, start: FrameId, nr: number): number {
-    const m = migrateDeviceRange(this.k, task, start, nr);
+  #evict(m: DeviceMigration): number {
     const isGiven = copyToSystem(this.k, m, this);
     if (isGiven) migrateVmaPages(this.k, m);
     const moved = countMoved(m);
@@ -272,7 +279,7 @@ export abstract class Accelerator implements DevPagemapOps, DeviceFolios {
     this.isDying = true;
     for (const user of [...this.users]) user.close();
     const { start, nrPages } = this.pagemap;
-    this.#evict(task, start, nrPages);
+    this.#evict(migrateDeviceRange(this.k, task, start, nrPages));
     if (this.k.devices.livePages(this.pagemap) > 0) return -EBUSY;
     assert(this.pages.nrFree === nrPages, 'a device page is neither live nor free');
     memunmapPages(this.k, this.pagemap);

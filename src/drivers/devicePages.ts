@@ -81,4 +81,14 @@ export class DevicePages {
     for (const head of this.used) return head;
     return -1;
   }
+
+  /** At most `max` small folios, those first that were not used for longest, up to a large one. */
+  oldestSmall(max: number, isLarge: (head: FrameId) => boolean): FrameId[] {
+    const heads: FrameId[] = [];
+    for (const head of this.used) {
+      if (heads.length === max || isLarge(head)) break;
+      heads.push(head);
+    }
+    return heads;
+  }
 }

@@ -186,7 +186,7 @@ export const whoDecides: Lab = {
     },
   ],
   setup: (knobs) => [
-    `A device with ${DEVICE_MIB} MiB; ranges of 64 KiB; costs as measured on Xe.`,
+    `A device with ${DEVICE_MIB} MiB; ranges of 64 KiB come, and as much goes; costs as on Xe.`,
     `The device uses ${HOT_MIB} MiB at random, ${HOT_ACCESSES} times for each page of a stream ` +
       `of ${numberOf(knobs, 'stream')} MiB, which it goes through ${ROUNDS} times.`,
     ...DECIDERS.map(({ name, what }) => `${name}: ${what}.`),

@@ -19,6 +19,7 @@ import { checkInvariants } from './invariants.ts';
 import { MEMORY_DEVICE_COHERENT, MEMORY_DEVICE_PRIVATE } from './memremap.ts';
 import {
   migrateDeviceCoherentFolio,
+  migrateDevicePfns,
   migrateDeviceRange,
   migrateVmaFinalize,
   migrateVmaSetup,
@@ -320,6 +321,21 @@ describe('a range of a device (DM-35)', () => {
     expect(finish(k, m)).toEqual([0, 2]);
     expect([device.freed, k.devices.livePages(device.pagemap)]).toEqual([gone, 1]);
     expect([p.load(a), p.load(a + 2)]).toEqual([1, 3]);
+  });
+
+  it('migrate_device_pfns: folios that do not lie beside each other, in one batch', () => {
+    const { k, p, device, a, page } = onDevice(4);
+    k.frames.set(page(2), PG_LOCKED);
+    const m = migrateDevicePfns(k, p.task, [page(3), page(0), page(2)]);
+    expect([m.npages, m.cpages, [...m.src]]).toEqual([3, 2, [page(3), page(0), -1]]);
+    const gone = [page(3), page(0)];
+    const locked = page(2);
+    for (const i of [0, 1]) give(k, m, i, systemPage(k));
+    expect(finish(k, m)).toEqual([0, 1]);
+    expect(device.freed).toEqual(gone);
+    k.frames.clear(locked, PG_LOCKED);
+    expect([p.load(a), p.load(a + 3)]).toEqual([1, 4]);
+    checkInvariants(k);
   });
 
   it('a large folio is one slot', () => {

@@ -54,11 +54,26 @@ export function migrateDeviceRange(
   start: FrameId,
   npages: number,
 ): DeviceMigration {
-  const m = new DeviceMigration(task, null, 0, npages, null, 0);
+  const heads: FrameId[] = [];
+  for (let i = 0; i < npages; i += k.folios.nrPages(start + i)) heads.push(start + i);
+  return migrateDevicePfns(k, task, heads);
+}
+
+/**
+ * migrate_device_pfns (6.15+): folios that need not lie beside each other, by their heads, each
+ * once; one slot for each of its pages, the first of which stands for all (DM-35).
+ */
+export function migrateDevicePfns(
+  k: Kernel,
+  task: Task,
+  heads: readonly FrameId[],
+): DeviceMigration {
   const f = k.frames;
+  const npages = heads.reduce((sum, head) => sum + k.folios.nrPages(head), 0);
+  const m = new DeviceMigration(task, null, 0, npages, null, 0);
   m.npages = npages;
-  for (let i = 0; i < npages; ) {
-    const head = start + i;
+  let i = 0;
+  for (const head of heads) {
     const nr = k.folios.nrPages(head);
     if ((f.flags[head] & PG_LOCKED) === 0 && k.folios.tryGet(head)) {
       f.flags[head] |= PG_LOCKED;
