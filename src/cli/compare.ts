@@ -18,6 +18,7 @@ import {
   shellWord,
   withComparisonOptions,
 } from './comparisonRun.ts';
+import { listOf, wholeNumber } from './optionValues.ts';
 
 interface Flags extends ComparisonFlags {
   readonly machine: readonly string[];
@@ -72,7 +73,7 @@ export function describe(program: Command): void {
 /** Values given again are added; the first one replaces the default. */
 function list(text: string, before: readonly string[]): readonly string[] {
   const isDefault = Object.values(DEFAULTS).includes(before as string[]);
-  return [...(isDefault ? [] : before), ...text.split(',').filter((word) => word !== '')];
+  return [...(isDefault ? [] : before), ...listOf(text)];
 }
 
 async function compare(traces: readonly string[], flags: Flags): Promise<void> {
@@ -99,11 +100,11 @@ export async function experimentOf(
     machines: await machinesOf(flags, headroom),
     policies: await policiesOf(flags.policy, library),
     workloads: await workloadsOf(traces, library),
-    seeds: flags.seed.map((text) => wholeNumber('--seed', text, 0xffffffff)),
+    seeds: flags.seed.map((text) => wholeNumber('--seed', text, 0, 0xffffffff)),
     seriesPoints:
       flags.series === undefined
         ? SERIES_POINTS_DEFAULT
-        : wholeNumber('--series', flags.series, 2000),
+        : wholeNumber('--series', flags.series, 0, 2000),
   };
   checkExperiment(experiment, library.catalogue, (path, message, remedy) => {
     throw new UserError(optionOf(String(path[0])), message, remedy);
@@ -190,12 +191,6 @@ export function withKnobs(place: string, word: string) {
 function knobValue(text: string): number | string | boolean {
   if (text === 'true' || text === 'false') return text === 'true';
   return /^-?\d+(\.\d+)?(e\d+)?$/i.test(text) ? Number(text) : text;
-}
-
-function wholeNumber(option: string, text: string, max: number): number {
-  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-  if (value <= max) return value;
-  throw new UserError(`${option} ${text}`, 'is no number', `a whole number from 0 to ${max}`);
 }
 
 /** The command line that makes the same comparison, whatever the defaults will be. */

@@ -147,9 +147,9 @@ describe('hetmem compare', () => {
     [['redis'], { policy: ['hemen'] }, /^--policy: no policy hemen \(did you mean hemem\?\)$/],
     [['redis'], { policy: ['hemem:period'] }, /^--policy hemem:period: period is no knob/],
     [['redis'], { policy: ['hemem:samplePeriod=0'] }, /^--policy: samplePeriod is 1 to/],
-    [['redis'], { seed: ['-1'] }, /^--seed -1: is no number/],
+    [['redis'], { seed: ['-1'] }, /^--seed -1: is not a whole number from 0 to/],
     [['redis'], { headroom: 'lots' }, /^--headroom lots: is no size/],
-    [['redis'], { series: '1e9' }, /^--series 1e9: is no number/],
+    [['redis'], { series: '1e9' }, /^--series 1e9: is not a whole number from 0 to 2000/],
     [['gups:hot=maybe'], {}, /^hetmem compare: hot is true or false/],
     [['redis@web:mems=x'], {}, /^hetmem compare redis@web:mems=x: no control group behind the @/],
     [

@@ -14,6 +14,7 @@ import type { Comparison, Experiment } from '../experiment/index.ts';
 import type { ExperimentProgress, Library, RunExperimentOptions } from '../runner/index.ts';
 import { EXIT_BAD_INPUT, EXIT_BUG } from './failure.ts';
 import { onCleanUp } from './interrupt.ts';
+import { wholeNumber } from './optionValues.ts';
 import { OutputFile } from './outputFile.ts';
 import { packageRoot, packageVersion } from './packageRoot.ts';
 import { ParquetFolder } from './parquetFolder.ts';
@@ -213,9 +214,7 @@ export function exitCodeOf(comparison: Comparison): number {
 /** --jobs as a number; one a core without it. Errors: UserError. */
 export function jobsOf(text: string | undefined): number {
   if (text === undefined) return availableParallelism();
-  const jobs = Number(text);
-  if (Number.isInteger(jobs) && jobs >= 1 && jobs <= 1024) return jobs;
-  throw new UserError(`--jobs ${text}`, 'is no number of runs', 'a whole number from 1 on');
+  return wholeNumber('--jobs', text, 1, 1024);
 }
 
 /** Makes the folder of a result of ours (reports/), unless it is there. */

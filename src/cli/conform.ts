@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import type { CaseMachines, CaseResult, ConformanceCase, RefusedCase } from '../conform/index.ts';
 import type { KernelVersion } from '../hw/index.ts';
 import type { Deviation } from './caseFiles.ts';
+import { decimalOrHex } from './optionValues.ts';
 
 interface Flags {
   readonly json?: boolean;
@@ -90,7 +91,7 @@ async function saveCase(
 ): Promise<void> {
   const { UserError } = await import('../base/assert.ts');
   const { caseOnKernel, kernelAfterStep } = await import('../conform/index.ts');
-  const { saveState, wholeNumber } = await import('./stateFiles.ts');
+  const { saveState } = await import('./stateFiles.ts');
   if (runs.length !== 1) {
     throw new UserError('--save-state', `${runs.length} cases are chosen`, 'one: --case ID');
   }
@@ -99,7 +100,7 @@ async function saveCase(
   if (one === null) throw new UserError(runs[0].one.id, `was not seen on kernel ${kernel}`);
   const differs = results[0].difference?.step ?? -1;
   const last = differs < 0 ? one.steps.length - 1 : differs;
-  const step = flags.step === undefined ? last : wholeNumber('--step', flags.step);
+  const step = flags.step === undefined ? last : decimalOrHex('--step', flags.step);
   const k = kernelAfterStep(one, machines, step);
   const path = flags.saveState!;
   await saveState(path, k, `case ${one.id} after step ${step}`, flags.force === true);

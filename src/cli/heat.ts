@@ -14,6 +14,7 @@ import {
   shellWord,
   withComparisonOptions,
 } from './comparisonRun.ts';
+import { listOf } from './optionValues.ts';
 import { paint } from './paint.ts';
 import { formatTable } from './table.ts';
 
@@ -53,7 +54,7 @@ export function describe(program: Command): void {
 }
 
 function more(text: string, before: readonly string[] = []): readonly string[] {
-  return [...before, ...text.split(',').filter((word) => word !== '')];
+  return [...before, ...listOf(text)];
 }
 
 async function heat(traces: readonly string[], flags: Flags): Promise<void> {
@@ -69,13 +70,12 @@ async function heat(traces: readonly string[], flags: Flags): Promise<void> {
   const library = await packageLibrary(process.cwd());
   const words = flags.source ?? HEAT_SOURCES.map(({ name }) => name);
   const policy = await Promise.all(words.map((word) => policyWord(word, flags.interval)));
-  const list = (text: string) => text.split(',');
   const experiment = await experimentOf(
     traces,
     {
-      machine: list(flags.machine),
-      ratio: list(flags.ratio),
-      seed: list(flags.seed),
+      machine: listOf(flags.machine),
+      ratio: listOf(flags.ratio),
+      seed: listOf(flags.seed),
       policy,
       headroom: '0',
       series: '0',

@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import { UserError } from '../base/assert.ts';
 import { closestWord } from '../base/closestWord.ts';
 import type { Lab, LabResult } from '../labs/index.ts';
+import { wholeNumber } from './optionValues.ts';
 
 const EXAMPLES = `
 Examples:
@@ -48,7 +49,7 @@ async function lab(name: string | undefined, flags: Flags): Promise<void> {
   const { LABS } = await import('../labs/index.ts');
   if (flags.list === true) return printList(LABS, flags.json === true);
   const chosen = await choose(LABS, name, flags);
-  const seed = seedOf(flags.seed);
+  const seed = wholeNumber('--seed', flags.seed, 0, 0xffffffff);
   const { OutputFile } = await import('./outputFile.ts');
   const file =
     flags.html === undefined ? null : new OutputFile(flags.html, { force: flags.force === true });
@@ -87,12 +88,6 @@ async function choose(
   );
   const remedy = near === undefined ? 'hetmem lab --list shows them' : `did you mean ${near}?`;
   throw new UserError(name, 'no such lab', remedy);
-}
-
-function seedOf(text: string): number {
-  const seed = Number(text);
-  if (/^[0-9]+$/.test(text) && seed <= 0xffffffff) return seed;
-  throw new UserError(`--seed ${text}`, 'is not a whole number from 0 to 4294967295');
 }
 
 async function runAll(

@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import { UserError } from '../base/assert.ts';
 import { MIB } from '../base/units.ts';
 import type { ZonesAsked, ZonesPlan } from '../labs/index.ts';
+import { wholeNumber } from './optionValues.ts';
 
 const EXAMPLES = `
 Examples:
@@ -77,7 +78,7 @@ async function askedOf(flags: Flags): Promise<ZonesAsked> {
     return mib;
   };
   const memoryMib = size('memory', flags.memory, 64);
-  const nodes = whole('nodes', flags.nodes, 1, 8);
+  const nodes = wholeNumber('--nodes', flags.nodes, 1, 8);
   const pinnedMib = size('pinned', flags.pinned, 0);
   const unmovableMib = size('unmovable', flags.unmovable, 0);
   const cxlMib = size('cxl', flags.cxl, 0);
@@ -100,7 +101,7 @@ async function askedOf(flags: Flags): Promise<ZonesAsked> {
         ? usualBlock(memoryMib, nodes, cxlMib)
         : size('block', flags.block, 4),
     hugePages: pagesOf(flags.pages),
-    seed: whole('seed', flags.seed, 0, 0xffffffff),
+    seed: wholeNumber('--seed', flags.seed, 0, 0xffffffff),
   };
   checkGrain(asked, scaleOf(asked), flags);
   return asked;
@@ -131,12 +132,6 @@ function checkGrain(asked: ZonesAsked, scale: number, flags: Flags): void {
     const remedy = `a multiple of ${blockMib} MiB`;
     throw new UserError(`--cxl ${flags.cxl}`, 'is not made of whole memory blocks', remedy);
   }
-}
-
-function whole(name: string, text: string, min: number, max: number): number {
-  const value = Number(text);
-  if (/^[0-9]+$/.test(text) && value >= min && value <= max) return value;
-  throw new UserError(`--${name} ${text}`, `is not a whole number from ${min} to ${max}`);
 }
 
 function pagesOf(text: string): boolean {

@@ -5,6 +5,7 @@
 import type { Command } from 'commander';
 import type { Kernel } from '../mm/index.ts';
 import type { KernelFile, WordsFile } from '../proc/index.ts';
+import { decimalOrHex } from './optionValues.ts';
 
 interface Flags {
   readonly state?: string;
@@ -109,13 +110,12 @@ async function printWords(file: WordsFile, flags: Flags): Promise<void> {
   const { UserError } = await import('../base/assert.ts');
   const { errnoName } = await import('../uapi/errno.ts');
   const { bytesOf, WORDS_PER_READ } = await import('./kernelFileOutput.ts');
-  const { wholeNumber } = await import('./stateFiles.ts');
   if (process.stdout.isTTY) {
     throw new UserError(file.path, 'is binary', 'pipe it: … | od -A d -t x8');
   }
-  const offset = flags.offset === undefined ? 0 : wholeNumber('--offset', flags.offset);
+  const offset = flags.offset === undefined ? 0 : decimalOrHex('--offset', flags.offset);
   const rest = Math.max(file.sizeBytes - offset, 0);
-  const length = flags.length === undefined ? rest : wholeNumber('--length', flags.length);
+  const length = flags.length === undefined ? rest : decimalOrHex('--length', flags.length);
   if (flags.length === undefined && rest > PRINTED_MAX) {
     const gib = Math.round(file.sizeBytes / 2 ** 30);
     throw new UserError(file.path, `is ${gib} GiB long`, '--offset and --length, or --out');

@@ -6,12 +6,14 @@
  * what we say goes to stderr, with --json the result to stdout.
  */
 import type { Command } from 'commander';
-import { UserError } from '../base/assert.ts';
-import type { CacheSetup, CodecName, RecordProgress, RecordResult } from '../live/index.ts';
+import type { CacheSetup, RecordProgress, RecordResult } from '../live/index.ts';
+import { say } from './comparisonRun.ts';
 import { onInterrupt } from './interrupt.ts';
+import { parseCount } from './optionValues.ts';
 import { OutputFile } from './outputFile.ts';
 import { packageRoot, packageVersion } from './packageRoot.ts';
 import { formatDuration, Progress } from './progress.ts';
+import { codecOf } from './traceSteps.ts';
 
 interface Flags {
   readonly output: string;
@@ -67,7 +69,7 @@ export function describe(program: Command): void {
 
 async function run(program: string, args: readonly string[], flags: Flags): Promise<void> {
   const live = await import('../live/index.ts');
-  const codec = await live.codecNamed(codecName(flags.codec));
+  const codec = await codecOf(flags.codec);
   const cache = await cacheSetup(flags);
   const limits = {
     accessesMax: count('--max-accesses', flags.maxAccesses, Number.POSITIVE_INFINITY),
@@ -75,7 +77,6 @@ async function run(program: string, args: readonly string[], flags: Flags): Prom
     skipInsn: count('--skip', flags.skip, 0),
   };
   const sliceInsns = count('--slice', flags.slice, live.SLICE_INSNS_DEFAULT);
-  const say = (text: string) => void process.stderr.write(`hetmem: ${text}\n`);
   const interrupt = new AbortController();
   const progress = new Progress('recording');
   const output = new OutputFile(flags.output, { force: flags.force === true });
@@ -121,19 +122,8 @@ async function cacheSetup(flags: Flags): Promise<CacheSetup> {
   });
 }
 
-function codecName(name: string): CodecName {
-  if (name === 'deflate' || name === 'zstd' || name === 'none') return name;
-  throw new UserError(`--codec ${name}`, 'no such compression', 'deflate, zstd or none');
-}
-
-/** "5m" = 5,000,000. Errors: UserError that names the option. */
 function count(option: string, text: string | undefined, otherwise: number): number {
-  if (text === undefined) return otherwise;
-  const match = /^(\d+(?:\.\d+)?)([kmg]?)$/i.exec(text);
-  const scale = { '': 1, k: 1e3, m: 1e6, g: 1e9 }[(match?.[2] ?? '').toLowerCase()];
-  const value = Math.round(Number(match?.[1]) * (scale ?? Number.NaN));
-  if (Number.isSafeInteger(value) && value > 0) return value;
-  throw new UserError(`${option} ${text}`, 'is no number', 'a whole number such as 500000 or 5m');
+  return text === undefined ? otherwise : parseCount(option, text, 1);
 }
 
 function progressNote(state: RecordProgress): string {

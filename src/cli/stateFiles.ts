@@ -2,6 +2,7 @@
 import { UserError } from '../base/assert.ts';
 import type { Kernel } from '../mm/index.ts';
 import type { StateHead } from '../state/index.ts';
+import { decimalOrHex } from './optionValues.ts';
 import { packageVersion } from './packageRoot.ts';
 
 /** Writes the kernel's state: whole or not there. Errors: UserError. */
@@ -58,13 +59,6 @@ export async function chosenKernel(command: string, choice: KernelChoice): Promi
   const { readCase } = await import('./caseChoice.ts');
   const { one, machines } = await readCase(choice.case!, choice.kernel);
   const last =
-    choice.step === undefined ? one.steps.length - 1 : wholeNumber('--step', choice.step);
+    choice.step === undefined ? one.steps.length - 1 : decimalOrHex('--step', choice.step);
   return kernelAfterStep(one, machines, last);
-}
-
-/** A whole number, decimal or 0x…. Errors: UserError. */
-export function wholeNumber(place: string, text: string): number {
-  if (/^\d+$/.test(text)) return Number(text);
-  if (/^0x[0-9a-f]+$/i.test(text)) return Number.parseInt(text, 16);
-  throw new UserError(`${place} ${text}`, 'is no whole number', 'a number, or 0x…');
 }

@@ -9,7 +9,8 @@ import {
   TraceWriter,
   WHOLE,
 } from '../trace/index.ts';
-import { codecOf, countText, drive, parseCount, sizeText, withOutput } from './traceSteps.ts';
+import { parseCount } from './optionValues.ts';
+import { codecOf, countText, drive, sizeText, withOutput } from './traceSteps.ts';
 
 export interface CutFlags {
   readonly output: string;

@@ -57,16 +57,6 @@ export async function codecOf(name: string): Promise<Codec> {
   throw new UserError(`--codec ${name}`, 'no such compression', CODEC_NAMES.join(', '));
 }
 
-const SCALES: Readonly<Record<string, number>> = { '': 1, k: 1e3, m: 1e6, g: 1e9 };
-
-/** "5m" = 5,000,000. Errors: UserError that names the option. */
-export function parseCount(option: string, text: string): number {
-  const match = /^(\d+(?:\.\d+)?)([kmg]?)$/i.exec(text);
-  const value = Math.round(Number(match?.[1]) * (SCALES[(match?.[2] ?? '').toLowerCase()] ?? 0));
-  if (match !== null && Number.isSafeInteger(value)) return value;
-  throw new UserError(`${option} ${text}`, 'is no number', 'a whole number such as 500000 or 5m');
-}
-
 /** Bytes as people say them: 7.4 MiB. */
 export function sizeText(bytes: number): string {
   const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];

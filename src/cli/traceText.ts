@@ -1,7 +1,8 @@
 /** `hetmem trace import` and `hetmem trace export`: other tools' texts to traces and back. */
 import { UserError } from '../base/assert.ts';
 import { type ByteSink, EXPORT_FORMATS, exportSteps, importSteps } from '../trace/index.ts';
-import { codecOf, countText, drive, parseCount, sizeText, withOutput } from './traceSteps.ts';
+import { parseCount } from './optionValues.ts';
+import { codecOf, countText, drive, sizeText, withOutput } from './traceSteps.ts';
 
 export interface ImportFlags {
   readonly output: string;

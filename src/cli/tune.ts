@@ -2,24 +2,18 @@
  * `hetmem tune POLICY TRACE…`: knobs of one policy that make programs faster on a machine.
  */
 import type { Command } from 'commander';
-import { UserError } from '../base/assert.ts';
 import type { Tuning } from '../experiment/index.ts';
 import { experimentOf } from './compare.ts';
-import { jobsOf, packageLibrary, say, shellWord } from './comparisonRun.ts';
-import { onCleanUp } from './interrupt.ts';
-import { parquetOf } from './parquetFolder.ts';
-import { Progress } from './progress.ts';
+import { packageLibrary, shellWord } from './comparisonRun.ts';
+import { listOf, shareOf, wholeNumber } from './optionValues.ts';
+import { type SearchFlags, type SearchTools, search, withSearchOptions } from './search.ts';
 
-interface Flags {
+interface Flags extends SearchFlags {
   readonly machine: string;
   readonly ratio: string;
   readonly seed: readonly string[];
   readonly gain: string;
   readonly rounds: string;
-  readonly jobs?: string;
-  readonly json?: boolean;
-  readonly parquet?: string;
-  readonly force?: boolean;
 }
 
 const JOURNAL = 'results/tune.journal';
@@ -38,27 +32,21 @@ Examples:
 export function describe(program: Command): void {
   const command = program.command('tune').description('search for better knobs of a policy');
   const seeds = command.createOption('-s, --seed <numbers>', 'each run is done with each');
-  const list = (text: string) => text.split(',').filter((word) => word !== '');
   command
     .argument('<policy>', 'with knobs to begin with, as for compare')
     .argument('<traces...>', 'traces or generators, as for compare')
     .option('-m, --machine <name>', 'a shipped machine or a file', 'dram-cxl-asic')
     .option('-r, --ratio <ratio>', 'fast to slow memory, by footprint', '1:4')
-    .addOption(seeds.argParser(list).default(['1'], '1'))
+    .addOption(seeds.argParser(listOf).default(['1'], '1'))
     .option('--gain <share>', 'what a step must gain of the slowdown', '1%')
-    .option('--rounds <n>', 'at most', '8')
-    .option('-j, --jobs <n>', 'runs at a time (default: one a core)')
-    .option('--json', 'print the whole answer as JSON')
-    .option('--parquet <folder>', 'write the answer as tables for DuckDB and the like')
-    .option('--force', 'replace a folder that exists')
-    .addHelpText('after', EXAMPLES)
-    .action(tune);
+    .option('--rounds <n>', 'at most', '8');
+  withSearchOptions(command).addHelpText('after', EXAMPLES).action(tune);
 }
 
 async function tune(policy: string, traces: readonly string[], flags: Flags): Promise<void> {
   const library = await packageLibrary(process.cwd());
   const { tuningTables } = await import('../experiment/index.ts');
-  const { Journal, tunePolicy } = await import('../runner/index.ts');
+  const { tunePolicy } = await import('../runner/index.ts');
   const { machine, ratio, seed } = flags;
   const like = {
     machine: [machine],
@@ -75,57 +63,19 @@ async function tune(policy: string, traces: readonly string[], flags: Flags): Pr
     policy: experiment.policies[0]!,
     workloads: experiment.workloads,
     seeds: experiment.seeds,
-    minGain: gainOf(flags.gain),
-    roundsMax: roundsOf(flags.rounds),
+    minGain: shareOf('--gain', flags.gain, (share) => share >= 0 && share < 1),
+    roundsMax: wholeNumber('--rounds', flags.rounds, 1, 1000),
   };
-  const parquet = parquetOf(flags);
-  const journal = Journal.resume(JOURNAL);
-  const progress = new Progress('tuning');
-  let stage = '';
-  const forget = onCleanUp(() => {
-    progress.clear();
-    journal.close();
-    say(`stopped; the same command goes on where it was (${JOURNAL})`);
-  });
-  try {
-    const tuning = await tunePolicy(question, {
-      library,
-      jobs: jobsOf(flags.jobs),
-      journal,
-      command: commandLine(policy, traces, flags),
-      onStage: (what) => {
-        stage = what;
-      },
-      onProgress: ({ accessesDone, accesses, runsDone, runs }) => {
-        progress.update(accessesDone, accesses, `${stage}: ${runsDone} of ${runs} runs`);
-      },
-    });
-    progress.clear();
-    await parquet?.commit(tuningTables(tuning), library.version);
-    journal.remove();
-    process.stdout.write(
-      flags.json === true ? `${JSON.stringify(tuning)}\n` : await tuningText(tuning, traces),
-    );
-    process.exitCode = tuning.slowdown < tuning.slowdownBefore ? 0 : 1;
-  } finally {
-    parquet?.discard();
-    progress.clear();
-    journal.close();
-    forget();
-  }
-}
-
-function gainOf(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)(%?)$/.exec(text);
-  const share = match === null ? 1 : Number(match[1]) / (match[2] === '%' ? 100 : 1);
-  if (share >= 0 && share < 1) return share;
-  throw new UserError(`--gain ${text}`, 'is no share', 'such as 1% or 0.01');
-}
-
-function roundsOf(text: string): number {
-  const rounds = Number(text);
-  if (Number.isInteger(rounds) && rounds >= 1 && rounds <= 1000) return rounds;
-  throw new UserError(`--rounds ${text}`, 'is no number of rounds', 'a whole number from 1 on');
+  const command = commandLine(policy, traces, flags);
+  const find = (tools: SearchTools) => tunePolicy(question, { ...tools, command });
+  const tuning = await search(
+    { label: 'tuning', journal: JOURNAL, library, find, tablesOf: tuningTables },
+    flags,
+  );
+  process.stdout.write(
+    flags.json === true ? `${JSON.stringify(tuning)}\n` : await tuningText(tuning, traces),
+  );
+  process.exitCode = tuning.slowdown < tuning.slowdownBefore ? 0 : 1;
 }
 
 function commandLine(policy: string, traces: readonly string[], flags: Flags): string {

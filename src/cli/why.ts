@@ -5,6 +5,7 @@
 import type { Command } from 'commander';
 import type { Kernel, Task } from '../mm/index.ts';
 import type { BlockAccount, CmaAccount, PageAccount, RangeAccount } from '../why/index.ts';
+import { decimalOrHex } from './optionValues.ts';
 
 type Account = PageAccount | BlockAccount | RangeAccount | CmaAccount;
 
@@ -197,7 +198,6 @@ async function areaAccount(
   flags: Flags,
 ): Promise<CmaAccount> {
   const { UserError } = await import('../base/assert.ts');
-  const { wholeNumber } = await import('./stateFiles.ts');
   const { whyCma } = await import('../why/index.ts');
   const area = k.cma.find((one) => one.name === name);
   if (area === undefined) {
@@ -205,7 +205,7 @@ async function areaAccount(
     const remedy = known === '' ? 'the machine has none' : `areas: ${known}`;
     throw new UserError(place, 'no such CMA area', remedy);
   }
-  const align = flags.align === undefined ? 0 : wholeNumber('--align', flags.align);
+  const align = flags.align === undefined ? 0 : decimalOrHex('--align', flags.align);
   if (align > MAX_ALIGN) throw new UserError(`--align ${align}`, 'too large', `0 to ${MAX_ALIGN}`);
   const count = pages === undefined ? 1 : Number(pages);
   if (count === 0) throw new UserError(place, 'asks for no page', 'cma:NAME+N with N > 0');
@@ -233,8 +233,7 @@ async function taskOf(k: Kernel, place: string, pid: string): Promise<Task> {
 
 async function nodeOf(k: Kernel, text: string): Promise<number> {
   const { UserError } = await import('../base/assert.ts');
-  const { wholeNumber } = await import('./stateFiles.ts');
-  const nid = wholeNumber('--to', text);
+  const nid = decimalOrHex('--to', text);
   if (k.pm.nodes[nid]?.online === true) return nid;
   const known = k.pm.nodes.filter(({ online }) => online).map((node) => node.nid);
   throw new UserError(`--to ${text}`, 'no such node', `nodes: ${known.join(', ')}`);
