@@ -7,6 +7,7 @@ import {
   exitTask,
   FAULT_ERROR,
   FAULT_SIGBUS,
+  FAULT_SIGSEGV,
   forkTask,
   getUserPages,
   injectError,
@@ -17,6 +18,7 @@ import {
   madviseRange,
   mmapRegion,
   mmuIntervalInsert,
+  mprotectRange,
   mremapRange,
   munmapRange,
   offlinePfn,
@@ -49,6 +51,7 @@ import {
   MAP_PRIVATE,
   MAP_SHARED,
   MREMAP_MAYMOVE,
+  PROT_NONE,
   PROT_READ,
   PROT_WRITE,
 } from '../uapi/mman.ts';
@@ -302,6 +305,17 @@ describe('P2PDMA', () => {
     expect(accessPage(k, task, grown + 2, true) & FAULT_ERROR).toBe(FAULT_SIGBUS);
     exitTask(k, child);
     expect(provider.lent.size).toBe(1);
+    checkInvariants(k);
+  });
+
+  it('DM-90: an area without rights has its pages, too', () => {
+    const { k, task, provider } = withProvider();
+    const start = provider.mmap(task, 1, PROT_NONE, MAP_SHARED, 0);
+    expect(provider.lent.size).toBe(1);
+    expect(accessPage(k, task, start, false) & FAULT_ERROR).toBe(FAULT_SIGSEGV);
+    mprotectRange(k, task.mm!, start, start + 1, RW);
+    storeWord(k, task, start, 5);
+    expect(loadWord(k, task, start)).toBe(5);
     checkInvariants(k);
   });
 

@@ -30,6 +30,7 @@ import { PG_DIRTY, PG_HWPOISON, PG_LOCKED, PG_SWAPBACKED } from './frameTable.ts
 import { type Kernel, PGMAJFAULT } from './kernel.ts';
 import type { MappedFile } from './mappedFile.ts';
 import { mlockFolio } from './mlock.ts';
+import { changeProtection } from './mprotect.ts';
 import {
   PTE_A,
   PTE_D,
@@ -128,6 +129,7 @@ export function vmInsertPage(k: Kernel, task: Task, vma: Vma, vpn: Vpn, page: Fr
   if (i < 0) return -ENOMEM;
   if (k.ptes.words[i] !== 0) return -EBUSY;
   mapFilePage(k, vma, vpn, i, page, false);
+  if (!vma.isAccessible()) changeProtection(k, vma, vpn, vpn + 1); // vm_page_prot
   return 0;
 }
 

@@ -2,10 +2,12 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import {
   AcceleratorContext,
+  DeviceDax,
   Dmirror,
   DmirrorDevice,
   Folios,
   type Kernel,
+  P2pProvider,
   PrivateAccelerator,
   SwapArea,
 } from './mm/kernelDoor.ts';
@@ -82,6 +84,20 @@ describe('the fuzzer of mm/', () => {
       bug: 'an accelerator forgets pages that it gets back (DM-50)',
       plant: () => {
         vi.spyOn(PrivateAccelerator.prototype, 'folioFree').mockImplementation(() => {});
+        return undefined;
+      },
+    },
+    {
+      bug: 'a P2PDMA provider forgets pages that it gets back (DM-90)',
+      plant: () => {
+        vi.spyOn(P2pProvider.prototype, 'folioFree').mockImplementation(() => {});
+        return undefined;
+      },
+    },
+    {
+      bug: 'a device-dax range that nobody holds does not go (DM-53)',
+      plant: () => {
+        vi.spyOn(DeviceDax.prototype, 'heldPage', 'get').mockReturnValue(0);
         return undefined;
       },
     },

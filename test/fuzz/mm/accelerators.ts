@@ -17,6 +17,7 @@ import {
   PrivateAccelerator,
   type Task,
 } from './kernelDoor.ts';
+import { CLIENTS } from './mappedDevices.ts';
 import { mirrorStaleness, TAG_ATOMIC, TAG_READ, TAG_WRITE } from './mirrorCheck.ts';
 
 /** Behind the test devices' (devices.ts). */
@@ -50,6 +51,8 @@ const COHERENT: AcceleratorSpec = {
   counterThreshold: 4,
   splitsOnReturn: false,
 };
+/** On the bus: how they reach memory of a P2PDMA provider, the last one not at all. */
+const PLACES = { fault: CLIENTS[0], counter: CLIENTS[1], hint: CLIENTS[2], near: undefined };
 /** What they do where it is switched on. */
 const BOUNCES_WHOLE: BounceSpec = { splitAfter: 1, mergeAfter: 5 };
 const BOUNCES_SPLITTING: BounceSpec = { mergeAfter: 8, shareAfter: 2, shareBy: 'exclusive' };
@@ -57,7 +60,9 @@ const BOUNCES_SPLITTING: BounceSpec = { mergeAfter: 8, shareAfter: 2, shareBy: '
 /** A copy of its own for each device: a saved state does not know what devices share. */
 function specOf(k: Kernel, spec: AcceleratorSpec, bounces?: BounceSpec): AcceleratorSpec {
   const isBouncing = bounces !== undefined && k.hasExperimental('device_split_by_use');
-  return structuredClone(isBouncing ? { ...spec, bounces } : spec);
+  // Where they are apart on the bus, they could not use each other's memory.
+  const place = k.hasExperimental('device_peer_ranges') ? {} : { place: PLACES[spec.placement] };
+  return structuredClone({ ...spec, ...place, ...(isBouncing ? { bounces } : {}) });
 }
 
 const KINDS: readonly ((k: Kernel) => Accelerator)[] = [

@@ -4,6 +4,9 @@
  */
 import {
   findBrokenInvariants,
+  MEMORY_DEVICE_FS_DAX,
+  MEMORY_DEVICE_GENERIC,
+  MEMORY_DEVICE_PCI_P2PDMA,
   PG_BUDDY,
   PG_DIRTY,
   PG_HUGETLB,
@@ -19,10 +22,17 @@ import {
   ptePayload,
   wantsWriteNotify,
 } from './kernelDoor.ts';
-import { type ModelPage, wordOf } from './model.ts';
+import { isOutOfReach, type ModelPage, wordOf } from './model.ts';
 import { mappedFrame, NO_ENTRY, peekFile, peekPage } from './peek.ts';
 import { settle } from './settle.ts';
 import type { Process, World } from './world.ts';
+
+/** Types of device memory that is never on its way from here to there. */
+const HELD_BY_MAPPINGS: ReadonlySet<number> = new Set([
+  MEMORY_DEVICE_FS_DAX,
+  MEMORY_DEVICE_GENERIC,
+  MEMORY_DEVICE_PCI_P2PDMA,
+]);
 
 /** Sentences about what is wrong; empty if nothing is. */
 export function findMismatches(w: World): string[] {
@@ -51,6 +61,7 @@ export function findMismatches(w: World): string[] {
   explainReferences(w, wrong);
   w.devices.compareMirrors(wrong);
   w.accelerators.compare(wrong);
+  w.mappedDevices.compare(wrong);
   return wrong;
 }
 
@@ -65,6 +76,9 @@ function compareSpace(w: World, process: Process, wrong: string[]): void {
     if (page.locked) locked++;
     if (mm.findVma(vpn) === null) wrong.push(`page ${vpn} of mm ${mm.id} is not mapped`);
     const got = peekMapped(w, process, vpn, page);
+    if (page.file?.kind === 'peer' && (got === NO_ENTRY) !== isOutOfReach(page)) {
+      wrong.push(`DM-90: page ${vpn} of mm ${mm.id} ${got === NO_ENTRY ? 'is lost' : 'is back'}`);
+    }
     if (got === NO_ENTRY || settle(page, got)) continue;
     const word = wordOf(page);
     if (got !== word) wrong.push(`page ${vpn} of mm ${mm.id} holds ${got}, not ${word}`);
@@ -94,9 +108,26 @@ function peekMapped(w: World, process: Process, vpn: number, page: ModelPage): n
   const got = peekPage(w.k, process.task, vpn);
   if (got !== NO_ENTRY) return got;
   if (page.file === null) return 0;
-  if (page.index >= page.file.size) return NO_ENTRY;
+  if (page.file.kind === 'peer' || page.index >= page.file.size) return NO_ENTRY;
   if (page.word !== null) return 0; // a private copy that is gone
   return peekFile(w.k, process.task.mm!.findVma(vpn)!.file!, page.index);
+}
+
+/** DM-50: nobody but mappings and drivers, and the device itself of what it never takes back. */
+function explainDeviceReferences(
+  { k }: World,
+  drivers: ReadonlyMap<number, number>,
+  wrong: string[],
+): void {
+  for (const { type, start, nrPages } of k.devices.pagemaps) {
+    if (!HELD_BY_MAPPINGS.has(type)) continue;
+    const base = type === MEMORY_DEVICE_GENERIC ? 1 : 0;
+    for (let page = start; page < start + nrPages; page++) {
+      const known = base + k.folios.mapcount(page) + (drivers.get(page) ?? 0);
+      const extra = k.frames.refcount[page] - known;
+      if (extra !== 0) wrong.push(`DM-50: device page ${page} has ${extra} references too many`);
+    }
+  }
 }
 
 /** OV-39, OV-40: what is not expected is a batch, an isolation or a driver's. */
@@ -109,6 +140,7 @@ function explainReferences(w: World, wrong: string[]): void {
     const refs = held.pinned && !k.folios.isLarge(head) ? 1024 : 1;
     drivers.set(head, (drivers.get(head) ?? 0) + refs);
   }
+  explainDeviceReferences(w, drivers, wrong);
   const busy = w.underway.length > 0;
   for (const zone of k.pm.zones) {
     for (const range of zone.presentRanges) {

@@ -9,10 +9,14 @@ export {
   type AcceleratorSpec,
   type BounceSpec,
   CoherentAccelerator,
+  DeviceDax,
   Dmirror,
   DmirrorDevice,
   type DmirrorResult,
   FsDax,
+  hmmDmaMapPfn,
+  P2pProvider,
+  type PciPlace,
   PrivateAccelerator,
 } from '../../../src/drivers/index.ts';
 export {
@@ -46,7 +50,13 @@ export { Folios } from '../../../src/mm/folio.ts';
 export { releaseFolio } from '../../../src/mm/folioLifecycle.ts';
 export { cloneThread, exitTask, forkTask, reapTask } from '../../../src/mm/fork.ts';
 export * from '../../../src/mm/frameTable.ts';
-export { pinUserPages, unpinUserPages } from '../../../src/mm/gup.ts';
+export {
+  getUserPages,
+  getUserPagesFast,
+  pinUserPages,
+  pinUserPagesFast,
+  unpinUserPages,
+} from '../../../src/mm/gup.ts';
 export { newHugetlbFile } from '../../../src/mm/hugetlb.ts';
 export { isPageIdle, setPageIdle } from '../../../src/mm/idlePages.ts';
 export { findBrokenInvariants } from '../../../src/mm/invariants.ts';
@@ -61,6 +71,11 @@ export type { FileKind, MappedFile } from '../../../src/mm/mappedFile.ts';
 export { MEM_OFFLINE } from '../../../src/mm/memoryBlocks.ts';
 export { injectError } from '../../../src/mm/memoryFailure.ts';
 export { type Mempolicy, makePolicy } from '../../../src/mm/mempolicy.ts';
+export {
+  MEMORY_DEVICE_FS_DAX,
+  MEMORY_DEVICE_GENERIC,
+  MEMORY_DEVICE_PCI_P2PDMA,
+} from '../../../src/mm/memremap.ts';
 export { MigrationOp } from '../../../src/mm/migrate.ts';
 export { applyLockFlags, populateRange } from '../../../src/mm/mlockRange.ts';
 export { mmapRegion, munmapRange, setBrk } from '../../../src/mm/mmap.ts';
@@ -87,7 +102,7 @@ export { movePages } from '../../../src/syscalls/movePages.ts';
 export { UserAddresses, UserInts } from '../../../src/syscalls/userMemory.ts';
 export * from '../../../src/uapi/errno.ts';
 export { __GFP_THISNODE, GFP_HIGHUSER_MOVABLE, GFP_KERNEL } from '../../../src/uapi/gfp.ts';
-export { FOLL_LONGTERM, FOLL_WRITE } from '../../../src/uapi/gup.ts';
+export { FOLL_LONGTERM, FOLL_PCI_P2PDMA, FOLL_WRITE } from '../../../src/uapi/gup.ts';
 export * from '../../../src/uapi/mempolicy.ts';
 export * from '../../../src/uapi/migrate.ts';
 export * from '../../../src/uapi/mman.ts';

@@ -80,8 +80,8 @@ export const machineArbitrary: fc.Arbitrary<MachinePlan> = fc.record({
 });
 
 const PAGEBLOCK = 512;
-/** Room for a coherent test device, two chunks of a private one, and three of the others. */
-const DEVICE_SECTIONS = 6;
+/** Room for a coherent test device, two chunks of a private one, and five of the others. */
+const DEVICE_SECTIONS = 8;
 /** Blocks of two pageblocks: most zones have one or two that can go offline. */
 const BLOCK_PAGES = 1024;
 

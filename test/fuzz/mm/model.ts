@@ -7,16 +7,23 @@
  * shows the file's. A page given MADV_FREE may show its value or zero until it is written.
  */
 
+/** `peer`: memory in a PCI BAR; the other two are DAX. */
+export type ModelFileKind = 'cache' | 'fsdax' | 'devdax' | 'peer';
+
 /** A file's content; shared anonymous memory has one of its own. */
 export class ModelFile {
   readonly words: Map<number, number> = new Map();
   size: number;
-  /** mlock passes over its areas (vma_is_dax). */
-  readonly isDax: boolean;
+  readonly kind: ModelFileKind;
 
-  constructor(size: number, isDax = false) {
+  constructor(size: number, kind: ModelFileKind = 'cache') {
     this.size = size;
-    this.isDax = isDax;
+    this.kind = kind;
+  }
+
+  /** mlock passes over the areas of devices (VM_DAX, VM_SPECIAL). */
+  get isLockable(): boolean {
+    return this.kind === 'cache';
   }
 
   wordAt(index: number): number {
@@ -44,6 +51,13 @@ export interface ModelPage {
   locked: boolean;
   dontFork: boolean;
   wipeOnFork: boolean;
+  /** Of peer memory: the entry is gone, and no fault brings it back (DM-90). */
+  isGone: boolean;
+}
+
+/** An access is SIGBUS: behind the end of the file, or what was there is gone. */
+export function isOutOfReach({ file, index, isGone }: ModelPage): boolean {
+  return isGone || (file !== null && index >= file.size);
 }
 
 /** mm_struct: threads of a process share it. */

@@ -27,6 +27,7 @@ import {
   MR_NUMA_MISPLACED,
   MR_SYSCALL,
 } from './kernelDoor.ts';
+import { type MappedDeviceOperation, mappedDeviceOperations } from './mappedDeviceOperations.ts';
 import { type SystemOperation, systemOperations } from './systemOperations.ts';
 
 /** A range: area number, first page and length within it (modulo, may reach over its end). */
@@ -100,7 +101,8 @@ export type Operation =
   | { op: 'drain' }
   | { op: 'device'; what: DeviceWhat; proc: number; range: RangePick; coherent: boolean }
   | { op: 'accelerator'; what: AcceleratorWhat; proc: number; range: RangePick; which: number }
-  | SystemOperation;
+  | SystemOperation
+  | MappedDeviceOperation;
 
 /** What an accelerator's driver is made to do. */
 export type AcceleratorWhat =
@@ -458,4 +460,5 @@ export const operationArbitrary: fc.Arbitrary<Operation> = fc.oneof(
     }),
   },
   ...systemOperations(proc, range),
+  ...mappedDeviceOperations(proc, range),
 );

@@ -6,6 +6,7 @@
 import type { Operation } from './operations.ts';
 import { playAccelerator } from './playAccelerators.ts';
 import { playDevice } from './playDevices.ts';
+import { MAPPED_DEVICE_PLAYERS } from './playMappedDevices.ts';
 import { MEMORY_PLAYERS } from './playMemory.ts';
 import { PHYSICAL_PLAYERS } from './playPhysical.ts';
 import { isSpaceOperation, playSpace } from './playSpace.ts';
@@ -16,6 +17,7 @@ const PLAYERS = {
   ...MEMORY_PLAYERS,
   ...PHYSICAL_PLAYERS,
   ...SYSTEM_PLAYERS,
+  ...MAPPED_DEVICE_PLAYERS,
   device: playDevice,
   accelerator: playAccelerator,
 };

@@ -2,7 +2,7 @@
  * Accelerators against programs: their drivers move pages by faults, counters and hints, split what
  * comes back or not, make room, are closed while in use, and go away while in use.
  */
-import { type AcceleratorContext, CoherentAccelerator, ENODEV } from './kernelDoor.ts';
+import { type AcceleratorContext, CoherentAccelerator, ENODEV, EREMOTEIO } from './kernelDoor.ts';
 import { Mismatch } from './mismatch.ts';
 import { storeByDevice, wordOf } from './model.ts';
 import type { Operation } from './operations.ts';
@@ -60,6 +60,9 @@ export function playAccelerator(w: World, o: Extract<Operation, { op: 'accelerat
 function loadPage(p: Process, context: AcceleratorContext, vpn: number): void {
   const page = p.space.pages.get(vpn);
   const word = context.load(p.task, vpn);
+  if (word === -EREMOTEIO && page?.file?.kind !== 'peer') {
+    throw new Mismatch(`DM-15: accelerator cannot reach page ${vpn}`);
+  }
   if (word < 0) return;
   if (page === undefined || (page.prot & 1) === 0) {
     throw new Mismatch(`accelerator reads page ${vpn}, which nobody may`);

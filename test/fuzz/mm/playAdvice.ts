@@ -73,7 +73,7 @@ function advise(page: ModelPage, advice: number): ModelPage {
   switch (advice) {
     case MADV_DONTNEED:
     case MADV_DONTNEED_LOCKED:
-      return { ...page, word: null, lazy: false };
+      return { ...page, word: null, lazy: false, isGone: page.file?.kind === 'peer' };
     case MADV_FREE:
       page.lazy = true;
       break;

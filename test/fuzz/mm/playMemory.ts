@@ -29,6 +29,7 @@ import {
   userfaultRegister,
   writeFilePages,
 } from './kernelDoor.ts';
+import type { MappedDeviceOperation } from './mappedDeviceOperations.ts';
 import { Mismatch } from './mismatch.ts';
 import { dropPrivateBehind } from './model.ts';
 import type { Operation } from './operations.ts';
@@ -38,14 +39,18 @@ import { ACCESSED, access, noteCopies, type SpaceOperation } from './playSpace.t
 import type { SystemOperation } from './systemOperations.ts';
 import type { Process, World } from './world.ts';
 
-const HELD_MAX = 12;
+export const HELD_MAX = 12;
 const UNDERWAY_MAX = 4;
 const FILE_PAGES_MAX = 1100;
 
 type Of<K extends Operation['op']> = Extract<Operation, { op: K }>;
 type MemoryOperation = Exclude<
   Operation,
-  SpaceOperation | PhysicalOperation | SystemOperation | Of<'device' | 'accelerator'>
+  | SpaceOperation
+  | PhysicalOperation
+  | SystemOperation
+  | Of<'device' | 'accelerator'>
+  | MappedDeviceOperation
 >;
 type Players = { readonly [K in MemoryOperation['op']]: (w: World, o: Of<K>) => void };
 
@@ -197,7 +202,7 @@ function playDriver(w: World, o: Extract<Operation, { op: 'get' | 'gup' | 'put' 
 }
 
 /** A page is held; followed if it is a pinned page that this process has alone (PM-8). */
-function hold(
+export function hold(
   w: World,
   p: Process,
   vpn: number,

@@ -30,7 +30,7 @@ import {
   VM_LOCKONFAULT,
 } from './kernelDoor.ts';
 import { Mismatch } from './mismatch.ts';
-import { ModelFile, type ModelPage, store, wordOf } from './model.ts';
+import { isOutOfReach, ModelFile, type ModelPage, store, wordOf } from './model.ts';
 import type { Operation } from './operations.ts';
 import { hasPrivateCopy } from './peek.ts';
 import { playAdvice } from './playAdvice.ts';
@@ -150,7 +150,7 @@ function checkWord(page: ModelPage, got: number, what: string): void {
 function expectedError(page: ModelPage | undefined, write: boolean): number {
   if (page === undefined || page.prot === 0) return FAULT_SIGSEGV;
   if (write && (page.prot & PROT_WRITE) === 0) return FAULT_SIGSEGV;
-  return page.file !== null && page.index >= page.file.size ? FAULT_SIGBUS : 0;
+  return isOutOfReach(page) ? FAULT_SIGBUS : 0;
 }
 
 function playMmap(w: World, o: Extract<Operation, { op: 'mmap' }>): void {
@@ -198,8 +198,8 @@ export function newPage(
   index: number,
   locked: boolean,
 ): ModelPage {
-  const none = { word: null, lazy: false, dontFork: false, wipeOnFork: false };
-  return { prot, shared, file, index, locked: locked && file?.isDax !== true, ...none };
+  const none = { word: null, lazy: false, dontFork: false, wipeOnFork: false, isGone: false };
+  return { prot, shared, file, index, locked: locked && file?.isLockable !== false, ...none };
 }
 
 function playMprotect(w: World, o: Extract<Operation, { op: 'mprotect' }>): void {
@@ -226,7 +226,7 @@ function playLock(w: World, o: Extract<Operation, { op: 'mlock' | 'munlock' }>):
   for (; vpn < end; vpn++) {
     const page = p.space.pages.get(vpn);
     if (page === undefined) break;
-    page.locked = locks && page.file?.isDax !== true;
+    page.locked = locks && page.file?.isLockable !== false;
   }
   const expected = vpn < end ? -ENOMEM : 0;
   if (result !== expected) throw new Mismatch(`${o.op} returned ${result}, not ${expected}`);
@@ -330,12 +330,15 @@ function playMremap(w: World, o: Extract<Operation, { op: 'mremap' }>): void {
       ...newPage(prot, shared, file, index, false),
       dontFork,
       wipeOnFork,
+      isGone: file?.kind === 'peer',
     });
   });
   const first = moved[0];
   for (let i = oldPages; i < newPages; i++) {
     const { prot, shared, file, index, locked, dontFork, wipeOnFork } = first;
-    const page = { ...newPage(prot, shared, file, index + i, locked), dontFork, wipeOnFork };
+    const isGone = file?.kind === 'peer';
+    const added = newPage(prot, shared, file, index + i, locked);
+    const page = { ...added, dontFork, wipeOnFork, isGone };
     if (space.pages.has(at + i)) throw new Mismatch(`mremap grew over page ${at + i}`);
     space.pages.set(at + i, page);
   }

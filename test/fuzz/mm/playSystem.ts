@@ -11,6 +11,7 @@ import {
   ENOENT,
   ENOMEM,
   ENOSPC,
+  EREMOTEIO,
   injectError,
   MAP_FIXED,
   MAP_SHARED,
@@ -89,7 +90,9 @@ export const SYSTEM_PLAYERS: Players = {
     const start = w.range(p, o.range)[0];
     if (!p.space.pages.has(start) || w.poisonsLeft-- <= 0) return;
     const result = injectError(w.k, p.task, start, start + 1, true);
-    expectOneOf('soft offline', result, [EBUSY, EIO, EFAULT, ENOMEM]);
+    const isPeer = p.space.pages.get(start)?.file?.kind === 'peer';
+    const errors = isPeer ? [EREMOTEIO, EFAULT] : [EBUSY, EIO, EFAULT, ENOMEM];
+    expectOneOf('soft offline', result, errors);
   },
   hugePool(w, o) {
     w.k.hugetlb.resize(o.pages, o.nid % w.k.pm.nodes.length);

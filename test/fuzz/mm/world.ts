@@ -27,6 +27,7 @@ import {
   writeBlockState,
 } from './kernelDoor.ts';
 import { bootKernel, DAX_FILES, FILES, type MachinePlan } from './machines.ts';
+import { FuzzMappedDevices } from './mappedDevices.ts';
 import { ModelFile, type ModelPage, ModelSpace } from './model.ts';
 import type { RangePick } from './operations.ts';
 
@@ -73,6 +74,7 @@ export class World {
   dax: FsDax | null;
   readonly devices: FuzzDevices;
   readonly accelerators: FuzzAccelerators;
+  readonly mappedDevices: FuzzMappedDevices;
   /** The root first. */
   cpusets: Cpuset[] = [];
   readonly blocks: readonly number[];
@@ -100,6 +102,7 @@ export class World {
     this.#devicesGoFirst = plan.devicesFirst;
     this.devices = new FuzzDevices(this.k);
     this.accelerators = new FuzzAccelerators(this.k);
+    this.mappedDevices = new FuzzMappedDevices(this.k);
     this.#freeAtBoot = this.#freePages();
     this.spawn(0);
   }
@@ -110,7 +113,7 @@ export class World {
     if (ret !== 0) throw new Error(`no room for a DAX device: ${ret}`);
     for (const pages of DAX_FILES) {
       const kernel = dax.create('dax', pages) as MappedFile;
-      const model = new ModelFile(pages, true);
+      const model = new ModelFile(pages, 'fsdax');
       this.files.push({ kernel, model });
       this.modelOf.set(kernel, model);
     }
@@ -220,6 +223,7 @@ export class World {
     if (this.#devicesGoFirst && last !== undefined) {
       this.accelerators.removeAll(last);
       this.devices.releaseAll(last);
+      left.push(...this.mappedDevices.removeAll());
     }
     for (const { task } of this.processes) {
       exitTask(k, task);
@@ -239,7 +243,7 @@ export class World {
     for (let n = 0; n < 10 && k.swap.used > 0; n++) {
       for (const node of k.pm.nodes) this.reclaim(node.nid);
     }
-    left.push(...this.devices.tearDown());
+    left.push(...this.mappedDevices.tearDown(), ...this.devices.tearDown());
     if (last !== undefined) left.push(...this.accelerators.tearDown(last));
     if (k.swap.used !== 0) left.push(`OV-25: ${k.swap.used} swap slots never freed`);
     if (k.deferredSplit.size !== 0) left.push('MC-12: folios left on the deferred split queue');

@@ -14,6 +14,7 @@ import { findMismatches } from '../mm/check.ts';
 import type { SavedDevices } from '../mm/devices.ts';
 import type { Cpuset, FsDax, MappedFile, OfflineOp, Task } from '../mm/kernelDoor.ts';
 import { type MachinePlan, machineArbitrary } from '../mm/machines.ts';
+import type { SavedMappedDevices } from '../mm/mappedDevices.ts';
 import { Mismatch } from '../mm/mismatch.ts';
 import { type Operation, operationArbitrary } from '../mm/operations.ts';
 import { play } from '../mm/play.ts';
@@ -48,17 +49,19 @@ interface Attached {
   readonly underway: Underway[];
   readonly devices: SavedDevices;
   readonly accelerators: SavedAccelerators;
+  readonly mappedDevices: SavedMappedDevices;
   readonly dax: FsDax | null;
   readonly cpusets: Cpuset[];
   readonly offlining: OfflineOp | null;
 }
 
 function attachedOf(world: World): Attached {
-  const { underway, devices, accelerators, dax, cpusets, offlining } = world;
+  const { underway, devices, accelerators, mappedDevices, dax, cpusets, offlining } = world;
   return {
     underway,
     devices: devices.saved,
     accelerators: accelerators.saved,
+    mappedDevices: mappedDevices.saved,
     dax,
     cpusets,
     offlining,
@@ -83,13 +86,15 @@ function restoreInto(world: World, bytes: Uint8Array): void {
   const { k, attached } = decodeKernel(bytes);
   const models = [...world.modelOf].map(([file, model]) => [file.id, model] as const);
   Reflect.set(world, 'k', k);
-  const { underway, devices, accelerators, dax, cpusets, offlining } = attached as Attached;
+  const { underway, devices, accelerators, mappedDevices, dax, cpusets, offlining } =
+    attached as Attached;
   world.underway = underway;
   world.cpusets = cpusets;
   world.dax = dax;
   world.offlining = offlining;
   world.devices.adopt(k, devices);
   world.accelerators.adopt(k, accelerators);
+  world.mappedDevices.adopt(k, mappedDevices);
   world.modelOf.clear();
   for (const [id, model] of models) {
     const file = k.files[id];
