@@ -4,25 +4,45 @@ import {
   accessPage,
   beginOffline,
   checkInvariants,
+  DeviceMigration,
   exitTask,
   FAULT_ERROR,
+  FAULT_WAIT,
+  findBrokenInvariants,
   forkTask,
+  handleFault,
+  khugepagedScan,
   ksmScan,
   loadWord,
+  MIGRATE_VMA_SELECT_SYSTEM,
+  madviseCollapse,
   madviseRange,
+  migrateVmaFinalize,
+  migrateVmaPages,
+  migrateVmaSetup,
   mprotectRange,
   munmapRange,
+  PG_LRU,
+  PTE_KIND_DEVICE_PRIVATE,
+  PTE_KIND_MIGRATION,
   pageAt,
   pinUserPages,
   pinUserPagesFast,
+  pteIsKind,
+  pteOther,
+  ptePayload,
+  splitMappedFolio,
   storeWord,
   type Task,
   unpinUserPages,
 } from '../mm/index.ts';
-import { EBUSY, EINVAL } from '../uapi/errno.ts';
+import { EAGAIN, EBUSY, EINVAL } from '../uapi/errno.ts';
 import { FOLL_LONGTERM } from '../uapi/gup.ts';
-import { MADV_MERGEABLE, MAP_SHARED, PROT_READ } from '../uapi/mman.ts';
+import { MADV_HUGEPAGE, MADV_MERGEABLE, MAP_SHARED, PROT_READ } from '../uapi/mman.ts';
 import { COHERENT_PFN, DeviceBench, numbers, PRIVATE } from './deviceBench.ts';
+import { copyToDevice } from './deviceCopy.ts';
+import { Dmirror } from './dmirror.ts';
+import { DmirrorDevice } from './dmirrorDevice.ts';
 
 describe('pages on the device', () => {
   it('DM-30, DM-41: content goes there and comes back with the first CPU access', () => {
@@ -149,8 +169,74 @@ describe('pages on the device', () => {
   });
 });
 
+describe('mirrors, counters and data', () => {
+  it('DM-4: a driver passes over its own migration, another one hears of it', () => {
+    const b = new DeviceBench();
+    const start = b.map(4);
+    b.store(start, 4);
+    const device = DmirrorDevice.probe(b.k, { name: 'second', coherentPfn: -1, nid: 0 });
+    const other = Dmirror.open(b.k, device, b.task);
+    other.read(b.task, start, 4);
+    b.mirror.migrateToDevice(b.task, start, 4);
+    expect([b.mirror.table.size, other.table.size]).toEqual([4, 0]);
+    other.close();
+    expect(device.release(b.task)).toBe(0);
+    expect(b.end()).toEqual([]);
+  });
+
+  it('DM-110: rss counts private and exclusive pages, the pagemap those in use', () => {
+    const b = new DeviceBench();
+    const start = b.map(8);
+    b.store(start, 8);
+    const rss = b.task.mm!.rssAnon;
+    b.mirror.migrateToDevice(b.task, start, 4);
+    b.mirror.exclusive(b.task, start + 4, 4);
+    expect([b.task.mm!.rssAnon, b.live]).toEqual([rss, 4]);
+    munmapRange(b.k, b.task.mm!, start, start + 8);
+    expect([b.task.mm!.rssAnon, b.live]).toEqual([rss - 8, 0]);
+    expect(b.end()).toEqual([]);
+  });
+
+  it('DM-111: an entry of the wrong kind, a device page on an LRU list: found', () => {
+    const b = new DeviceBench();
+    const start = b.map(2);
+    b.store(start, 2);
+    b.mirror.migrateToDevice(b.task, start, 1);
+    const at = [0, 1].map((n) => b.task.mm!.pteIndex(start + n));
+    const [word, system] = at.map((i) => b.k.ptes.words[i]);
+    b.k.ptes.words[at[0]] = pteOther(PTE_KIND_DEVICE_PRIVATE, ptePayload(system));
+    expect(findBrokenInvariants(b.k).join()).toContain('DM-111: a device entry of another kind');
+    b.k.ptes.words[at[0]] = word;
+    b.k.frames.set(ptePayload(word), PG_LRU);
+    expect(findBrokenInvariants(b.k).join()).toContain('is on an LRU list');
+    b.k.frames.clear(ptePayload(word), PG_LRU);
+    expect(b.end()).toEqual([]);
+  });
+
+  it('DM-113: on its way a page is nowhere else: the CPU waits, then it is in one place', () => {
+    const b = new DeviceBench();
+    const start = b.map(1);
+    b.store(start, 1);
+    const vma = b.task.mm!.findVma(start);
+    const { device, k, task } = b;
+    const m = new DeviceMigration(task, vma, start, start + 1, device, MIGRATE_VMA_SELECT_SYSTEM);
+    migrateVmaSetup(k, m);
+    const at = task.mm!.pteIndex(start);
+    expect(pteIsKind(k.ptes.words[at], PTE_KIND_MIGRATION)).toBe(true);
+    expect(handleFault(k, task, start, true)).toBe(FAULT_WAIT);
+    copyToDevice(k, m, device);
+    const from = m.src[0];
+    migrateVmaPages(k, m);
+    migrateVmaFinalize(k, m);
+    k.lru.drainAll();
+    expect([k.frames.refcount[from], b.onDevice(start, 1)]).toEqual([0, 1]);
+    expect([b.loads(start, 1), b.live]).toEqual([[1], 0]);
+    expect(b.end()).toEqual([]);
+  });
+});
+
 describe('a range that memory cannot hold at once', () => {
-  it.each(['read', 'write'] as const)('%s of it is given up: -EBUSY', (call) => {
+  it.each(['read', 'write'] as const)('DM-5: %s of it is given up: -EBUSY', (call) => {
     const b = new DeviceBench(PRIVATE, undefined, 1024);
     const nr = 2048;
     const start = b.map(nr, MAP_SHARED, b.k.newFile('f', 'ext4', nr));
@@ -241,6 +327,43 @@ describe('2 MiB pages', () => {
     expect(loadWord(b.k, child, start + 3)).toBe(4);
     checkInvariants(b.k);
     exitTask(b.k, child);
+    expect(b.end()).toEqual([]);
+  });
+
+  it('DM-65: a split gives small folios of the same device; zeroes stay pages of their own', () => {
+    const b = new DeviceBench();
+    const start = b.mapHuge();
+    storeWord(b.k, b.task, start + 5, 0);
+    b.mirror.migrateToDevice(b.task, start, 512);
+    const head = ptePayload(b.task.mm!.pmd[b.task.mm!.slotOf(start)]);
+    munmapRange(b.k, b.task.mm!, start, start + 4);
+    b.k.folios.get(head);
+    expect(splitMappedFolio(b.k, head)).toBe(-EAGAIN);
+    expect([b.k.folios.nrPages(head), b.onDevice(start + 4, 508)]).toEqual([512, 508]);
+    b.k.putFolio(head);
+    expect(b.loads(start + 9, 1)).toEqual([10]);
+    expect([b.onDevice(start + 4, 508), b.live]).toEqual([507, 507]);
+    for (const i of [4, 5, 100]) {
+      expect([b.k.folios.nrPages(head + i), b.k.frames.refcount[head + i]]).toEqual([1, 1]);
+      expect(b.device.owns(head + i)).toBe(true);
+    }
+    checkInvariants(b.k);
+    expect(b.loads(start + 5, 1)).toEqual([0]);
+    expect(b.end()).toEqual([]);
+  });
+
+  it('DM-66: small pages on a device are not collapsed, by nobody', () => {
+    const b = new DeviceBench();
+    const start = Math.ceil(b.map(1024) / 512) * 512;
+    b.store(start, 512);
+    b.mirror.migrateToDevice(b.task, start, 4);
+    madviseRange(b.k, b.task, start, start + 512, MADV_HUGEPAGE);
+    expect(madviseCollapse(b.k, b.task, start, start + 512)).toBe(-EINVAL);
+    for (let scan = 0; scan < 4; scan++) expect(khugepagedScan(b.k)).toBe(0);
+    expect(b.onDevice(start, 512)).toBe(4);
+    b.loads(start, 4);
+    expect(madviseCollapse(b.k, b.task, start, start + 512)).toBe(0);
+    expect(b.loads(start, 512)).toEqual(numbers(512));
     expect(b.end()).toEqual([]);
   });
 

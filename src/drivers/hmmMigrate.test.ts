@@ -132,7 +132,7 @@ describe('reference counts (D12)', () => {
   it.each([
     ['7.3', 0],
     ['6.12', 1],
-  ] as const)('DM-50, %s: a free device page counts %i', (kernel, free) => {
+  ] as const)('DM-50, DM-97, %s: a free device page counts %i', (kernel, free) => {
     const b = new AcceleratorBench({ kernel });
     const start = b.mapWritten(1);
     const page = b.device.pages.freeBlocks.at(-1)!;

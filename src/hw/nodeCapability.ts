@@ -12,7 +12,9 @@
  * Deviates: pages of the 2017 and 2022 definitions are ZONE_DEVICE in Linux, and calls answer
  * -ENOENT for them; here they are pages of a node, and calls that may not move them answer -EBUSY.
  * src/drivers has the ZONE_DEVICE form (coherentAccelerator.ts).
- * Not modelled: VM_CDM and its inheritance; the opt-in interface of 2026 as calls.
+ * Not modelled: VM_CDM and its inheritance; migrate_virtual_range (move_pages with
+ * MPOL_MF_MOVE_ALL does its work); is_coherent_device in sysfs; cpusets of 2017 that leave such
+ * nodes out; the opt-in interface of 2026 as calls.
  */
 
 /** In the order of the table of docs/model/device-nodes.md. */

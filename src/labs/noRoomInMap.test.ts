@@ -6,7 +6,7 @@ import { runLab } from './runLab.ts';
 
 const run = (free: number) => runLab(lab, { seed: 1, settings: [`free=${free}`] }, '');
 
-it('DM-80: in the map as much fits as is unused; DM-81: offsets need none of it', () => {
+it('DM-80, DM-82: in the map as much fits as is unused; DM-81: offsets need none of it', () => {
   const outcomes = (free: number, column: number) => {
     return run(free).figures[0].rows.map((row) => row[column]);
   };

@@ -10,7 +10,7 @@ import { exitTask } from './fork.ts';
 import { PG_ANON_EXCLUSIVE, PG_DIRTY, PG_LOCKED } from './frameTable.ts';
 import { newHugetlbFile } from './hugetlb.ts';
 import { checkInvariants } from './invariants.ts';
-import { MEMORY_DEVICE_PRIVATE } from './memremap.ts';
+import { type DeviceFault, MEMORY_DEVICE_PRIVATE } from './memremap.ts';
 import { mprotectRange } from './mprotect.ts';
 import {
   PTE_D,
@@ -177,7 +177,7 @@ describe('the CPU takes it back (DM-43)', () => {
     },
   );
 
-  it('fork takes it back: both processes share it, and none may write', () => {
+  it('DM-71: fork takes it back: both processes share it, and none may write', () => {
     const { p, a, page } = given();
     const child = p.fork();
     expect([p.frame(a), child.frame(a), p.entry(a).word & PTE_W]).toEqual([page, page, 0]);
@@ -217,6 +217,25 @@ describe('device-private entries', () => {
     k.frames.set(page, PG_LOCKED);
     expect(handleFault(k, p.task, a, false)).toBe(FAULT_WAIT);
     expect([k.frames.refcount[page], k.frames.has(page, PG_LOCKED)]).toEqual([refs, true]);
+  });
+
+  it('DM-42: of a PMD: waits if the folio is locked; else the driver is told of all 2 MiB', () => {
+    const { p, k, a, device } = onDevice('always');
+    const head = device.pagemap.start;
+    const refs = k.frames.refcount[head];
+    k.frames.set(head, PG_LOCKED);
+    expect(handleFault(k, p.task, a + 3, false)).toBe(FAULT_WAIT);
+    expect(k.frames.refcount[head]).toBe(refs);
+    k.frames.clear(head, PG_LOCKED);
+    const told: unknown[] = [];
+    const migrateToRam = ({ vpn, page, isHuge }: DeviceFault) => {
+      told.push(vpn - a, page - head, isHuge, k.frames.has(head, PG_LOCKED));
+      return FAULT_DONE;
+    };
+    Object.assign(device, { migrateToRam });
+    expect(handleFault(k, p.task, a + 3, false)).toBe(FAULT_DONE);
+    expect(told).toEqual([3, 0, true, true]);
+    expect([k.frames.refcount[head], k.frames.has(head, PG_LOCKED)]).toEqual([refs, false]);
   });
 
   it('DM-40: the driver has the page locked and held while it is called', () => {

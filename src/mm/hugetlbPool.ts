@@ -83,10 +83,12 @@ export class HugetlbPool {
 
   /**
    * set_max_huge_pages: the number of persistent pages of one node, or of all (nid -1), of which
-   * those in `mask` give and take (nr_hugepages_mempolicy).
+   * those in `mask` give and take (nr_hugepages_mempolicy); by default those that memory falls back
+   * to: a device memory node has to be named (DM-101).
    */
   resize(pages: number, nid: Nid, mask = -1): void {
-    const nodes = nid < 0 ? this.#nodes().filter((one) => (mask & (1 << one)) !== 0) : [nid];
+    const allowed = mask === -1 ? this.#k.pm.capable.fallback : mask;
+    const nodes = nid < 0 ? this.#nodes().filter((one) => (allowed & (1 << one)) !== 0) : [nid];
     const others = nid < 0 ? 0 : this.#persistent() - (this.nrHuge[nid] - this.surplus[nid]);
     const wanted = pages + others;
     while (wanted > this.#persistent() && this.#adjustSurplus(nodes, -1));

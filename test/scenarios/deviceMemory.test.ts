@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { DeviceBench, PRIVATE } from '../../src/drivers/deviceBench.ts';
 import { Dmirror, DmirrorDevice } from '../../src/drivers/index.ts';
-import { NODE_PRESETS } from '../../src/hw/index.ts';
+import { machineFileReader, NODE_PRESETS } from '../../src/hw/index.ts';
 import { NODE_PROBES, NodeStage } from '../../src/labs/nodeProbes.ts';
 import {
   accessPage,
@@ -10,6 +10,7 @@ import {
   checkInvariants,
   FAULT_OOM,
   FAULT_SIGBUS,
+  Kernel,
   MEMORY_DEVICE_PRIVATE,
   MMU_NOTIFY_CLEAR,
   MmuInterval,
@@ -24,8 +25,14 @@ import {
   pteIsKind,
   ptePayload,
 } from '../../src/mm/index.ts';
+import { kernelFileAt, type TextFile } from '../../src/proc/index.ts';
 import { EINVAL, ENXIO } from '../../src/uapi/errno.ts';
-import { __GFP_THISNODE, GFP_HIGHUSER_MOVABLE, GFP_NOWAIT } from '../../src/uapi/gfp.ts';
+import {
+  __GFP_THISNODE,
+  GFP_HIGHUSER_MOVABLE,
+  GFP_KERNEL,
+  GFP_NOWAIT,
+} from '../../src/uapi/gfp.ts';
 import { event, kernelTakes } from './machine.ts';
 
 function onDevice(nr: number) {
@@ -189,7 +196,31 @@ describe('a node of device memory', () => {
     expect(pm.nidOf(allocPages(pm, 0, gfp, 1, -1))).toBe(1);
   });
 
-  it('S-DM-31: an allocation whose nodemask does not hold it passes over its zones', () => {
+  it('DM-101: nr_hugepages takes none of it, but by the file of the node', () => {
+    const { k } = new NodeStage(preset.capabilities, 1).machine;
+    k.hugetlb.resize(4, -1);
+    expect([k.hugetlb.nrHuge[0], k.hugetlb.nrHuge[1]]).toEqual([4, 0]);
+    k.hugetlb.resize(2, 1);
+    expect([k.hugetlb.nrHuge[0], k.hugetlb.nrHuge[1]]).toEqual([4, 2]);
+    const ordinary = new NodeStage(undefined, 1).machine.k;
+    ordinary.hugetlb.resize(4, -1);
+    expect([ordinary.hugetlb.nrHuge[0], ordinary.hugetlb.nrHuge[1]]).toEqual([2, 2]);
+  });
+
+  it('DM-100: in N_MEMORY; being ZONE_MOVABLE, it gives the kernel nothing', async () => {
+    const { parseMachine } = await machineFileReader();
+    const dram = '{kind: dram, cpus: 2, size: 256MiB, latency: 90ns, bandwidth: 50GB/s}';
+    const device = dram.replace('dram, cpus: 2', 'hbm, movable: all, capabilities: cdm-2016');
+    const text = `format: machine/1\nname: cdm\nnodes:\n  - ${dram}\n  - ${device}\n`;
+    const k = new Kernel(parseMachine(text, 'cdm.yaml'), { seed: 1, trackContent: false });
+    const file = kernelFileAt(k, '/sys/devices/system/node/has_memory') as TextFile;
+    expect(file.text()).toBe('0-1\n');
+    const thisNode = (gfp: number) => allocPages(k.pm, 0, gfp | __GFP_THISNODE, 1, -1);
+    expect(thisNode(GFP_KERNEL)).toBeLessThan(0);
+    expect(k.pm.nidOf(thisNode(GFP_HIGHUSER_MOVABLE))).toBe(1);
+  });
+
+  it('S-DM-31, DM-102: an allocation whose nodemask does not hold it passes over its zones', () => {
     const { k } = new NodeStage(preset.capabilities, 1).machine;
     expect(k.pm.nidOf(allocPages(k.pm, 0, GFP_HIGHUSER_MOVABLE, 1, 0b01))).toBe(0);
     kernelTakes(k, 0, 0);

@@ -1,6 +1,7 @@
 /**
- * Every rule of the overview, of move_pages and mbind, of the engine and of pins is named by a test
- * or by an observed case (test/conformance/rules.json), or rulesWithoutTest.json says why not.
+ * Every rule of the overview, of move_pages and mbind, of the engine, of pins and of device memory
+ * is named by a test or by an observed case (test/conformance/rules.json), or rulesWithoutTest.json
+ * says why not.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -10,7 +11,13 @@ import ofCases from '../conformance/rules.json' with { type: 'json' };
 import exceptions from './rulesWithoutTest.json' with { type: 'json' };
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
-const FILES = ['00-overview', '01-move-pages', '02-migrate-core', '06-pins-and-movable'];
+const FILES = [
+  '00-overview',
+  '01-move-pages',
+  '02-migrate-core',
+  '06-pins-and-movable',
+  '07-hmm-and-device-memory',
+];
 
 /** "MP-64,101..103; OV-31a" as single ids. */
 function idsIn(text: string): string[] {
@@ -30,7 +37,7 @@ function idsIn(text: string): string[] {
 
 function rulesOf(file: string): string[] {
   const text = readFileSync(join(root, `docs/model/rules/${file}.md`), 'utf8');
-  const rules = text.matchAll(/\*\*((?:OV|MP|MC|PM)-\d+[a-z]?)\b/g);
+  const rules = text.matchAll(/\*\*((?:OV|MP|MC|PM|DM)-\d+[a-z]?)\b/g);
   return [...new Set(Array.from(rules, (rule) => rule[1]))];
 }
 
