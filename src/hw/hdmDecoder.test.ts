@@ -47,12 +47,15 @@ describe('HDM decoders', () => {
     [3, 256, 0x12345678, 0, 0x6117278],
     [6, 1024, 0x12345678, 1, 0x308ba78],
     [12, 4096, 0x3ffffffff, 3, 0x55555fff],
-  ])('S-HS-12, S-HS-13 HS-44: %d ways of %d', (ways, granularity, h, position, dpa) => {
-    const [eig, eiw] = [encodeGranularity(granularity), encodeWays(ways)];
-    expect(hdmPosition(h, eig, eiw)).toBe(position);
-    expect(hdmDpaOffset(h, eig, eiw)).toBe(dpa);
-    expect(hdmHpaOffset(dpa, position, eig, eiw)).toBe(h);
-  });
+  ])(
+    'S-HS-12, S-HS-13 HS-41, HS-42, HS-44: %d ways of %d',
+    (ways, granularity, h, position, dpa) => {
+      const [eig, eiw] = [encodeGranularity(granularity), encodeWays(ways)];
+      expect(hdmPosition(h, eig, eiw)).toBe(position);
+      expect(hdmDpaOffset(h, eig, eiw)).toBe(dpa);
+      expect(hdmHpaOffset(dpa, position, eig, eiw)).toBe(h);
+    },
+  );
 
   it('lead back for every code (HS-43)', () => {
     const random = new RandomStream(1, 'hdm');

@@ -47,7 +47,7 @@ function entries(device: HotPageUnit): number[][] {
 }
 
 describe('HotPageUnit', () => {
-  it('S-HS-17 HS-54: tells at the end of an epoch what reached the threshold, starts at 0', () => {
+  it('S-HS-17 HS-54, HS-56: tells after an epoch what reached the threshold, starts at 0', () => {
     const device = unit();
     device.count(7, 10, 0);
     device.count(3, 300, 1);

@@ -12,7 +12,7 @@ const decoded = (row: (string | number)[], column: string) => reader.number('dec
 const unit = (row: number[], column: string) => reader.number('units', row, column);
 
 describe('from DPA to pages', () => {
-  it('HS-45, HS-47: exact by the decoders as programmed, modulo and XOR', () => {
+  it('PP-42, HS-45, HS-47: exact by the decoders as programmed, modulo and XOR', () => {
     for (const way of [MODULO, XOR]) {
       expect(decoded([4, way, way], 'hot pages found')).toBe(100);
       expect(decoded([4, way, way], 'hot of them')).toBe(100);

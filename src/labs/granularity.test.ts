@@ -12,7 +12,7 @@ const at = (folios: string, call: string, unit: number, column: string) => {
 };
 
 describe('units of a page, pages of a folio', () => {
-  it('PP-28: the smaller the unit the more entries, all but one a page refused', () => {
+  it('PP-28, PP-46: the smaller the unit the more entries, all but one a page refused', () => {
     const moved = at('4 KiB', 'as posted', 4096, 'moved');
     for (const unit of [256, 1024, 4096]) {
       const entries = at('4 KiB', 'as posted', unit, 'entries');

@@ -24,7 +24,7 @@ describe('rmap and pagemap', () => {
     expect(reader.number('sharing', ['separate', 64], 'areas a frame')).toBe(1);
   });
 
-  it('rmap costs by frame, pagemap by memory', () => {
+  it('PP-41: rmap costs by frame, pagemap by memory', () => {
     expect(new Set(reader.column('size', 'rmap')).size).toBe(1);
     expect(reader.column('size', 'read')).toEqual([0.03, 0.13, 0.5, 2]);
   });

@@ -17,7 +17,7 @@ describe('who may move', () => {
     expect(cell('RFC v1', 'CAP_SYS_NICE', 'moved shared')).toBe('8');
   });
 
-  it('PP-43: RFC v3 refuses everything without CAP_SYS_ADMIN', () => {
+  it('PP-43, PP-44: RFC v3 refuses everything without CAP_SYS_ADMIN', () => {
     for (const caller of ['unprivileged', 'CAP_SYS_NICE']) {
       expect(cell('RFC v3', caller, 'MOVE')).toBe('-EPERM');
       expect(cell('RFC v3', caller, 'frames seen')).toBe('0');

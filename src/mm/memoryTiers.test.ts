@@ -88,6 +88,42 @@ describe('TI-4: preferred targets', () => {
   });
 });
 
+describe('worked numbers', () => {
+  const twoNodes = [
+    [10, 20],
+    [20, 10],
+  ];
+
+  it('TI-100: DRAM with CPUs is toptier, CXL is not and is what DRAM demotes to', () => {
+    const tiers = new MemoryTiers(machine([0], twoNodes), [576, 2304]);
+    expect(tiers.tiers.map(({ id, adistanceStart }) => [id, adistanceStart])).toEqual([
+      [4, 512],
+      [18, 2304],
+    ]);
+    expect([0, 1].map((nid) => tiers.isToptier(nid))).toEqual([true, false]);
+    expect([0, 1].map((nid) => nodesOf(tiers.preferredTargets(nid)))).toEqual([[1], []]);
+    expect(nodesOf(tiers.lowerTierMask(0))).toEqual([1]);
+  });
+
+  it('TI-102: two DRAM nodes demote to the nearer of two CXL nodes, or to both', () => {
+    const at = (far: number) => {
+      const distance = [
+        [10, 21, 20, far],
+        [21, 10, far, 20],
+        [20, far, 10, 21],
+        [far, 20, 21, 10],
+      ];
+      const tiers = new MemoryTiers(machine([0, 1], distance), [576, 576, 2304, 2304]);
+      return [0, 1].map((nid) => nodesOf(tiers.preferredTargets(nid)));
+    };
+    expect(at(30)).toEqual([[2], [3]]);
+    expect(at(20)).toEqual([
+      [2, 3],
+      [2, 3],
+    ]);
+  });
+});
+
 describe('TI-6: toptier', () => {
   const distance = [
     [10, 20, 20],
@@ -100,7 +136,7 @@ describe('TI-6: toptier', () => {
     expect([0, 1, 2].map((nid) => tiers.isToptier(nid))).toEqual([true, true, false]);
   });
 
-  it('S-TI-02, TI-101: with CPUs of its own the CXL node is toptier, and nothing leaves it', () => {
+  it('S-TI-02, TI-7, TI-101: with its own CPUs the CXL node is toptier, nothing leaves it', () => {
     const distances = [576, 2304];
     const nodes = distance.slice(0, 2).map((row) => row.slice(0, 2));
     const without = new MemoryTiers(machine([0], nodes), distances);

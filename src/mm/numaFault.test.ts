@@ -19,7 +19,7 @@ import { PTE_FAST, PTE_W } from './pageTable.ts';
 import { fillNode, migrate, TestProgram, vmstat } from './testProgram.ts';
 
 describe('hint faults (TI-21, TI-22)', () => {
-  it('mode 1: a private page follows its task; counters', () => {
+  it('HS-93, HS-94: mode 1: a private page follows its task; counters', () => {
     const p = boot();
     const a = pagesOn(p, 1, 2);
     scan(p);

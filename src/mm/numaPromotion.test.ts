@@ -3,7 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { FAULT_HINT, FAULT_MIGRATED } from './fault.ts';
 import { PromotionState, setNumaBalancing } from './numaFault.ts';
 import { boot, MS, pagesOn, scan } from './numaTestProgram.ts';
-import { vmstat } from './testProgram.ts';
+import { fillNode, vmstat } from './testProgram.ts';
+import { freeCount, wmarkPages } from './watermark.ts';
+import { WMARK_PROMO } from './zone.ts';
 
 describe('promotion in tiering mode (TI-24, TI-26, TI-95)', () => {
   it('S-TI-10: plenty of room on the fast node: at once, whatever the latency', () => {
@@ -15,6 +17,23 @@ describe('promotion in tiering mode (TI-24, TI-26, TI-95)', () => {
     const names = ['pgpromote_success', 'pgpromote_candidate_nrl', 'pgpromote_candidate'];
     expect(names.map((name) => vmstat(p.k, name))).toEqual([1, 1, 0]);
     expect(p.k.vmstat.nodeItem(0, 41)).toBe(1); // charged to the fast node (OV-47)
+  });
+
+  it.each([
+    { above: 0, promoted: 0 },
+    { above: 1, promoted: 1 },
+  ])('TI-104: plenty is over 1 GiB above the promotion mark: $above pages over', (row) => {
+    const p = boot({ mode: 2, pages: 32768 * 10 });
+    const a = pagesOn(p, 2, 1);
+    scan(p);
+    p.k.nowNs += 3900 * MS;
+    const zone = p.k.pm.nodes[0].zones[0];
+    const free = wmarkPages(zone, WMARK_PROMO) + 262144 + row.above;
+    const taken = fillNode(p.k, 0, 0);
+    while (freeCount(p.k.pm, zone) < free) p.k.putFolio(taken.pop()!);
+    p.load(a);
+    expect(vmstat(p.k, 'pgpromote_candidate_nrl')).toBe(row.promoted);
+    expect(p.nid(a)).toBe(row.promoted === 1 ? 0 : 2);
   });
 
   it.each([

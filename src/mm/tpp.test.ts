@@ -45,7 +45,7 @@ function scan(p: TestProgram): void {
   expect(taskNumaWork(p.k, p.task)).toBeGreaterThan(0);
 }
 
-describe('TI-30: demotion has a watermark of its own', () => {
+describe('TI-30, TI-31: demotion has a watermark of its own, and swaps nothing', () => {
   it('an allocation below it wakes kswapd, which demotes until so much is free', () => {
     const p = boot();
     const mark = p.k.pm.nodes[0].zones[0].demoteMark;

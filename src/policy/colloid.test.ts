@@ -37,7 +37,7 @@ describe('LatencyBalance', () => {
 describe('colloid', () => {
   const knobs = { unit: '4KiB', reserveShare: 0 };
 
-  it('TI-62: brings hot pages in while the default tier answers faster', () => {
+  it('TI-60, TI-62: brings hot pages in while the default tier answers faster', () => {
     const host = new NaiveHost(8, 64);
     const policy = makePolicy('colloid', knobs);
     host.touch(0, 16);

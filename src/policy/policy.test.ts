@@ -38,7 +38,7 @@ describe('the list of policies', () => {
     expect(findPolicy('none')).toBeNull();
   });
 
-  it('sets up the kernel where the kernel decides', () => {
+  it('sets up the kernel where the kernel decides (TI-28)', () => {
     expect(makePolicy('numa-balancing').settings.sysctl).toMatchObject({
       numa_balancing: 2,
       demotion_enabled: true,
@@ -117,7 +117,7 @@ describe('skeleton', () => {
 describe('hemem', () => {
   const small = { unit: '4KiB', reserveShare: 0 };
 
-  it('S-TI-22: promotes at 8 reads or 4 writes, write-hot pages first (TI-42)', () => {
+  it('S-TI-22: promotes at 8 reads or 4 writes, write-hot pages first (TI-40..42)', () => {
     const host = new NaiveHost(8, 16);
     host.touch(0, 8);
     host.touch(20, 28);
@@ -129,7 +129,7 @@ describe('hemem', () => {
     expect(host.round(policy)).toEqual(['promote 22+1>0', 'promote 21+1>0']);
   });
 
-  it('makes room by demoting the cold page that is longest in the list (TI-44)', () => {
+  it('makes room by demoting the cold page that is longest in the list (TI-44, TI-46)', () => {
     const host = new NaiveHost(4, 16);
     host.touch(0, 4);
     host.touch(10, 12);

@@ -54,7 +54,7 @@ class Admin {
 }
 
 describe('the tree', () => {
-  it('grows by nr_ files and has the defaults of Linux', () => {
+  it('grows by nr_ files and has the defaults of Linux (HS-110)', () => {
     const a = new Admin();
     expect(a.read('0/state')).toBe(-ENOENT);
     a.ready();

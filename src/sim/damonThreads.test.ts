@@ -45,7 +45,7 @@ function simulate(params: Record<string, number | boolean>, fastPages = 1024, ke
 }
 
 describe('policy damon', () => {
-  it('migrates both ways, and its threads take time', () => {
+  it('HS-113: migrates both ways, and its threads take time', () => {
     const { moves, damonThreads, k } = simulate({});
     expect(k.damon.contexts).toHaveLength(2);
     expect(moves.promotedPages).toBeGreaterThan(100);

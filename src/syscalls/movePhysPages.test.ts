@@ -102,7 +102,7 @@ describe('move_phys_pages: what a frame yields', () => {
     expect(p.rfc([physical], [1]).status).toEqual([-ENOENT]);
   });
 
-  it('S-PP-06 PP-10, PP-12: holes, free frames, kernel memory', () => {
+  it('S-PP-06 PP-2, PP-10, PP-12: holes, free frames, kernel memory', () => {
     const p = new PhysicalProgram();
     const kernel = allocPages(p.k.pm, 0, GFP_KERNEL, 0, -1);
     const free = p.physical(0);

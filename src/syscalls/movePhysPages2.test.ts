@@ -3,8 +3,11 @@ import {
   accessPage,
   checkInvariants,
   exitTask,
+  isolateFolio,
   loadWord,
+  madviseCollapse,
   PG_LOCKED,
+  putbackMovablePages,
   splitMappedFolio,
 } from '../mm/index.ts';
 import {
@@ -138,6 +141,43 @@ describe('move_phys_pages2: the frame holds something else by now (PP-45)', () =
     expect(p.ext([{ address: 2 ** 45, gen: 7 }]).status).toEqual([-ENOENT]);
   });
 
+  it('PP-97: collapsed into a huge page: the old frames are free', () => {
+    const p = new PhysicalProgram();
+    const address = p.map(1024);
+    const first = Math.ceil(address / 4096 / 512) * 512;
+    for (let page = first; page < first + 512; page++) accessPage(p.k, p.task, page, true);
+    p.k.lru.drainAll();
+    const [head, tail] = [0, 300].map((n) => p.sample(first - p.area / 4096 + n));
+    expect(madviseCollapse(p.k, p.task, first, first + 512)).toBe(0);
+    expect(p.ext([head!, tail!]).status).toEqual([-ESTALE, -ESTALE]);
+    checkInvariants(p.k);
+  });
+
+  it('PP-69: what is isolated keeps its generation, even when everybody lets go of it', () => {
+    const p = new PhysicalProgram();
+    p.k.lru.drainAll();
+    const { generation } = p.k.frames;
+    const [frame, list] = [p.frame(0), [] as number[]];
+    const before = generation[frame];
+    isolateFolio(p.k, frame, list);
+    exitTask(p.k, p.task);
+    expect([list, generation[frame]]).toEqual([[frame], before]);
+    putbackMovablePages(p.k, list);
+    p.k.lru.drainAll();
+    expect(generation[frame]).toBe(before! + 1);
+    checkInvariants(p.k);
+  });
+
+  it('PP-93: generations only grow, and skip 0 when they wrap', () => {
+    const { frames } = new PhysicalProgram().k;
+    frames.generation[7] = 2 ** 32 - 2;
+    const seen = [1, 2, 3].map(() => {
+      frames.bumpGeneration(7);
+      return frames.generation[7];
+    });
+    expect(seen).toEqual([2 ** 32 - 1, 1, 2]);
+  });
+
   it('PP-62, PP-64: writes, forks and copies on write are no new content', () => {
     const p = new PhysicalProgram();
     const old = p.sample(0);
@@ -222,7 +262,7 @@ describe('move_phys_pages2: the engine gives up', () => {
     });
   });
 
-  it('PP-67 (7): locked, and not to be waited for', () => {
+  it('PP-67 (7), PP-94: locked, and not to be waited for', () => {
     const p = new PhysicalProgram();
     p.k.lru.drainAll();
     p.k.frames.set(p.frame(0), PG_LOCKED);

@@ -1,7 +1,6 @@
 /**
- * Every rule of the overview, of move_pages and mbind, of the engine, of pins and of device memory
- * is named by a test or by an observed case (test/conformance/rules.json), or rulesWithoutTest.json
- * says why not.
+ * Every rule is named by a test or by an observed case (test/conformance/rules.json), or
+ * rulesWithoutTest.json says why not.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -15,6 +14,9 @@ const FILES = [
   '00-overview',
   '01-move-pages',
   '02-migrate-core',
+  '03-move-phys-pages',
+  '04-heat-sources',
+  '05-tiering',
   '06-pins-and-movable',
   '07-hmm-and-device-memory',
 ];
@@ -37,7 +39,7 @@ function idsIn(text: string): string[] {
 
 function rulesOf(file: string): string[] {
   const text = readFileSync(join(root, `docs/model/rules/${file}.md`), 'utf8');
-  const rules = text.matchAll(/\*\*((?:OV|MP|MC|PM|DM)-\d+[a-z]?)\b/g);
+  const rules = text.matchAll(/\*\*((?:OV|MP|MC|PP|HS|TI|PM|DM)-\d+[a-z]?)\b/g);
   return [...new Set(Array.from(rules, (rule) => rule[1]))];
 }
 

@@ -66,7 +66,7 @@ function rows(heat: HeatTable): number[][] {
 }
 
 describe('PebsMonitor', () => {
-  it('samples one access in a period on average, whatever the weight of runs', () => {
+  it('samples one access in a period on average, whatever the weight of runs (HS-30)', () => {
     for (const weight of [1, 8, 1000]) {
       const { monitor } = pebs({ bufferRecords: 1 });
       const accesses = 1_000_000;
@@ -87,7 +87,7 @@ describe('PebsMonitor', () => {
     expect(replay(monitor, [1, 2, 3])).toEqual([1, 2, 3]);
   });
 
-  it('shows records when they were drained, as reads and writes', () => {
+  it('shows records when they were drained, as reads and writes (HS-31, HS-35)', () => {
     const { queue, monitor } = pebs({ period: 1 });
     replay(monitor, [7, 8, 7]);
     replay(monitor, [8], 1, true);
