@@ -353,4 +353,22 @@ describe('the skeleton', () => {
     expect(driver.migrateToDevice(task, 1, 1)).toBe(-EINVAL);
     checkInvariants(k);
   });
+
+  it('DM-53: goes under use; while system memory is full it stays', () => {
+    const { k, task } = boot();
+    const driver = new SkeletonDriver(k);
+    driver.probe(0, PAGES_PER_SECTION);
+    const start = map(k, task, null, 64, MAP_PRIVATE | MAP_ANONYMOUS);
+    for (let i = 0; i < 64; i++) storeWord(k, task, start + i, i + 1);
+    driver.migrateToDevice(task, start, 64);
+    const rest = map(k, task, null, 40000, MAP_PRIVATE | MAP_ANONYMOUS);
+    let got = 0;
+    while ((accessPage(k, task, rest + got, true) & FAULT_ERROR) === 0) got++;
+    expect(driver.remove(task)).toBe(-EBUSY);
+    expect(k.devices.livePages(driver.pagemap)).toBe(64);
+    munmapRange(k, task.mm!, rest, rest + 40000);
+    expect(driver.remove(task)).toBe(0);
+    for (let i = 0; i < 64; i++) expect(loadWord(k, task, start + i)).toBe(i + 1);
+    checkInvariants(k);
+  });
 });

@@ -1,6 +1,7 @@
 /**
  * Copy me: a whole driver for private device memory, as small as it gets. It brings pages to the
- * device when it is asked to, and back when a CPU wants them.
+ * device when it is asked to, back when a CPU wants them, and all of them home before it goes.
+ * docs/drivers.md has one that uses hetmem as a library.
  *
  * A driver of yours: name the device and what it is modelled on, say what is not modelled, and use
  * `mm` only through its index. To keep states of runs, add the class to src/state/classes.ts.
@@ -13,18 +14,21 @@ import {
   type DevPagemapOps,
   FAULT_DONE,
   FAULT_OOM,
+  FAULT_SIGBUS,
   type Kernel,
   MEMORY_DEVICE_PRIVATE,
   MIGRATE_VMA_SELECT_DEVICE_PRIVATE,
   MIGRATE_VMA_SELECT_SYSTEM,
   memremapPages,
+  memunmapPages,
+  migrateDeviceRange,
   migrateVmaFinalize,
   migrateVmaPages,
   migrateVmaSetup,
   type Task,
   zoneDevicePageInit,
 } from '../mm/index.ts';
-import { EINVAL } from '../uapi/errno.ts';
+import { EBUSY, EINVAL } from '../uapi/errno.ts';
 import {
   allocateSystemFolio,
   copyToDevice,
@@ -101,10 +105,27 @@ export class SkeletonDriver implements DevPagemapOps, DeviceFolios {
   migrateToRam({ task, vma, vpn, page }: DeviceFault): number {
     const select = MIGRATE_VMA_SELECT_DEVICE_PRIVATE;
     const m = new DeviceMigration(task, vma, vpn, vpn + 1, this, select, page);
-    if (migrateVmaSetup(this.k, m) < 0) return FAULT_OOM;
+    if (migrateVmaSetup(this.k, m) < 0) return FAULT_SIGBUS;
+    return this.#bringHome(m) ? FAULT_DONE : FAULT_OOM;
+  }
+
+  /**
+   * The device goes, in use or not. 0, or -EBUSY: some pages could not leave, so the memory stays
+   * (DM-53).
+   */
+  remove(task: Task): number {
+    const { start, nrPages } = this.pagemap;
+    this.#bringHome(migrateDeviceRange(this.k, task, start, nrPages));
+    if (this.k.devices.livePages(this.pagemap) > 0) return -EBUSY;
+    memunmapPages(this.k, this.pagemap);
+    return 0;
+  }
+
+  /** False when system memory ran out; then nothing has moved. */
+  #bringHome(m: DeviceMigration): boolean {
     const isGiven = copyToSystem(this.k, m, this);
     if (isGiven) migrateVmaPages(this.k, m);
     migrateVmaFinalize(this.k, m);
-    return isGiven ? FAULT_DONE : FAULT_OOM;
+    return isGiven;
   }
 }
