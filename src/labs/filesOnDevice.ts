@@ -4,8 +4,7 @@
  * it up again and has it back. D9, DM-85, DM-86.
  */
 import { PAGES_PER_SECTION, type Vpn } from '../base/units.ts';
-import { AcceleratorContext, PrivateAccelerator } from '../drivers/index.ts';
-import { DEVICE_COST_DEFAULTS } from '../hw/index.ts';
+import { type AcceleratorContext, PrivateAccelerator } from '../drivers/index.ts';
 import {
   cacheRead,
   devicePageLoad,
@@ -20,6 +19,7 @@ import { MAP_SHARED, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
 import { ZONE_NORMAL } from '../uapi/zone.ts';
 import { decimal, type FigureReader, rounded } from './figureReader.ts';
 import type { Cell, Finding, Lab, LabRun, Measurement } from './lab.ts';
+import { LAB_ACCELERATOR, opened, probed } from './labAccelerator.ts';
 
 /** Accesses of the device to a page between two look-ups of a CPU. */
 const DENSITIES = [1, 32, 256, 1024, 2048, 4096, 8192] as const;
@@ -48,24 +48,14 @@ class FileOnDevice {
     const spec = isOn ? { ...plain, experimental: ['device_page_cache'] as const } : plain;
     this.#k = new Kernel(spec, { seed, trackContent: true, deviceSections: 1 });
     this.#task = this.#k.spawn(null, 0);
-    this.#device = new PrivateAccelerator(this.#k, {
-      name: 'lab',
-      nid: 0,
-      nrPages: PAGES_PER_SECTION,
-      placement: 'fault',
-      rangePages: 16,
-      counterThreshold: 256,
-      splitsOnReturn: false,
-      cost: DEVICE_COST_DEFAULTS,
-    });
-    this.#device.probe(-1);
+    this.#device = probed(new PrivateAccelerator(this.#k, LAB_ACCELERATOR));
     this.#file = this.#k.newFile('data', 'ext4', PAGES);
     const prot = PROT_READ | PROT_WRITE;
     const request = { addr: 0, pages: PAGES, prot, flags: MAP_SHARED, file: this.#file, pgoff: 0 };
     this.#start = mmapRegion(this.#k, this.#task.mm!, request);
     for (let n = 0; n < PAGES; n++) storeWord(this.#k, this.#task, this.#start + n, n + 1);
     syncFile(this.#k, this.#file);
-    this.#context = AcceleratorContext.open(this.#device, this.#task) as AcceleratorContext;
+    this.#context = opened(this.#device, this.#task);
   }
 
   /** Rounds: the device uses each page `density` times, then a CPU reads the file. */

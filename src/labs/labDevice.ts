@@ -5,18 +5,18 @@
  * Units: `spentNs` is what faults, migrations and copies took on both sides; the accesses
  * themselves are not in it.
  */
-import { assert } from '../base/assert.ts';
 import { type FrameId, HPAGE_PMD_NR, type Nanoseconds, type Vpn } from '../base/units.ts';
 import {
-  AcceleratorContext,
+  type AcceleratorContext,
   type BounceSpec,
   CoherentAccelerator,
   featuresOf,
   PrivateAccelerator,
 } from '../drivers/index.ts';
-import { DEVICE_COST_DEFAULTS, type KernelVersion } from '../hw/index.ts';
+import type { KernelVersion } from '../hw/index.ts';
 import { findBrokenInvariants, loadWord, storeWord } from '../mm/index.ts';
 import { exit } from '../syscalls/index.ts';
+import { LAB_ACCELERATOR, opened, probed } from './labAccelerator.ts';
 import { LabMachine, type LabProgram, PAGES_PER_MIB, twoZones } from './labMachine.ts';
 
 const DEVICE_MIB = 128;
@@ -53,24 +53,18 @@ export class LabDevice {
       experimental: featuresOf(bounces),
     });
     const Kind = isCoherent ? CoherentAccelerator : PrivateAccelerator;
-    this.device = new Kind(machine.k, {
-      name: 'lab',
-      nid: 0,
+    const spec = {
+      ...LAB_ACCELERATOR,
       nrPages: DEVICE_MIB * PAGES_PER_MIB,
-      placement: 'fault',
       rangePages: HPAGE_PMD_NR,
       counterThreshold: 0,
       splitsOnReturn: options.splitsOnReturn === true,
-      cost: DEVICE_COST_DEFAULTS,
       bounces,
-    });
-    const ret = this.device.probe(isCoherent ? DEVICE_PFN : -1);
-    assert(ret === 0, 'a lab has room for its device', ret);
+    };
+    this.device = probed(new Kind(machine.k, spec), isCoherent ? DEVICE_PFN : -1);
     this.machine = machine;
     this.program = machine.program();
-    const context = AcceleratorContext.open(this.device, this.program.task);
-    assert(typeof context !== 'number', 'a living process opens a device');
-    this.context = context;
+    this.context = opened(this.device, this.program.task);
   }
 
   /** Faults, migrations and copies so far, of the device and of CPUs that waited for it. */

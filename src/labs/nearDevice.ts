@@ -3,8 +3,11 @@
  * nodes, over a link of its own to each, or over one link and the way between the sockets. Whether
  * closer memory pays for its migration, and whether one node or both should have it. A8, TI-82.
  */
-import { PAGES_PER_SECTION } from '../base/units.ts';
-import { AcceleratorContext, PrivateAccelerator } from '../drivers/index.ts';
+import {
+  type AcceleratorContext,
+  type AcceleratorSpec,
+  PrivateAccelerator,
+} from '../drivers/index.ts';
 import {
   DEVICE_COST_DEFAULTS,
   type DeviceLink,
@@ -17,6 +20,7 @@ import { type KnobValues, numberOf } from '../policy/index.ts';
 import { MPOL_BIND, MPOL_INTERLEAVE, MPOL_WEIGHTED_INTERLEAVE } from '../uapi/mempolicy.ts';
 import { decimal, type FigureReader, rounded } from './figureReader.ts';
 import type { Cell, Figure, Finding, Lab, LabRun, Measurement } from './lab.ts';
+import { LAB_ACCELERATOR, opened, probed } from './labAccelerator.ts';
 import { LabMachine, migrationMs, twoZones } from './labMachine.ts';
 
 const PAGES = 256;
@@ -55,20 +59,17 @@ class DeviceReader {
       seed,
       deviceSections: 1,
     });
-    this.device = new PrivateAccelerator(this.machine.k, {
-      name: 'lab',
+    const spec: AcceleratorSpec = {
+      ...LAB_ACCELERATOR,
       nid: NEAR,
-      nrPages: PAGES_PER_SECTION,
       placement: isMoved ? 'near' : 'hint',
       rangePages: RANGE_PAGES,
       counterThreshold: THRESHOLD,
-      splitsOnReturn: false,
-      cost: DEVICE_COST_DEFAULTS,
       links,
-    });
-    this.device.probe(-1);
+    };
+    this.device = probed(new PrivateAccelerator(this.machine.k, spec));
     this.#program = this.machine.program();
-    this.#context = AcceleratorContext.open(this.device, this.#program.task) as AcceleratorContext;
+    this.#context = opened(this.device, this.#program.task);
   }
 
   /** A program of node 0 fills memory where `place` says; then the device reads each page. */

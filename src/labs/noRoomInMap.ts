@@ -4,19 +4,15 @@
  * with a small physical map, with and without a space of their own. DM-80..DM-82.
  */
 import { GIB, PAGE_SIZE, PAGES_PER_SECTION } from '../base/units.ts';
-import {
-  AcceleratorContext,
-  type AcceleratorSpec,
-  CoherentAccelerator,
-  PrivateAccelerator,
-} from '../drivers/index.ts';
-import { DEVICE_COST_DEFAULTS, type ExperimentalFeature } from '../hw/index.ts';
+import { CoherentAccelerator, PrivateAccelerator } from '../drivers/index.ts';
+import type { ExperimentalFeature } from '../hw/index.ts';
 import { Kernel, loadWord, mmapRegion, plainMachine, storeWord } from '../mm/index.ts';
 import { numberOf } from '../policy/index.ts';
 import { MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
 import { ZONE_NORMAL } from '../uapi/zone.ts';
 import type { FigureReader } from './figureReader.ts';
 import type { Cell, Finding, Lab, LabRun, Measurement } from './lab.ts';
+import { LAB_ACCELERATOR, opened } from './labAccelerator.ts';
 import { outcomeText } from './words.ts';
 
 const SECTIONS_PER_GIB = GIB / PAGE_SIZE / PAGES_PER_SECTION;
@@ -50,7 +46,7 @@ function attempt(kind: (typeof KINDS)[number], freeGib: number, sizeGib: number)
   // Below the memory everything is taken: firmware, other devices.
   k.devices.physPagesMin = ramStart;
   const nrPages = sizeGib * SECTIONS_PER_GIB * PAGES_PER_SECTION;
-  const spec = specOf(nrPages);
+  const spec = { ...LAB_ACCELERATOR, nrPages };
   const ramEnd = ramStart + zones[0].pages;
   const device = kind.isCoherent
     ? new CoherentAccelerator(k, spec)
@@ -58,19 +54,6 @@ function attempt(kind: (typeof KINDS)[number], freeGib: number, sizeGib: number)
   const ret = device.probe(kind.isCoherent ? ramEnd : -1);
   if (ret < 0) return { outcome: outcomeText(ret), kept: 0 };
   return { outcome: 'registered', kept: roundTrip(k, device) };
-}
-
-function specOf(nrPages: number): AcceleratorSpec {
-  return {
-    name: 'lab',
-    nid: 0,
-    nrPages,
-    placement: 'fault',
-    rangePages: 16,
-    counterThreshold: 256,
-    splitsOnReturn: false,
-    cost: DEVICE_COST_DEFAULTS,
-  };
 }
 
 function roundTrip(k: Kernel, device: PrivateAccelerator | CoherentAccelerator): number {
@@ -86,8 +69,7 @@ function roundTrip(k: Kernel, device: PrivateAccelerator | CoherentAccelerator):
     pgoff: 0,
   });
   for (let n = 0; n < PAGES; n++) storeWord(k, task, start + n, n + 1);
-  const context = AcceleratorContext.open(device, task);
-  if (typeof context === 'number') return 0;
+  const context = opened(device, task);
   context.migrateToDevice(task, start, PAGES);
   const there = k.devices.livePages(device.pagemap);
   let kept = 0;

@@ -5,12 +5,11 @@
 import { RandomStream } from '../base/prng.ts';
 import { PAGES_PER_SECTION, type Vpn } from '../base/units.ts';
 import {
-  AcceleratorContext,
+  type AcceleratorContext,
   PeerAccelerator,
   type PeerMapping,
   type PeerScheme,
 } from '../drivers/index.ts';
-import { DEVICE_COST_DEFAULTS } from '../hw/index.ts';
 import {
   accessPage,
   devicePageLoad,
@@ -26,6 +25,7 @@ import {
 } from '../mm/index.ts';
 import { MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
 import { ZONE_NORMAL } from '../uapi/zone.ts';
+import { LAB_ACCELERATOR, opened, probed } from './labAccelerator.ts';
 
 const PROCESSES = 3;
 const PAGES = 32;
@@ -91,18 +91,8 @@ class PeerTrial {
     const spec = { ...plain, experimental: ['device_peer_ranges'] as const };
     this.#k = new Kernel(spec, { seed, trackContent: true, deviceSections: 1 });
     this.#random = new RandomStream(seed, 'peer');
-    const accelerator = {
-      name: 'lab',
-      nid: 0,
-      nrPages: PAGES_PER_SECTION,
-      placement: 'fault',
-      rangePages: 4,
-      counterThreshold: 256,
-      splitsOnReturn: false,
-      cost: DEVICE_COST_DEFAULTS,
-    } as const;
-    this.#device = new PeerAccelerator(this.#k, accelerator, scheme);
-    this.#device.probe(-1);
+    const accelerator = { ...LAB_ACCELERATOR, rangePages: 4 };
+    this.#device = probed(new PeerAccelerator(this.#k, accelerator, scheme));
     for (let n = 0; n < PROCESSES; n++) this.#processes.push(this.#start());
   }
 
@@ -112,7 +102,7 @@ class PeerTrial {
     const flags = MAP_PRIVATE | MAP_ANONYMOUS;
     const request = { addr: 0, pages: PAGES, prot, flags, file: null, pgoff: 0 };
     const start = mmapRegion(this.#k, task.mm!, request);
-    const context = AcceleratorContext.open(this.#device, task) as AcceleratorContext;
+    const context = opened(this.#device, task);
     return { task, context, start, truth: new Array<number>(PAGES).fill(0) };
   }
 

@@ -6,16 +6,15 @@
 import { RandomStream } from '../base/prng.ts';
 import { MIB, PAGE_SIZE, PAGES_PER_SECTION } from '../base/units.ts';
 import {
-  AcceleratorContext,
   COUNTER_THRESHOLD_DEFAULT,
   type PlacementName,
   PrivateAccelerator,
 } from '../drivers/index.ts';
-import { DEVICE_COST_DEFAULTS } from '../hw/index.ts';
 import { numberOf } from '../policy/index.ts';
 import { ZONE_NORMAL } from '../uapi/zone.ts';
 import { decimal, type FigureReader, rounded } from './figureReader.ts';
 import type { Cell, Finding, Lab, LabRun, Measurement } from './lab.ts';
+import { LAB_ACCELERATOR, opened, probed } from './labAccelerator.ts';
 import { LabMachine, PAGES_PER_MIB } from './labMachine.ts';
 
 interface Decider {
@@ -65,20 +64,11 @@ function run(decider: Decider, streamMib: number, seed: number) {
     seed,
     deviceSections: 1,
   });
-  const device = new PrivateAccelerator(machine.k, {
-    name: 'lab',
-    nid: 0,
-    nrPages: PAGES_PER_SECTION,
-    placement: decider.placement,
-    rangePages: 16,
-    counterThreshold: COUNTER_THRESHOLD_DEFAULT,
-    splitsOnReturn: false,
-    cost: DEVICE_COST_DEFAULTS,
-    evictsByArrival: decider.evictsByArrival,
-  });
-  device.probe(-1);
+  const { placement, evictsByArrival } = decider;
+  const spec = { ...LAB_ACCELERATOR, placement, evictsByArrival };
+  const device = probed(new PrivateAccelerator(machine.k, spec));
   const program = machine.program();
-  const context = AcceleratorContext.open(device, program.task) as AcceleratorContext;
+  const context = opened(device, program.task);
   const hotPages = HOT_MIB * PAGES_PER_MIB;
   const streamPages = streamMib * PAGES_PER_MIB;
   const hot = program.map(hotPages);
