@@ -4,13 +4,15 @@ import { findPolicy, resolveKnobs } from './index.ts';
 import { makePolicy } from './naiveHost.ts';
 import { machineSettings, settingsText } from './settingsText.ts';
 
+const NODES = { fast: [0], slow: [1] };
+
 describe('settings for a real machine', () => {
   it('are written to the files that Linux has for them', () => {
-    expect(settingsText(makePolicy('demotion-only').settings)).toEqual([
+    expect(settingsText(makePolicy('demotion-only').settings, NODES)).toEqual([
       'echo 0 > /proc/sys/kernel/numa_balancing',
       'echo true > /sys/kernel/mm/numa/demotion_enabled',
     ]);
-    const balancing = settingsText(makePolicy('numa-balancing', { scanDelay: 50 }).settings);
+    const balancing = settingsText(makePolicy('numa-balancing', { scanDelay: 50 }).settings, NODES);
     expect(balancing).toContain('echo 50 > /sys/kernel/debug/sched/numa_balancing/scan_delay_ms');
     expect(balancing.filter((line) => line.startsWith('#'))).toEqual([]);
   });
@@ -55,8 +57,26 @@ describe('settings for a real machine', () => {
     expect(settings.join()).not.toContain('no part of');
   });
 
-  it('start programs under their memory policy', () => {
-    const lines = settingsText(makePolicy('weighted-interleave').settings);
-    expect(lines.at(-1)).toBe('numactl --weighted-interleave=all PROGRAM');
+  it('start programs under their memory policy, with its weights (TI-82)', () => {
+    const lines = (name: string, params: Record<string, boolean | number> = {}) =>
+      settingsText(makePolicy(name, params).settings, { fast: [0, 1], slow: [2] }).slice(2);
+    const at = '/sys/kernel/mm/mempolicy/weighted_interleave';
+    const start = 'numactl --weighted-interleave=all PROGRAM';
+    expect(lines('interleave')).toEqual(['numactl --interleave=all PROGRAM']);
+    expect(lines('weighted-interleave')).toEqual([`echo true > ${at}/auto`, start]);
+    const given = { autoWeights: false, weightToptier: 5, weightSlow: 2 };
+    expect(lines('weighted-interleave', given)).toEqual([
+      `echo 5 > ${at}/node0`,
+      `echo 5 > ${at}/node1`,
+      `echo 2 > ${at}/node2`,
+      start,
+    ]);
+  });
+
+  it('have DAMON migrate between the nodes of the machine', () => {
+    const lines = settingsText(makePolicy('damon').settings, { fast: [0, 1], slow: [2, 3] });
+    const targets = lines.filter((line) => line.endsWith('/target_nid'));
+    expect(targets.map((line) => line.split(' ')[1])).toEqual(['0', '2']);
+    expect(lines).toContain('# fast is node 0, slow is node 2');
   });
 });

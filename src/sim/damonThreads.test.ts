@@ -70,7 +70,10 @@ describe('policy damon', () => {
   it('prints the same setup for a real machine', () => {
     const description = findPolicy('damon')!;
     const { values } = resolveKnobs(description.knobs, {});
-    const lines = settingsText(description.make(values, new RandomStream(1, 'x')).settings);
+    const lines = settingsText(description.make(values, new RandomStream(1, 'x')).settings, {
+      fast: [0],
+      slow: [1],
+    });
     const root = '/sys/kernel/mm/damon/admin/kdamonds';
     expect(lines).toContain(`echo 2 > ${root}/nr_kdamonds`);
     expect(lines).toContain(`echo $SLOW_START > ${root}/0/contexts/0/targets/0/regions/0/start`);
