@@ -6,6 +6,7 @@ import {
   type Comparison,
   cgroupName,
   cgroupSlowdown,
+  fastShare,
   formatBytes,
   formatCount,
   formatNs,
@@ -57,8 +58,4 @@ export function cgroupText(comparison: Comparison, group: GroupRecord, widthMax:
 
 function memoryText({ residentPagesMean }: CgroupResult): string {
   return formatBytes(residentPagesMean * PAGE_SIZE);
-}
-
-function fastShare({ residentPagesMean, toptierPagesMean }: CgroupResult): string {
-  return residentPagesMean === 0 ? '–' : formatShare(toptierPagesMean / residentPagesMean);
 }

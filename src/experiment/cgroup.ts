@@ -1,7 +1,7 @@
 /** Control groups of programs, as people write them: "web" or "web:mems=0-1,3". */
 import { NODES_MAX, parseBitmapList } from '../hw/index.ts';
-import { formatSlowdown } from './format.ts';
-import type { CgroupChoice, CgroupResult, RunResult } from './runTypes.ts';
+import { formatShare, formatSlowdown } from './format.ts';
+import type { CgroupChoice, CgroupResult, MachineShare, RunResult } from './runTypes.ts';
 
 /** A name of one folder, as mkdir below /sys/fs/cgroup takes it. */
 const NAME = /^[A-Za-z0-9_][\w.-]*$/;
@@ -38,6 +38,11 @@ export function splitCgroup(word: string): {
 /** "batch (mems 1)". */
 export function cgroupName({ name, mems }: CgroupChoice): string {
   return mems.length === 0 ? name : `${name} (mems ${mems.join(',')})`;
+}
+
+/** How much of its memory was in the top tiers; "–" = it had none. */
+export function fastShare({ residentPagesMean, toptierPagesMean }: MachineShare): string {
+  return residentPagesMean === 0 ? '–' : formatShare(toptierPagesMean / residentPagesMean);
 }
 
 /** When a group was done, over when it was done with enough fast memory for all; "–" = unknown. */

@@ -4,7 +4,7 @@
  */
 import type { Comparison, RunRecord } from './comparison.ts';
 import { type FlatField, type FlatTable, type FlatType, flatTable } from './flatTable.ts';
-import type { NodeResult, ProcessResult, RunResult } from './runTypes.ts';
+import type { MachineShare, NodeResult, RunResult } from './runTypes.ts';
 
 interface Run {
   readonly run: number;
@@ -215,10 +215,8 @@ const NODE: readonly FlatField<Part<NodeOfRun>>[] = [
   ['resident_pages_max', 'integer', ({ part }) => part.residentPagesMax],
 ];
 
-type Shares = Omit<ProcessResult, 'process' | 'program' | 'name'>;
-
 /** What processes and control groups have in common. */
-const SHARE: readonly FlatField<Part<Shares>>[] = [
+const SHARE: readonly FlatField<Part<MachineShare>>[] = [
   ['accesses', 'integer', ({ part }) => part.accesses],
   ['hit_ratio', 'number', ({ part }) => part.toptierHitRatio],
   ['resident_pages_mean', 'number', ({ part }) => part.residentPagesMean],

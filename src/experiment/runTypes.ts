@@ -8,6 +8,7 @@ export type {
   FailureReason,
   HeatAccuracy,
   HeatMapResult,
+  MachineShare,
   MigrationResult,
   NodeResult,
   PolicyChoice,

@@ -7,16 +7,16 @@ import {
   type CgroupResult,
   cgroupName,
   cgroupSlowdown,
+  fastShare,
   formatCount,
   formatNs,
   formatShare,
+  type MachineShare,
   type ProcessResult,
   type RunResult,
 } from '../experiment/index.ts';
 import { html, type Markup } from './html.ts';
 import { type Column, orDash, type Row, table } from './tables.ts';
-
-type HadMemory = Pick<ProcessResult, 'residentPagesMean' | 'toptierPagesMean'>;
 
 /** Who had how much of the top tier, where more than one process shared it. */
 export function processTable(rows: readonly Row[]): Markup {
@@ -30,7 +30,7 @@ export function processTable(rows: readonly Row[]): Markup {
     { head: 'accesses', cell: ({ process }) => formatCount(process.accesses) },
     { head: 'hits in fast memory', cell: ({ process }) => formatShare(process.toptierHitRatio) },
     { head: 'share of the top tier', cell: ({ result, process }) => toptierShare(result, process) },
-    { head: 'of its memory', cell: ({ process }) => ownShare(process) },
+    { head: 'of its memory', cell: ({ process }) => fastShare(process) },
     { head: 'done after', cell: ({ process }) => formatNs(process.endNs) },
   ]);
 }
@@ -53,7 +53,7 @@ export function cgroupTable(rows: readonly GroupedRow[]): Markup {
     { head: 'accesses', cell: ({ cgroup }) => formatCount(cgroup.accesses) },
     { head: 'hits in fast memory', cell: ({ cgroup }) => formatShare(cgroup.toptierHitRatio) },
     { head: 'share of the top tier', cell: ({ result, cgroup }) => toptierShare(result, cgroup) },
-    { head: 'of its memory', cell: ({ cgroup }) => ownShare(cgroup) },
+    { head: 'of its memory', cell: ({ cgroup }) => fastShare(cgroup) },
     { head: 'promoted', cell: ({ cgroup }) => orDash(cgroup.promotedPages, formatCount) },
     { head: 'demoted', cell: ({ cgroup }) => orDash(cgroup.demotedPages, formatCount) },
     ...(isSwapping ? [{ head: 'major faults', cell: majorFaults }] : []),
@@ -69,14 +69,10 @@ function processName({ program, name, process }: ProcessResult): string {
   return [program, name === program ? '' : name, `#${process}`].filter((w) => w !== '').join(' ');
 }
 
-function toptierShare({ nodes }: RunResult, { toptierPagesMean }: HadMemory): string {
+function toptierShare({ nodes }: RunResult, { toptierPagesMean }: MachineShare): string {
   const fast = nodes.filter(({ isToptier }) => isToptier);
   const bytes = fast.reduce((sum, { capacityBytes }) => sum + capacityBytes, 0);
   return bytes === 0 ? '–' : formatShare((toptierPagesMean * PAGE_SIZE) / bytes);
-}
-
-function ownShare({ residentPagesMean, toptierPagesMean }: HadMemory): string {
-  return residentPagesMean === 0 ? '–' : formatShare(toptierPagesMean / residentPagesMean);
 }
 
 /** Pages that went to and fro, by how often. */

@@ -15,7 +15,7 @@ import {
   rmapCollect,
 } from '../mm/index.ts';
 import type { TraceSource } from '../trace/index.ts';
-import type { CgroupResult, ProcessResult } from './runResult.ts';
+import type { CgroupResult, MachineShare, ProcessResult } from './runResult.ts';
 import type { ThreadTime } from './threadClock.ts';
 import type { TraceCgroups } from './traceCgroups.ts';
 import type { TraceProcessState } from './traceProgram.ts';
@@ -115,7 +115,7 @@ export class ProcessShares {
   }
 
   /** Sums, and means over `looks`. */
-  #had(shares: readonly Share[], looks: number) {
+  #had(shares: readonly Share[], looks: number): Omit<MachineShare, 'endNs'> {
     const { tiers } = this.#k;
     let accesses = 0;
     let fast = 0;

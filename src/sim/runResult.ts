@@ -150,12 +150,8 @@ export interface RestlessPage {
   readonly roundTrips: number;
 }
 
-/** What a process had of the machine. */
-export interface ProcessResult {
-  /** Index in the trace; programs that ran together have a name each. */
-  readonly process: number;
-  readonly name: string;
-  readonly program: string;
+/** What one or several processes had of the machine. */
+export interface MachineShare {
   readonly accesses: number;
   /** Share of its accesses served by top-tier nodes. */
   readonly toptierHitRatio: number;
@@ -170,20 +166,19 @@ export interface ProcessResult {
   readonly endNs: Nanoseconds;
 }
 
+export interface ProcessResult extends MachineShare {
+  /** Index in the trace; programs that ran together have a name each. */
+  readonly process: number;
+  readonly name: string;
+  readonly program: string;
+}
+
 /** What the processes of a control group had together; means are over the time that it had any. */
-export interface CgroupResult {
+export interface CgroupResult extends MachineShare {
   readonly name: string;
   /** cpuset.mems; none = all nodes. */
   readonly mems: readonly Nid[];
   readonly processes: number;
-  readonly accesses: number;
-  readonly toptierHitRatio: number;
-  readonly residentPagesMean: number;
-  readonly toptierPagesMean: number;
-  readonly promotedPages: number;
-  readonly demotedPages: number;
-  readonly majorFaults: number;
-  readonly endNs: Nanoseconds;
 }
 
 /** Why pages did not move, for a reader who has nothing but the result. */
