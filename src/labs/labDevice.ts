@@ -13,7 +13,7 @@ import {
   featuresOf,
   PrivateAccelerator,
 } from '../drivers/index.ts';
-import type { KernelVersion } from '../hw/index.ts';
+import type { DeviceCostSpec, KernelVersion } from '../hw/index.ts';
 import { findBrokenInvariants, loadWord, storeWord } from '../mm/index.ts';
 import { exit } from '../syscalls/index.ts';
 import { LAB_ACCELERATOR, opened, probed } from './labAccelerator.ts';
@@ -30,6 +30,8 @@ export interface LabDeviceOptions {
   /** A large page comes back one base page at a time (DM-64). */
   readonly splitsOnReturn?: boolean;
   readonly kernel?: KernelVersion;
+  /** Omitted = as measured on Xe. */
+  readonly cost?: DeviceCostSpec;
   /** Experimental; what it needs is switched on. */
   readonly bounces?: BounceSpec;
 }
@@ -60,6 +62,7 @@ export class LabDevice {
       counterThreshold: 0,
       splitsOnReturn: options.splitsOnReturn === true,
       bounces,
+      ...(options.cost === undefined ? {} : { cost: options.cost }),
     };
     this.device = probed(new Kind(machine.k, spec), isCoherent ? DEVICE_PFN : -1);
     this.machine = machine;
