@@ -7,6 +7,7 @@ import type { FrameId } from '../../base/units.ts';
 /** Of a run: traces hold 16 bits. */
 const WEIGHT_MAX = 2 ** 16 - 1;
 const COUNT_MAX = 2 ** 32 - 1;
+/** Places of accesses to other memory: a power of two. */
 const OTHERS = 8;
 
 export class PlainCounts {
@@ -34,14 +35,14 @@ export class PlainCounts {
   add(served: Int32Array, weight: Uint16Array, from: number, to: number): void {
     const counts = this.#counts;
     const first = this.#first | 0;
-    const nrFrames = (counts.length - 8) | 0;
+    const nrFrames = (counts.length - OTHERS) | 0;
     const runs = (to - from) | 0;
     let sum = 0;
     for (let j = 0; j < runs; j++) {
       const at = served[j] - first;
       const n = weight[from + j];
       const isOther = (at | (nrFrames - 1 - at)) >> 31;
-      counts[((at + 8) & ~isOther) | (isOther & j & 7)] += n;
+      counts[((at + OTHERS) & ~isOther) | (isOther & j & (OTHERS - 1))] += n;
       sum = (sum + n) | 0;
     }
     this.#total += sum;
