@@ -94,9 +94,7 @@ export class MemtisPages {
 
   /** Samples of a page, so that those of a base page compare with those of a huge page. */
   scaled(page: number): number {
-    const table = this.#tableOf(page);
-    const scale = table === this.#base ? HPAGE_PMD_NR : 1;
-    return Math.floor(table.countOf(rowOf(page)) * scale);
+    return Math.floor(this.#heatOf(page));
   }
 
   isReady(page: number): boolean {
