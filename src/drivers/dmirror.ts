@@ -117,43 +117,48 @@ export class Dmirror implements MmuListener, DeviceMirror {
     for (let vpn = start; vpn <= end; vpn++) this.table.delete(vpn);
   }
 
-  /**
-   * HMM_DMIRROR_READ.
-   *
-   * Deviates: a range that memory cannot hold at once, so that reclaim takes its first page before
-   * its last one is there, ends in -EBUSY; Linux' driver goes on until a signal comes.
-   */
+  /** HMM_DMIRROR_READ. Errors: see #eachMirrored. */
   read(task: Task, start: Vpn, nr: number): DmirrorResult {
     const words: number[] = [];
-    let faults = 0;
-    for (let inVain = 0; ; inVain++) {
-      const before = words.length;
-      if (this.#readMirror(start, nr, words)) return { ret: 0, cpages: nr, faults, words };
-      if (words.length > before) inVain = 0;
-      const isHopeless = inVain > FAULTS_IN_VAIN_MAX;
-      const ret = isHopeless ? -EBUSY : this.#fault(task, start + words.length, start + nr, false);
-      if (ret < 0) return { ret, cpages: words.length, faults, words };
-      faults++;
-    }
+    const goOn = () => {
+      this.#readMirror(start, nr, words);
+      return words.length;
+    };
+    return { ...this.#eachMirrored(task, start, nr, false, goOn), words };
   }
 
-  /** HMM_DMIRROR_WRITE: `words` go to the pages from `start` on. -EBUSY: as read(). */
+  /** HMM_DMIRROR_WRITE: `words` go to the pages from `start` on. Errors: see #eachMirrored. */
   write(task: Task, start: Vpn, words: readonly number[]): DmirrorResult {
-    const nr = words.length;
     let done = 0;
-    let faults = 0;
-    for (let inVain = 0; ; inVain++) {
-      const before = done;
-      for (; done < nr; done++) {
+    const goOn = () => {
+      for (; done < words.length; done++) {
         const entry = this.table.get(start + done);
         if (entry === undefined || entry % 4 !== TAG_WRITE) break;
         devicePageStore(this.k, Math.floor(entry / 4), words[done]);
       }
-      if (done === nr) return { ret: 0, cpages: nr, faults, words: [] };
-      if (done > before) inVain = 0;
+      return done;
+    };
+    return { ...this.#eachMirrored(task, start, words.length, true, goOn), words: [] };
+  }
+
+  /**
+   * Calls `goOn`, which says how many pages are done, until all are; before each further call the
+   * rest gets into the mirror. Errors: those of dmirror_fault.
+   *
+   * Deviates: a range that memory cannot hold at once, so that reclaim takes its first page before
+   * its last one is there, ends in -EBUSY; Linux' driver goes on until a signal comes.
+   */
+  #eachMirrored(task: Task, start: Vpn, nr: number, write: boolean, goOn: () => number) {
+    let cpages = 0;
+    let faults = 0;
+    for (let inVain = 0; ; inVain++) {
+      const before = cpages;
+      cpages = goOn();
+      if (cpages === nr) return { ret: 0, cpages, faults };
+      if (cpages > before) inVain = 0;
       const isHopeless = inVain > FAULTS_IN_VAIN_MAX;
-      const ret = isHopeless ? -EBUSY : this.#fault(task, start + done, start + nr, true);
-      if (ret < 0) return { ret, cpages: done, faults, words: [] };
+      const ret = isHopeless ? -EBUSY : this.#fault(task, start + cpages, start + nr, write);
+      if (ret < 0) return { ret, cpages, faults };
       faults++;
     }
   }
