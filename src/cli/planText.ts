@@ -60,12 +60,14 @@ function planText(plan: DramPlan): string {
   const names = plan.workloads.map(({ name }) => name).join(', ');
   const bound = formatSlowdown(plan.bound);
   const title = `${names} on ${plan.machine}: least ${fast} for at most ${bound} of all-${fast}`;
-  const parts = [title, '\n\n', formatTable(columns, rows), '\n', verdict(plan)];
+  const parts = [title, '\n\n', formatTable(columns, rows), '\n', verdict(plan), warningText(plan)];
   const knobs = knobText(plan);
   if (knobs !== '') parts.push('\n', knobs);
   if (plan.settings.length > 0)
     parts.push(`\nTo set a machine up so:\n${plan.settings.join('\n')}\n`);
-  if (!hasPrices) parts.push('\nNo prices: give cost_per_gib to the nodes of the machine file.\n');
+  if (hasPrices)
+    parts.push('\nCosts are of memory alone, in what cost_per_gib of the machine file is in.\n');
+  else parts.push('\nNo prices: give cost_per_gib to the nodes of the machine file.\n');
   return parts.join('');
 }
 
@@ -92,6 +94,15 @@ function verdict(plan: DramPlan): string {
     `* ${best.policy.label} needs ${shareText(best)} of the footprint in ${fast} ` +
     `(to within ${formatShare(plan.resolution)})${bound}.\n`
   );
+}
+
+/** Policies whose figures say nothing of them, since they moved nothing. */
+function warningText({ policies }: DramPlan): string {
+  const lines = policies.flatMap(({ policy, smallest, tried }) => {
+    const { warnings } = smallest ?? tried[tried.length - 1]!;
+    return warnings.map((warning) => `Beware: ${policy.label}: ${warning}\n`);
+  });
+  return lines.length === 0 ? '' : `\n${lines.join('')}`;
 }
 
 function knobText({ sensitivity, policies, best }: DramPlan): string {

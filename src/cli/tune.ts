@@ -109,6 +109,7 @@ async function tuningText(tuning: Tuning, traces: readonly string[]): Promise<st
     parts.push('\n', formatTable(columns, rows));
     parts.push(`Faster in ${formatShare(tuning.confidence)} of the runs.\n`);
   }
+  parts.push(...tuning.warnings.map((warning) => `Beware: ${warning}\n`));
   if (!tuning.isSettled) parts.push('The search ended at --rounds: more may be gained.\n');
   parts.push('\n', await sensitivityText(tuning));
   const knobs = Object.entries(params).map(([name, value]) => `:${name}=${value}`);

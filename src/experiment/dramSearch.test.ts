@@ -4,7 +4,7 @@ import { FIRST_SHARES, nextShare, smallestShare, type TriedShare } from './dramS
 function tried(points: Readonly<Record<string, number>>): TriedShare[] {
   return Object.entries(points).map(([share, median]) => {
     const slowdown = { median, min: median, max: median, count: 1 };
-    return { share: Number(share), slowdown, confidence: 1 };
+    return { share: Number(share), slowdown, confidence: 1, warnings: [] };
   });
 }
 

@@ -17,6 +17,8 @@ export interface TriedShare {
   readonly slowdown: Spread;
   /** Of all seeds of all programs, the share that is under the bound. */
   readonly confidence: number;
+  /** Of its runs: why the policy moved nothing. */
+  readonly warnings: readonly string[];
 }
 
 /** The smallest share from which on all that were tried hold the bound; null = none. */

@@ -96,6 +96,16 @@ function warningsOf(comparison: Comparison): string[] {
   return [...slowBaselines(comparison), ...warningsOfRuns(comparison)];
 }
 
+/** Warnings of a policy's runs on a machine, each once. Indices of the comparison's lists. */
+export function warningsOfPolicy(
+  { runs }: Comparison,
+  machine: number,
+  policy: number,
+): readonly string[] {
+  const own = runs.filter((run) => run.machine === machine && run.policy === policy);
+  return [...new Set(own.flatMap((run) => run.result?.warnings ?? []))];
+}
+
 /** Each warning of the runs once, with the policies and workloads that it is about. */
 function warningsOfRuns({ runs, policies, workloads }: Comparison): string[] {
   const about = new Map<string, Set<string>>();

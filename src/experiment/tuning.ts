@@ -42,6 +42,8 @@ export interface Tuning {
   readonly rounds: readonly TuningRound[];
   /** The last round found nothing better: its tries are the sensitivity to each knob. */
   readonly isSettled: boolean;
+  /** Of the runs as tuned: why the policy moved nothing. */
+  readonly warnings: readonly string[];
   readonly settings: readonly string[];
 }
 

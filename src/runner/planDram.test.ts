@@ -30,7 +30,8 @@ const WORKER = `export default async ({ spec }) => {
   const tuned = (unit === '4KiB' ? 2 : 1) * (hotReads === 4 ? 2 : 1);
   const loss = { 'first-touch': slow, hemem: slow / 10 / tuned, interleave: slow > 0 ? 0.5 : 0 };
   const time = { totalNs: 1e9 * (1 + loss[spec.policy.name]) };
-  return { result: { time, toptierHitRatio: 1, policy: spec.policy, seed: spec.seed } };
+  const warnings = spec.policy.name === 'hemem' ? ['pages ' + pages] : [];
+  return { result: { time, toptierHitRatio: 1, policy: spec.policy, seed: spec.seed, warnings } };
 };`;
 
 async function plan(policies: readonly string[], bound: number, knobRounds = 0) {
@@ -72,6 +73,8 @@ describe('planDram', () => {
     expect(firstTouch!.smallest!.share - 0.95).toBeGreaterThanOrEqual(0);
     expect(firstTouch!.smallest!.share - 0.95).toBeLessThan(0.03);
     expect(hemem!.smallest).toMatchObject({ share: 0.5, confidence: 1 });
+    expect(hemem!.smallest!.warnings).toEqual(['pages 8192']);
+    expect(firstTouch!.smallest!.warnings).toEqual([]);
     expect(interleave!.smallest).toBeNull();
     expect(best).toBe(1);
     expect(sensitivity.find(({ knob }) => knob === 'unit')).toEqual({

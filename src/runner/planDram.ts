@@ -29,6 +29,7 @@ import {
   tierNodes,
   tunableKnobs,
   type WorkloadSpec,
+  warningsOfPolicy,
 } from '../experiment/index.ts';
 import {
   findPolicy,
@@ -259,7 +260,8 @@ class DramSearch {
         // Too small to run in is too small; what never runs has another reason.
         if (slowdown === null) continue;
         const confidence = heldShare(comparison, machine, i, this.#question.bound);
-        this.tried[policy]!.push({ share, slowdown, confidence });
+        const warnings = warningsOfPolicy(comparison, machine, i);
+        this.tried[policy]!.push({ share, slowdown, confidence, warnings });
       }
     }
     for (const [i, policy] of indices.entries()) {

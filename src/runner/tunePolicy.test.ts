@@ -29,7 +29,8 @@ export default async ({ spec }) => {
   const isFirst = spec.policy.name !== 'tpp';
   const loss = isFirst ? 0 : Math.abs(800 - scale) / 1000 + (scan === 500 ? 0 : 0.05);
   const time = { totalNs: 1e9 * (1 + loss) };
-  return { result: { time, toptierHitRatio: 1, policy: spec.policy, seed: spec.seed } };
+  const warnings = ['mark ' + scale];
+  return { result: { time, toptierHitRatio: 1, policy: spec.policy, seed: spec.seed, warnings } };
 };`;
 
 async function tune(roundsMax: number, policy = 'tpp') {
@@ -73,6 +74,7 @@ describe('tunePolicy', () => {
     expect(tuning.params).toEqual({ demoteScale: 800, scanPeriodMin: 500 });
     expect([tuning.slowdownBefore, tuning.slowdown]).toEqual([1.65, 1]);
     expect([tuning.confidence, tuning.isSettled]).toEqual([1, true]);
+    expect(tuning.warnings).toEqual(['mark 800']);
     // 200 -> 400, then 800 and the scan period at once or one after the other, then nothing.
     expect(tuning.rounds.length).toBeLessThanOrEqual(4);
     expect(tuning.settings).toContain('echo 800 > /proc/sys/vm/demote_scale_factor');

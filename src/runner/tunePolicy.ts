@@ -16,6 +16,7 @@ import {
   tierNodes,
   variantsOf,
   type WorkloadSpec,
+  warningsOfPolicy,
 } from '../experiment/index.ts';
 import { findPolicy, type KnobValue, machineSettings, resolveKnobs } from '../policy/index.ts';
 import { type RunExperimentOptions, runExperiment } from './runExperiment.ts';
@@ -96,6 +97,7 @@ export async function tunePolicy(question: TuneQuestion, options: TuneOptions): 
     initial,
     rounds,
     isSettled,
+    warnings: at!.warnings,
     settings: machineSettings(description, tuned, tierNodes(spec)),
   };
 }
@@ -106,6 +108,7 @@ interface Place {
   readonly slowdown: number;
   /** Virtual time of each run. */
   readonly times: readonly number[];
+  readonly warnings: readonly string[];
 }
 
 function compare(
@@ -133,7 +136,7 @@ function placeOf(comparison: Comparison, policy: number): Place | null {
       times.push(result.time.totalNs);
     }
   }
-  return { slowdown, times };
+  return { slowdown, times, warnings: warningsOfPolicy(comparison, 0, policy) };
 }
 
 function fasterShare(before: readonly number[], after: readonly number[]): number {
