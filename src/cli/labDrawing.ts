@@ -80,30 +80,54 @@ interface Point {
   readonly y: number;
 }
 
+/** Where a value lies from 0 to 1, and what stands at 0 and in the middle. */
+interface Scale {
+  readonly at: (value: number) => number;
+  readonly least: number;
+  readonly middle: number;
+  readonly most: number;
+}
+
+function scaleOf(values: readonly number[], isLog: boolean): Scale {
+  const most = Math.max(1e-9, ...values);
+  const round = (value: number) => Number(value.toPrecision(3));
+  if (!isLog) return { at: (value) => value / most, least: 0, middle: round(most / 2), most };
+  const least = Math.min(...values);
+  const span = Math.max(1e-9, Math.log(most / least));
+  const at = (value: number) => Math.log(value / least) / span;
+  return { at, least, middle: round(Math.sqrt(least * most)), most };
+}
+
 function curves(figure: Figure, drawing: Drawing & { kind: 'curves' }, width: number): string {
+  const isLog = drawing.isLog === true;
   const points = drawing.series.map(({ column }) => {
     return figure.rows.flatMap((row): Point[] => {
       const [x, y] = [cellOf(figure, row, drawing.x), cellOf(figure, row, column)];
-      return typeof x === 'number' && typeof y === 'number' ? [{ x, y }] : [];
+      if (typeof x !== 'number' || typeof y !== 'number') return [];
+      return isLog && (x <= 0 || y <= 0) ? [] : [{ x, y }];
     });
   });
   const all = points.flat();
-  const [xMax, yMax] = [
-    Math.max(...all.map(({ x }) => x)),
-    Math.max(1e-9, ...all.map(({ y }) => y)),
-  ];
+  const across = scaleOf(
+    all.map(({ x }) => x),
+    isLog,
+  );
+  const up = scaleOf(
+    all.map(({ y }) => y),
+    isLog,
+  );
   const columns = Math.max(20, Math.min(60, width - 14));
   const grid = Array.from({ length: GRID_ROWS }, () => new Array<string>(columns).fill(' '));
   for (const [n, series] of points.entries()) {
     const { shade } = drawing.series[n];
     for (const { x, y } of series) {
-      const column = Math.round((x / Math.max(1e-9, xMax)) * (columns - 1));
-      const row = GRID_ROWS - 1 - Math.round((y / yMax) * (GRID_ROWS - 1));
+      const column = Math.round(across.at(x) * (columns - 1));
+      const row = GRID_ROWS - 1 - Math.round(up.at(y) * (GRID_ROWS - 1));
       const isTaken = grid[row][column] !== ' ';
       grid[row][column] = isTaken ? '#' : paint(GLYPHS[shade][1], MARKS[n]);
     }
   }
-  const labels = [String(yMax), String(Number((yMax / 2).toPrecision(3))), '0'];
+  const labels = [up.most, up.middle, up.least].map(String);
   const margin = Math.max(...labels.map((label) => label.length));
   const labelAt = new Map([
     [0, labels[0]],
@@ -114,12 +138,13 @@ function curves(figure: Figure, drawing: Drawing & { kind: 'curves' }, width: nu
     return `${(labelAt.get(row) ?? '').padStart(margin)} ┤${cells.join('')}`.trimEnd();
   });
   const axis = `${' '.repeat(margin)} └${'─'.repeat(columns)}`;
-  const end = `0${String(xMax).padStart(columns - 1)}`;
+  const first = String(across.least);
+  const end = `${first}${String(across.most).padStart(columns - first.length)}`;
   const unit = figure.columns.find(({ name }) => name === drawing.x)?.unit ?? '';
   const below = `${' '.repeat(margin + 2)}${end} ${unit}`;
   const key = legend(drawing.series, (i) => MARKS[i]);
   const same = lines.some((line) => line.includes('#')) ? '# two or more at the same place\n' : '';
-  const what = `${' '.repeat(margin + 2)}${drawing.x}`;
+  const what = `${' '.repeat(margin + 2)}${drawing.x}${isLog ? ' (both axes logarithmic)' : ''}`;
   return `${key}${lines.join('\n')}\n${axis}\n${below.trimEnd()}\n${what}\n${same}`;
 }
 

@@ -126,6 +126,13 @@ function columnsOf(name: string, unit: string): Figure['columns'] {
   return [{ name, unit }, ...ways, { name: 'least', unit: '' }];
 }
 
+/** Four lines can be told apart: `exclusive` stands in the table alone. */
+function drawingOver(x: string): Figure['drawing'] {
+  const shades = ['before', 'after', 'third', 'fourth'] as const;
+  const series = shades.map((shade, i) => ({ column: WAYS[i].name, shade }));
+  return { kind: 'curves', x, series, isLog: true };
+}
+
 export type Played = ReadonlyMap<number, readonly Rounds[]>;
 
 /** What a round takes, by pages written, when the device accesses each page `accesses` times. */
@@ -135,7 +142,7 @@ export function figureOfWays(played: Played, accesses: number): Figure {
     title: `What a round takes with the device's ${accesses} accesses a page, by pages written`,
     columns: columnsOf('CPU writes', 'pages'),
     rows: [...played].map(([touched, ways]) => compareWays(touched, ways, accesses)),
-    drawing: { kind: 'none' },
+    drawing: drawingOver('CPU writes'),
   };
 }
 
@@ -147,7 +154,7 @@ export function figureOfReuse(played: Played): Figure {
     title: `What a round takes by the device's accesses a page, the CPU writes ${REUSE_TOUCHED}`,
     columns: columnsOf('accesses', 'a page'),
     rows: REUSES.map((accesses) => compareWays(accesses, ways, accesses)),
-    drawing: { kind: 'none' },
+    drawing: drawingOver('accesses'),
   };
 }
 

@@ -155,6 +155,7 @@ function measure({ seed }: LabRun): Measurement {
         { column: 'link', shade: 'before' },
         { column: 'migrated', shade: 'after' },
       ],
+      isLog: true,
     } as const,
   };
   return { figures: [figure, writtenFigure(seed, data)], published: [], data };
@@ -197,6 +198,7 @@ function writtenFigure(seed: number, data: Record<string, Record<string, number>
         { column: 'link', shade: 'before' },
         { column: 'migrated', shade: 'after' },
       ],
+      isLog: true,
     } as const,
   };
 }

@@ -131,7 +131,15 @@ function figureOf(rows: readonly (readonly Cell[])[]): Figure {
       { name: 'wrong', unit: 'pages' },
     ],
     rows,
-    drawing: { kind: 'none' },
+    drawing: {
+      kind: 'curves',
+      x: 'CPU writes',
+      series: [
+        { column: WHOLE, shade: 'before' },
+        { column: SPLIT, shade: 'after' },
+      ],
+      isLog: true,
+    },
   };
 }
 

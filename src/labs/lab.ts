@@ -33,8 +33,16 @@ export interface Part {
 export type Drawing =
   /** A bar a row, from 0 on, its parts one after the other. Labels are columns. */
   | { readonly kind: 'bars'; readonly labels: readonly string[]; readonly parts: readonly Part[] }
-  /** A line a series over the column x, both from 0 on. */
-  | { readonly kind: 'curves'; readonly x: string; readonly series: readonly Part[] }
+  /**
+   * A line a series over the column x, both from 0 on; or, where values span orders of magnitude,
+   * both logarithmic, and what is 0 is left out.
+   */
+  | {
+      readonly kind: 'curves';
+      readonly x: string;
+      readonly series: readonly Part[];
+      readonly isLog?: boolean;
+    }
   /** A table says it better. */
   | { readonly kind: 'none' };
 

@@ -83,22 +83,48 @@ interface Point {
   readonly y: number;
 }
 
+interface Scale {
+  readonly ticks: readonly number[];
+  /** Where a value lies, from 0 to 1. */
+  readonly at: (value: number) => number;
+}
+
+/** From 0 to a round number. */
+function linear(values: readonly number[]): Scale {
+  const ticks = ticksTo(Math.max(1e-9, ...values));
+  const most = ticks.at(-1)!;
+  return { ticks, at: (value) => value / most };
+}
+
+/** From a power of `base` to another. Preconditions: values above 0. */
+function logScale(values: readonly number[], base: number): Scale {
+  const log = (value: number) => Math.log(value) / Math.log(base);
+  const first = Math.floor(log(Math.min(...values)) + 1e-9);
+  const last = Math.max(first + 1, Math.ceil(log(Math.max(...values)) - 1e-9));
+  const ticks = Array.from({ length: last - first + 1 }, (_, i) => {
+    return Number((base ** (first + i)).toPrecision(6));
+  });
+  return { ticks, at: (value) => (log(value) - first) / (last - first) };
+}
+
 function curves(figure: Figure, drawing: Drawing & { kind: 'curves' }): Markup {
+  const isLog = drawing.isLog === true;
   const lines = drawing.series.map(({ column, shade }) => ({
     column,
     colour: COLOURS[shade],
     points: figure.rows.flatMap((row): Point[] => {
       const [x, y] = [cellOf(figure, row, drawing.x), cellOf(figure, row, column)];
-      return typeof x === 'number' && typeof y === 'number' ? [{ x, y }] : [];
+      if (typeof x !== 'number' || typeof y !== 'number') return [];
+      return isLog && (x <= 0 || y <= 0) ? [] : [{ x, y }];
     }),
   }));
   const all = lines.flatMap(({ points }) => points);
-  const xTicks = ticksTo(Math.max(1e-9, ...all.map(({ x }) => x)));
-  const yTicks = ticksTo(Math.max(1e-9, ...all.map(({ y }) => y)));
-  const [xMax, yMax] = [xTicks.at(-1)!, yTicks.at(-1)!];
+  const xs = all.map(({ x }) => x);
+  const ys = all.map(({ y }) => y);
+  const [across, up] = isLog ? [logScale(xs, 2), logScale(ys, 10)] : [linear(xs), linear(ys)];
   const at = ({ x, y }: Point) => ({
-    x: `${fixed(LEFT + ((RIGHT - LEFT) * x) / xMax)}%`,
-    y: `${fixed(BOTTOM - ((BOTTOM - TOP) * y) / yMax)}%`,
+    x: `${fixed(LEFT + (RIGHT - LEFT) * across.at(x))}%`,
+    y: `${fixed(BOTTOM - (BOTTOM - TOP) * up.at(y))}%`,
   });
   const drawn = lines.map(({ column, colour, points }, n) => {
     const segments = points.slice(1).map((point, i) => {
@@ -118,21 +144,22 @@ function curves(figure: Figure, drawing: Drawing & { kind: 'curves' }): Markup {
     return [segments, dots];
   });
   const unit = unitOf(figure, drawing.x);
-  const across = unit === '' ? drawing.x : `${drawing.x}, ${unit}`;
+  const name = unit === '' ? drawing.x : `${drawing.x}, ${unit}`;
   const yUnit = unitOf(figure, drawing.series[0].column);
   const summary = lines.map(({ column, points }) => `${column} ends at ${points.at(-1)?.y ?? 0}`);
   const text = `${figure.title}: ${summary.join(', ')}`;
   const keys = lines.map(({ column, colour }) => legendEntry(colour, column));
+  const scale = isLog ? ' · both logarithmic' : '';
   const attributes = { class: 'plot-lab', role: 'img', 'aria-label': text };
   return html`${legend(keys)}
 ${element(
   'svg',
   { ...attributes, width: '100%', height: PLOT_HEIGHT },
-  yTicks.map((y) => yTick(at({ x: 0, y }).y, y)),
-  xTicks.map((x) => xTick(at({ x, y: 0 }).x, x)),
+  up.ticks.map((y) => yTick(at({ x: across.ticks[0], y }).y, y)),
+  across.ticks.map((x) => xTick(at({ x, y: up.ticks[0] }).x, x)),
   drawn,
 )}
-<p class="muted axis-names">across: ${across} · up: ${yUnit === '' ? 'number' : yUnit}</p>`;
+<p class="muted axis-names">across: ${name} · up: ${yUnit === '' ? 'number' : yUnit}${scale}</p>`;
 }
 
 function yTick(y: string, value: number): Markup {
