@@ -19,13 +19,6 @@ export interface Failure {
   readonly exitCode: number;
 }
 
-let seed: number | null = null;
-
-/** Names the seed of the running experiment, so that the report of a bug can be repeated. */
-export function setSeed(value: number): void {
-  seed = value;
-}
-
 /** The text for stderr (with its newline) and the exit code for any thrown value. */
 export function describeFailure(error: unknown): Failure {
   if (isUserError(error)) {
@@ -33,10 +26,9 @@ export function describeFailure(error: unknown): Failure {
   }
   const what = error instanceof Error ? error.message : String(error);
   const isInvariant = error instanceof Error && nameOf(error) === InvariantError.name;
-  const run = seed === null ? '' : `, seed ${seed}`;
   const lines = [
     `hetmem: ${isInvariant ? 'broken invariant' : 'unexpected error'}: ${what}`,
-    `This is a bug in hetmem ${packageVersion()} (Node ${process.version}${run}).`,
+    `This is a bug in hetmem ${packageVersion()} (Node ${process.version}).`,
     'Please report it with the command line and its input files.',
   ];
   if (!isDebugging()) lines.push('HETMEM_DEBUG=1 prints where it happened.');

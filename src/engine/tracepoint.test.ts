@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { VirtualClock } from './clock.ts';
-import { TraceBuffer } from './traceBuffer.ts';
 import { Tracepoints } from './tracepoint.ts';
 
 function machine() {
@@ -62,25 +61,5 @@ describe('Tracepoints', () => {
     const { tracepoints } = machine();
     expect(() => tracepoints.define('hetmem:fault', [])).toThrow('defined already');
     expect(() => tracepoints.define('fault', [])).toThrow('system:event');
-  });
-});
-
-describe('TraceBuffer', () => {
-  it('keeps the last events by field name and counts the lost ones', () => {
-    const { clock, fault } = machine();
-    const buffer = new TraceBuffer(fault, 2);
-    for (const vpn of [10, 11, 12]) {
-      clock.advanceTo(vpn);
-      fault.emit(1, vpn);
-    }
-    expect(buffer.rows()).toEqual([
-      { nowNs: 11, values: { pid: 1, vpn: 11 } },
-      { nowNs: 12, values: { pid: 1, vpn: 12 } },
-    ]);
-    expect(buffer.nrLost).toBe(1);
-    buffer.clear();
-    expect(buffer.rows()).toEqual([]);
-    buffer.stop();
-    expect(fault.isEnabled).toBe(false);
   });
 });

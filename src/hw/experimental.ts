@@ -4,30 +4,22 @@
  * report prints.
  */
 export const EXPERIMENTAL_FEATURES = [
+  // With device_page_cache: dirty file pages and shmem, too; writeback fetches the data (DM-86).
   'device_dirty_pages',
+  // 512 small pages may come back from a device as one large page (DM-30, DM-64, DM-66).
   'device_merge_on_return',
+  // Private device memory has PFNs of its own, outside the physical map (DM-80, DM-81).
   'device_offset_space',
+  // Clean file pages may go to private device memory; a look-up brings them back (DM-85, DM-86).
   'device_page_cache',
+  // Other devices reach private device memory without a detour (DM-91, DM-92).
   'device_peer_ranges',
+  // A page that CPU and device fight over stays in system memory, for both to use (DM-64, DM-70).
   'device_shared_pages',
+  // The driver splits a large page when it has bounced often enough (DM-64).
   'device_split_by_use',
 ] as const;
 export type ExperimentalFeature = (typeof EXPERIMENTAL_FEATURES)[number];
-
-export const EXPERIMENTAL_TEXTS: Readonly<Record<ExperimentalFeature, string>> = {
-  device_dirty_pages:
-    'with device_page_cache: dirty file pages and shmem, too; writeback fetches the data (DM-86)',
-  device_merge_on_return:
-    '512 small pages may come back from a device as one large page (DM-30, DM-64, DM-66)',
-  device_offset_space:
-    'private device memory has PFNs of its own, outside the physical map (DM-80, DM-81)',
-  device_page_cache:
-    'clean file pages may go to private device memory; a look-up brings them back (DM-85, DM-86)',
-  device_peer_ranges: 'other devices reach private device memory without a detour (DM-91, DM-92)',
-  device_shared_pages:
-    'a page that CPU and device fight over stays in system memory, for both to use (DM-64, DM-70)',
-  device_split_by_use: 'the driver splits a large page when it has bounced often enough (DM-64)',
-};
 
 /** As it stands among the sources of a machine. */
 export function experimentalNote(features: readonly ExperimentalFeature[]): string {

@@ -5,7 +5,7 @@
  * Units: `spentNs` is what faults, migrations and copies took on both sides; the accesses
  * themselves are not in it.
  */
-import { type FrameId, HPAGE_PMD_NR, type Nanoseconds, type Vpn } from '../base/units.ts';
+import { HPAGE_PMD_NR, type Nanoseconds, type Vpn } from '../base/units.ts';
 import {
   type AcceleratorContext,
   type BounceSpec,
@@ -109,12 +109,6 @@ export class LabDevice {
   /** Device memory that is in use, in pages. */
   get live(): number {
     return this.machine.k.devices.livePages(this.device.pagemap);
-  }
-
-  /** Whether the page is in the device's memory. */
-  isOnDevice(vpn: Vpn): boolean {
-    const frame: FrameId | undefined = this.context.table.get(vpn);
-    return frame !== undefined && this.device.owns(Math.floor(frame / 2));
   }
 
   /** The program ends and the device goes: device pages left, and invariants broken. */

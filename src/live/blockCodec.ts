@@ -69,6 +69,3 @@ export async function codecNamed(name: CodecName, level?: number): Promise<Codec
   if (name === 'none') return noneCodec;
   return name === 'deflate' ? deflateCodec(level) : zstdCodec(level);
 }
-
-/** What recorders write with: fast, and readable everywhere. */
-export const traceCodec: Codec = deflateCodec();

@@ -159,21 +159,6 @@ export class Lru {
     this.#account(head, nid, list - nid * NR_LRU_LISTS, this.#folios.nrPages(head));
   }
 
-  /** As add, at the cold end (lru_add_split, rotate). */
-  addTail(head: FrameId): void {
-    const f = this.#frames;
-    const nid = this.#pm.nidOf(head);
-    const list = nid * NR_LRU_LISTS + this.listOf(head);
-    const last = this.tail[list];
-    f.lruNext[head] = -1;
-    f.lruPrev[head] = last;
-    if (last >= 0) f.lruNext[last] = head;
-    else this.head[list] = head;
-    this.tail[list] = head;
-    f.flags[head] |= PG_LRU;
-    this.#account(head, nid, list - nid * NR_LRU_LISTS, this.#folios.nrPages(head));
-  }
-
   /** Takes a folio off its list and clears PG_LRU. Preconditions: PG_LRU is set. */
   remove(head: FrameId): void {
     const f = this.#frames;

@@ -59,10 +59,6 @@ export function pteKind(word: number): number {
   return word & PTE_KIND_MASK;
 }
 
-export function pteIsNone(word: number): boolean {
-  return word === 0;
-}
-
 /** Present for Linux: accessible, or PROT_NONE (pte_present of x86 counts both). */
 export function pteIsPresent(word: number): boolean {
   return (word & PTE_FAST) !== 0 || ((word & PTE_KIND_MASK) === PTE_KIND_PROTNONE && word !== 0);

@@ -8,7 +8,7 @@ import type { ByteSink } from './byteStream.ts';
 import { ByteWriter } from './bytes.ts';
 import type { Codec } from './codec.ts';
 import { CODEC_NONE } from './codec.ts';
-import { BLOCK_ENTRY_BYTES, CHUNK_HEAD_BYTES, CHUNK_HEADER, CHUNK_MAGIC } from './layout.ts';
+import { CHUNK_HEAD_BYTES, CHUNK_HEADER, CHUNK_MAGIC } from './layout.ts';
 import { xxhash32 } from './xxhash32.ts';
 
 /** Compression has to save at least 1/16 of a block, else decoding it is not worth the time. */
@@ -97,9 +97,4 @@ function sealChunkHead(bytes: Uint8Array): void {
   const sum = chunkHeadChecksum(bytes);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   view.setUint32(CHUNK_HEAD_BYTES - 4, sum, true);
-}
-
-/** Bytes of the directory of a chunk with `nrBlocks` blocks. */
-export function directoryBytes(nrBlocks: number): number {
-  return nrBlocks * BLOCK_ENTRY_BYTES;
 }

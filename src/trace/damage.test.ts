@@ -10,10 +10,10 @@ import {
 import { UserError } from '../base/assert.ts';
 import { MemorySource } from './byteStream.ts';
 import { PURE_CODECS } from './codec.ts';
-import { FOOTER_BYTES } from './layout.ts';
+import { FOOTER_BYTES, FORMAT_VERSION } from './layout.ts';
 import { END } from './source.ts';
 import { TraceReader } from './traceReader.ts';
-import { FORMAT_VERSION, UPGRADE_STEPS, Upgrade, type UpgradeStep } from './upgrade.ts';
+import { UPGRADE_STEPS, Upgrade, type UpgradeStep } from './upgrade.ts';
 
 const ITEMS: PlainItem[] = Array.from({ length: 24 }, (_, i) => {
   if (i % 4 === 3) {

@@ -42,13 +42,11 @@ export const BLOCK_PAGE_B = 3;
 export const BLOCK_PAGE_C = 4;
 export const BLOCK_WEIGHT = 5;
 export const BLOCK_LINE = 6;
-export const DATA_BLOCKS = 7;
 
 /** Blocks of the end chunk. */
 export const BLOCK_INDEX = 0;
 export const BLOCK_TABLES = 1;
 export const BLOCK_SUMMARY = 2;
-export const END_BLOCKS = 3;
 
 /** "HMTz", offset of the end chunk (u64), checksum u32 of the first 12 bytes */
 export const FOOTER_MAGIC = 0x7a544d48;

@@ -79,8 +79,3 @@ export interface WorkloadDescription {
   /** What runs. Preconditions: `values` has an allowed value for every knob. */
   programs(values: WorkloadValues, seed: number): readonly ProgramPlan[];
 }
-
-/** The values of all knobs that were not given. */
-export function workloadDefaults(knobs: readonly WorkloadKnob[]): WorkloadValues {
-  return Object.fromEntries(knobs.map((knob) => [knob.name, knob.default]));
-}

@@ -28,8 +28,6 @@ export interface CachePreset extends CacheSetup {
 
 const NONE: CacheShape = { sizeBytes: 0, ways: 0 };
 
-export const DEFAULT_CACHE_PRESET = 'server-l2';
-
 export const CACHE_PRESETS: readonly CachePreset[] = [
   {
     name: 'server-l2',
