@@ -367,6 +367,35 @@ describe('2 MiB pages', () => {
     expect(b.end()).toEqual([]);
   });
 
+  it('DM-66: up to 6.18 MADV_COLLAPSE has them brought back, and exclusive access ends', () => {
+    const b = new DeviceBench(PRIVATE, '6.12');
+    const start = Math.ceil(b.map(1024) / 512) * 512;
+    b.store(start, 512);
+    b.mirror.migrateToDevice(b.task, start, 4);
+    b.mirror.exclusive(b.task, start + 8, 4);
+    madviseRange(b.k, b.task, start, start + 512, MADV_HUGEPAGE);
+    expect(madviseCollapse(b.k, b.task, start, start + 512)).toBe(0);
+    expect([b.onDevice(start, 512), b.live]).toEqual([0, 0]);
+    expect(b.task.mm!.pmd[b.task.mm!.slotOf(start)]).not.toBe(0);
+    checkInvariants(b.k);
+    expect(b.loads(start, 512)).toEqual(numbers(512));
+    expect(b.end()).toEqual([]);
+  });
+
+  it('DM-66: one that the driver cannot bring back stays, and nothing is collapsed', () => {
+    const b = new DeviceBench(PRIVATE, '6.12');
+    const start = Math.ceil(b.map(1024) / 512) * 512;
+    b.store(start, 512);
+    b.mirror.migrateToDevice(b.task, start, 4);
+    madviseRange(b.k, b.task, start, start + 512, MADV_HUGEPAGE);
+    b.device.failsNext = true;
+    expect(madviseCollapse(b.k, b.task, start, start + 512)).toBe(-EINVAL);
+    expect(b.onDevice(start, 4)).toBe(4);
+    expect(b.loads(start, 512)).toEqual(numbers(512));
+    checkInvariants(b.k);
+    expect(b.end()).toEqual([]);
+  });
+
   it('DM-24: before 6.19 every large page is split', () => {
     const b = new DeviceBench(PRIVATE, '6.12');
     const start = b.mapHuge();

@@ -232,6 +232,12 @@ export const BEHAVIOURS = {
     evidence: 'dem_node_reclaim; 6.17',
     what: '/sys/devices/system/node/nodeN/reclaim',
   },
+  collapseFetchesEntries: {
+    until: '6.12',
+    rule: 'DM-66, OV-31i',
+    evidence: '6.19 (khugepaged: abort collapse scan on non-swap entries)',
+    what: 'a collapse brings device pages back and ends exclusive access; later it gives up',
+  },
   largeDeviceFolios: {
     since: '7.2',
     rule: 'DM-24, DM-60',

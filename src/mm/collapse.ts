@@ -15,7 +15,14 @@ import { accessPage, FAULT_ERROR } from './fault.ts';
 import { allocFolio } from './folioLifecycle.ts';
 import { PG_LRU } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
-import { PTE_KIND_SWAP, PTEB_UFFD_WP, pteIsKind } from './pageTable.ts';
+import {
+  PTE_KIND_DEVICE_EXCLUSIVE,
+  PTE_KIND_DEVICE_PRIVATE,
+  PTE_KIND_MIGRATION,
+  PTE_KIND_SWAP,
+  PTEB_UFFD_WP,
+  pteIsKind,
+} from './pageTable.ts';
 import { PAGE_ZERO, pageAt } from './pageWalk.ts';
 import type { Task } from './task.ts';
 import { mapNewHuge } from './thpFault.ts';
@@ -90,7 +97,7 @@ function collapseHugePage(k: Kernel, task: Task, vma: Vma, first: Vpn): number {
   }
   k.vmstat.count(THP_COLLAPSE_ALLOC, 1);
   swapInAll(k, task, vma, slot);
-  const again = scanPages(k, vma, first);
+  const again = scanPages(k, vma, first, false);
   if (typeof again === 'number') {
     k.putFolio(huge);
     return again;
@@ -103,12 +110,23 @@ function collapseHugePage(k: Kernel, task: Task, vma: Vma, first: Vpn): number {
   return 0;
 }
 
-/** __collapse_huge_page_swapin. */
+/** What a collapse has brought back first: pages in swap, and up to 6.18 what a device has. */
+export function canComeBack(k: Kernel, word: number): boolean {
+  if (pteIsKind(word, PTE_KIND_SWAP)) return true;
+  if (!k.profile.collapseFetchesEntries) return false;
+  return (
+    pteIsKind(word, PTE_KIND_DEVICE_PRIVATE) ||
+    pteIsKind(word, PTE_KIND_DEVICE_EXCLUSIVE) ||
+    pteIsKind(word, PTE_KIND_MIGRATION)
+  );
+}
+
+/** __collapse_huge_page_swapin: up to the first page that does not come. */
 function swapInAll(k: Kernel, task: Task, vma: Vma, slot: number): void {
   const mm = vma.mm;
   const base = mm.leaf[slot] * HPAGE_PMD_NR;
   for (let i = 0; i < HPAGE_PMD_NR; i++) {
-    if (!pteIsKind(k.ptes.words[base + i], PTE_KIND_SWAP)) continue;
+    if (!canComeBack(k, k.ptes.words[base + i])) continue;
     if ((accessPage(k, task, mm.slotVpn[slot] + i, false) & FAULT_ERROR) !== 0) return;
   }
 }
@@ -122,15 +140,20 @@ interface Target {
 
 /**
  * hpage_collapse_scan_pmd and hpage_collapse_find_target_node. -EINVAL if an entry is in the way,
- * -EAGAIN if somebody else refers to a page or has isolated it. Swapped pages count nowhere.
+ * -EAGAIN if somebody else refers to a page or has isolated it. Pages that can come back count
+ * nowhere, and are in the way once they should have (__collapse_huge_page_isolate).
  */
-function scanPages(k: Kernel, vma: Vma, first: Vpn): Target | number {
+function scanPages(k: Kernel, vma: Vma, first: Vpn, isFirst = true): Target | number {
   k.lru.drainAll();
   const pages = new Int32Array(32);
   for (let vpn = first; vpn < first + HPAGE_PMD_NR; vpn++) {
     const i = vma.mm.pteIndex(vpn);
     const word = k.ptes.words[i];
-    if (word === 0 || pteIsKind(word, PTE_KIND_SWAP)) continue;
+    if (word === 0) continue;
+    if (isFirst && canComeBack(k, word)) {
+      if ((k.ptes.bytes[i] & PTEB_UFFD_WP) !== 0) return -EINVAL;
+      continue;
+    }
     const page = pageAt(k, vma.mm, vpn);
     if (page === PAGE_ZERO) continue;
     if (page < 0 || k.pm.isZoneDevice(page)) return -EINVAL;

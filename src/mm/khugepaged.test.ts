@@ -7,7 +7,8 @@ import { syncFile, writeFilePages } from './fileWrite.ts';
 import { checkInvariants } from './invariants.ts';
 import { khugepagedScan } from './khugepaged.ts';
 import { madviseRange } from './madvise.ts';
-import { bootNodes, migrate, TestProgram, vmstat } from './testProgram.ts';
+import { bootNodes, fillNode, migrate, TestProgram, vmstat } from './testProgram.ts';
+import { VM_LOCKED } from './vma.ts';
 
 const [EAGAIN, EINVAL] = [11, 22];
 
@@ -54,6 +55,25 @@ describe('MADV_COLLAPSE of anonymous ranges (OV-31i)', () => {
     expect(p.k.pm.nidOf(p.head(a))).toBe(1);
     for (const n of [0, 299, 300, 511]) expect(p.load(a + n)).toBe(n + 1);
     checkInvariants(p.k);
+  });
+});
+
+describe('MADV_COLLAPSE when memory ends (OV-31i)', () => {
+  it('pages that do not come back from swap stay there: -EINVAL, no content is lost', () => {
+    const zones = [{ zone: ZONE_NORMAL, pages: 4096 }];
+    const p = new TestProgram(bootNodes([{ cpus: [0], zones }], { swapPages: 300 }));
+    const a = p.mapWritten(512, { addr: AT });
+    madviseRange(p.k, p.task, a, a + 300, MADV_PAGEOUT);
+    // What is left of it can neither be swapped nor reclaimed.
+    for (let n = 300; n < 512; n++) p.k.folios.get(p.head(a + n));
+    const taken = fillNode(p.k, 0, 700);
+    for (let n = 300; n < 512; n++) p.k.putFolio(p.head(a + n));
+    p.task.mm!.findVma(a)!.flags |= VM_LOCKED;
+    expect(collapse(p, a)).toBe(-EINVAL);
+    expect(isHuge(p, a + 511)).toBe(false);
+    checkInvariants(p.k);
+    for (const frame of taken) p.k.putFolio(frame);
+    for (let n = 0; n < 512; n++) expect(p.load(a + n)).toBe(n + 1);
   });
 });
 

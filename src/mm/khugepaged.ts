@@ -9,9 +9,9 @@
  */
 import { HPAGE_PMD_NR, type Vpn } from '../base/units.ts';
 import type { AddressSpace } from './addressSpace.ts';
-import { collapseRange, mayCollapse } from './collapse.ts';
+import { canComeBack, collapseRange, mayCollapse } from './collapse.ts';
 import type { Kernel } from './kernel.ts';
-import { PTE_KIND_SWAP, PTEB_SPECIAL, pteIsKind, pteIsYoung } from './pageTable.ts';
+import { PTEB_SPECIAL, pteIsYoung } from './pageTable.ts';
 import { PAGE_ZERO, pageAt } from './pageWalk.ts';
 import type { Task } from './task.ts';
 import type { Vma } from './vma.ts';
@@ -99,7 +99,7 @@ function isWorthIt(k: Kernel, vma: Vma, first: Vpn): boolean {
     const word = k.ptes.words[base + n];
     const byte = k.ptes.bytes[base + n];
     if (word === 0) none++;
-    else if (pteIsKind(word, PTE_KIND_SWAP)) swapped++;
+    else if (canComeBack(k, word)) swapped++;
     else {
       const page = pageAt(k, mm, first + n);
       if (page === PAGE_ZERO) none++;
