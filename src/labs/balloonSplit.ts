@@ -16,7 +16,7 @@ import {
   migratePages,
   putbackMovablePages,
 } from '../mm/index.ts';
-import { numberOf } from '../policy/index.ts';
+import { integerKnob, numberOf } from '../policy/index.ts';
 import { EBUSY } from '../uapi/errno.ts';
 import { GFP_HIGHUSER_MOVABLE, GFP_KERNEL } from '../uapi/gfp.ts';
 import { MIGRATE_SYNC, MR_CONTIG_RANGE } from '../uapi/migrate.ts';
@@ -54,17 +54,7 @@ export const balloonSplit: Lab = {
   thread: 'future-of-zone-device-2025',
   missions: ['D7', 'F4'],
   rules: ['MC-70', 'MC-73', 'MC-74', 'PM-50'],
-  knobs: [
-    {
-      kind: 'integer',
-      name: 'balloon',
-      default: 64,
-      min: 8,
-      max: 1024,
-      unit: 'MiB',
-      doc: 'that the guest gives to the host',
-    },
-  ],
+  knobs: [integerKnob('balloon', 64, 8, 1024, 'MiB', 'that the guest gives to the host')],
   setup: (knobs) => [
     `A guest with three times ${knobs.balloon} MiB inflates its balloon by ${knobs.balloon} MiB.`,
     'Ranges that hold balloon pages are then taken and given back (alloc_contig_range). Where ' +

@@ -16,7 +16,7 @@ import {
   type PlainNode,
   putUserPages,
 } from '../mm/index.ts';
-import { type KnobValues, numberOf } from '../policy/index.ts';
+import { integerKnob, type KnobValues, numberOf } from '../policy/index.ts';
 import { GFP_KERNEL } from '../uapi/gfp.ts';
 import { FOLL_LONGTERM, FOLL_WRITE } from '../uapi/gup.ts';
 import { ZONE_MOVABLE, ZONE_NORMAL, type ZoneType } from '../uapi/zone.ts';
@@ -52,24 +52,8 @@ export const cma: Lab = {
   missions: ['E1', 'E2', 'E4', 'F4'],
   rules: ['PM-15', 'PM-54', 'PM-60', 'PM-80', 'PM-82', 'PM-83'],
   knobs: [
-    {
-      kind: 'integer',
-      name: 'memory',
-      default: 256,
-      min: 64,
-      max: 1024,
-      unit: 'MiB',
-      doc: 'of the one node; a quarter of it is the CMA area',
-    },
-    {
-      kind: 'integer',
-      name: 'buffer',
-      default: 1,
-      min: 1,
-      max: 16,
-      unit: 'MiB',
-      doc: 'what the driver asks for at a time',
-    },
+    integerKnob('memory', 256, 64, 1024, 'MiB', 'of the one node; a quarter of it is the CMA area'),
+    integerKnob('buffer', 1, 1, 16, 'MiB', 'what the driver asks for at a time'),
   ],
   setup: (knobs) => [
     `One node of ${knobs.memory} MiB, all ZONE_NORMAL, a quarter of it a CMA area; no swap.`,

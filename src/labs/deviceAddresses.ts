@@ -20,7 +20,7 @@ import {
   hpaToDpa,
 } from '../hw/index.ts';
 import { pageAt, type Task } from '../mm/index.ts';
-import { type KnobValues, numberOf } from '../policy/index.ts';
+import { integerKnob, type KnobValues, numberKnob, numberOf } from '../policy/index.ts';
 import { movePhysPages2, ORDER_UNKNOWN, setMempolicy } from '../syscalls/index.ts';
 import { MPOL_BIND } from '../uapi/mempolicy.ts';
 import { ZONE_MOVABLE, ZONE_NORMAL } from '../uapi/zone.ts';
@@ -77,33 +77,23 @@ export const deviceAddresses: Lab = {
   missions: ['A7', 'B4', 'F4'],
   rules: ['PP-42', 'HS-41', 'HS-43', 'HS-45', 'HS-46', 'HS-47', 'HS-57'],
   knobs: [
-    {
-      kind: 'integer',
-      name: 'memory',
-      default: 32,
-      min: 2,
-      max: 256,
-      unit: 'MiB',
-      doc: 'of the program, on the interleave set',
-    },
-    {
-      kind: 'number',
-      name: 'hot',
-      default: 2,
-      min: 0.1,
-      max: 100,
-      unit: '%',
-      doc: `of its pages: ${HOT_ACCESSES} accesses to each 256 bytes, to others ${COLD_ACCESSES}`,
-    },
-    {
-      kind: 'integer',
-      name: 'threshold',
-      default: 4,
-      min: 1,
-      max: 64,
-      unit: '',
-      doc: 'accesses to 256 bytes, on the average of a unit, that make it hot',
-    },
+    integerKnob('memory', 32, 2, 256, 'MiB', 'of the program, on the interleave set'),
+    numberKnob(
+      'hot',
+      2,
+      0.1,
+      100,
+      '%',
+      `of its pages: ${HOT_ACCESSES} accesses to each 256 bytes, to others ${COLD_ACCESSES}`,
+    ),
+    integerKnob(
+      'threshold',
+      4,
+      1,
+      64,
+      '',
+      'accesses to 256 bytes, on the average of a unit, that make it hot',
+    ),
   ],
   setup: (knobs) => [
     `A slow node of 1 to 8 CXL devices, interleaved; a program has ${knobs.memory} MiB there.`,

@@ -5,7 +5,7 @@
  * more (bounceWays.ts). DM-41, DM-62, DM-64, DM-70.
  */
 import { HPAGE_PMD_NR } from '../base/units.ts';
-import { numberOf } from '../policy/index.ts';
+import { integerKnob, numberOf } from '../policy/index.ts';
 import {
   figureOfReuse,
   figureOfWays,
@@ -32,24 +32,15 @@ export const folioBounce: Lab = {
   rules: ['DM-41', 'DM-62', 'DM-64', 'DM-70'],
   experimental: ['device_split_by_use', 'device_merge_on_return', 'device_shared_pages'],
   knobs: [
-    {
-      kind: 'integer',
-      name: 'rounds',
-      default: 8,
-      min: 2,
-      max: 1000,
-      unit: '',
-      doc: 'turns of the CPU and the device',
-    },
-    {
-      kind: 'integer',
-      name: 'accesses',
-      default: 32,
-      min: 1,
-      max: 100_000,
-      unit: '',
-      doc: 'accesses of the device to each page in a round; 32 read all of it once',
-    },
+    integerKnob('rounds', 8, 2, 1000, '', 'turns of the CPU and the device'),
+    integerKnob(
+      'accesses',
+      32,
+      1,
+      100_000,
+      '',
+      'accesses of the device to each page in a round; 32 read all of it once',
+    ),
   ],
   setup: (knobs) => [
     'A huge page is on an accelerator with private memory, used by a program on both sides.',

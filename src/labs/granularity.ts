@@ -8,7 +8,7 @@
  */
 import { type FrameId, PAGE_SIZE, type Vpn } from '../base/units.ts';
 import { pageAt, type Task } from '../mm/index.ts';
-import { numberOf } from '../policy/index.ts';
+import { integerKnob, numberOf } from '../policy/index.ts';
 import {
   MPE_ALLOW_TAIL,
   movePhysPages,
@@ -46,24 +46,15 @@ export const granularity: Lab = {
   missions: ['A7', 'F4'],
   rules: ['PP-11', 'PP-28', 'PP-46', 'PP-66', 'PP-76'],
   knobs: [
-    {
-      kind: 'integer',
-      name: 'memory',
-      default: 128,
-      min: 2,
-      max: 512,
-      unit: 'MiB',
-      doc: 'of the program, all on the slow node',
-    },
-    {
-      kind: 'integer',
-      name: 'hot',
-      default: 512,
-      min: 1,
-      max: 100_000,
-      unit: '',
-      doc: 'places of 4 KiB at random, aligned to 256 bytes, that the device finds hot',
-    },
+    integerKnob('memory', 128, 2, 512, 'MiB', 'of the program, all on the slow node'),
+    integerKnob(
+      'hot',
+      512,
+      1,
+      100_000,
+      '',
+      'places of 4 KiB at random, aligned to 256 bytes, that the device finds hot',
+    ),
   ],
   setup: (knobs) => [
     `A program has ${knobs.memory} MiB on a slow node, in folios of 4 KiB, 64 KiB or 2 MiB.`,

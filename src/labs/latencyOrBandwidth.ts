@@ -14,7 +14,7 @@ import {
   runClosedLoop,
 } from '../hw/index.ts';
 import { plainMachine } from '../mm/index.ts';
-import { type KnobValues, numberOf } from '../policy/index.ts';
+import { integerKnob, type KnobValues, numberKnob, numberOf } from '../policy/index.ts';
 import { ZONE_MOVABLE, ZONE_NORMAL } from '../uapi/zone.ts';
 import { decimal, type FigureReader, rounded } from './figureReader.ts';
 import type { Cell, Figure, Finding, Lab, LabRun, Measurement, PublishedFigure } from './lab.ts';
@@ -58,24 +58,15 @@ export const latencyOrBandwidth: Lab = {
   missions: ['A8', 'C2', 'F4'],
   rules: ['PP-48', 'TI-82', 'TI-83'],
   knobs: [
-    {
-      kind: 'number',
-      name: 'reads',
-      default: 66.67,
-      min: 0,
-      max: 100,
-      unit: '%',
-      doc: 'of the accesses that read',
-    },
-    {
-      kind: 'integer',
-      name: 'lines',
-      default: 48,
-      min: 1,
-      max: 256,
-      unit: 'lines',
-      doc: 'of 64 bytes that a core keeps in flight (L2 miss queue of a Golden Cove core)',
-    },
+    numberKnob('reads', 66.67, 0, 100, '%', 'of the accesses that read'),
+    integerKnob(
+      'lines',
+      48,
+      1,
+      256,
+      'lines',
+      'of 64 bytes that a core keeps in flight (L2 miss queue of a Golden Cove core)',
+    ),
   ],
   setup: (knobs) => [
     'One socket with DRAM, 108.4 ns, and four CXL expanders, 250 ns each (dram-4cxl).',

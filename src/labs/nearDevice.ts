@@ -16,7 +16,7 @@ import {
   linkTo,
 } from '../hw/index.ts';
 import { findBrokenInvariants, makePolicy } from '../mm/index.ts';
-import { type KnobValues, numberOf } from '../policy/index.ts';
+import { type KnobValues, numberKnob, numberOf } from '../policy/index.ts';
 import { MPOL_BIND, MPOL_INTERLEAVE, MPOL_WEIGHTED_INTERLEAVE } from '../uapi/mempolicy.ts';
 import { decimal, type FigureReader, rounded } from './figureReader.ts';
 import type { Cell, Figure, Finding, Lab, LabRun, Measurement } from './lab.ts';
@@ -231,33 +231,23 @@ export const nearDevice: Lab = {
   missions: ['A8', 'F4'],
   rules: ['TI-82'],
   knobs: [
-    {
-      kind: 'number',
-      name: 'hop',
-      default: 60,
-      min: 0,
-      max: 10_000,
-      unit: 'ns',
-      doc: 'from one socket to the other (140 ns instead of 81 in a system that was measured)',
-    },
-    {
-      kind: 'number',
-      name: 'across',
-      default: 60,
-      min: 1,
-      max: 100,
-      unit: '%',
-      doc: 'of the link that remains across sockets; assumption',
-    },
-    {
-      kind: 'number',
-      name: 'second',
-      default: 50,
-      min: 1,
-      max: 100,
-      unit: '%',
-      doc: 'of the first link that the second has, where the device has two',
-    },
+    numberKnob(
+      'hop',
+      60,
+      0,
+      10_000,
+      'ns',
+      'from one socket to the other (140 ns instead of 81 in a system that was measured)',
+    ),
+    numberKnob('across', 60, 1, 100, '%', 'of the link that remains across sockets; assumption'),
+    numberKnob(
+      'second',
+      50,
+      1,
+      100,
+      '%',
+      'of the first link that the second has, where the device has two',
+    ),
   ],
   setup: (knobs: KnobValues) => [
     `A program on node 0 fills ${PAGES} pages of node 0; a device at node 1 reads each some times.`,

@@ -7,7 +7,7 @@ import { GIB, PAGE_SIZE, PAGES_PER_SECTION } from '../base/units.ts';
 import { CoherentAccelerator, PrivateAccelerator } from '../drivers/index.ts';
 import type { ExperimentalFeature } from '../hw/index.ts';
 import { Kernel, loadWord, mmapRegion, plainMachine, storeWord } from '../mm/index.ts';
-import { numberOf } from '../policy/index.ts';
+import { integerKnob, numberOf } from '../policy/index.ts';
 import { MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
 import { ZONE_NORMAL } from '../uapi/zone.ts';
 import type { FigureReader } from './figureReader.ts';
@@ -137,17 +137,7 @@ export const noRoomInMap: Lab = {
   missions: ['D11', 'F4'],
   rules: ['DM-80', 'DM-81', 'DM-82'],
   experimental: ['device_offset_space'],
-  knobs: [
-    {
-      kind: 'integer',
-      name: 'free',
-      default: 2,
-      min: 0,
-      max: 8,
-      unit: 'GiB',
-      doc: 'unused at the end of the physical map',
-    },
-  ],
+  knobs: [integerKnob('free', 2, 0, 8, 'GiB', 'unused at the end of the physical map')],
   setup: (knobs) => [
     `${MAP_BITS} bits of physical address; 1 GiB of memory.`,
     `${numberOf(knobs, 'free')} GiB are unused behind it; what is below it is taken.`,

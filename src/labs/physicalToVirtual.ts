@@ -11,7 +11,7 @@
 import type { FrameId, Vpn } from '../base/units.ts';
 import { COST_DEFAULTS } from '../hw/index.ts';
 import { forkTask, pageAt, rmapCollect, type Task } from '../mm/index.ts';
-import { type KnobValues, numberOf } from '../policy/index.ts';
+import { integerKnob, type KnobValues, numberKnob, numberOf } from '../policy/index.ts';
 import { openPagemap, WORD_BYTES, wordHasBit } from '../proc/index.ts';
 import { decimal, type FigureReader, rounded } from './figureReader.ts';
 import type { Cell, Figure, Finding, Lab, LabRun, Measurement } from './lab.ts';
@@ -39,33 +39,16 @@ export const physicalToVirtual: Lab = {
   missions: ['A6', 'F4'],
   rules: ['PP-13', 'PP-14', 'PP-20', 'HS-20', 'HS-21', 'HS-23'],
   knobs: [
-    {
-      kind: 'integer',
-      name: 'memory',
-      default: 4,
-      min: 1,
-      max: 64,
-      unit: 'MiB',
-      doc: 'that each task maps, when tasks and sharing vary',
-    },
-    {
-      kind: 'integer',
-      name: 'hot',
-      default: 256,
-      min: 1,
-      max: 4096,
-      unit: 'frames',
-      doc: 'that the heat map names, at random, when memory, tasks and sharing vary',
-    },
-    {
-      kind: 'number',
-      name: 'word',
-      default: 42,
-      min: 0.1,
-      max: 10_000,
-      unit: 'ns',
-      doc: 'to read one word of /proc/PID/pagemap',
-    },
+    integerKnob('memory', 4, 1, 64, 'MiB', 'that each task maps, when tasks and sharing vary'),
+    integerKnob(
+      'hot',
+      256,
+      1,
+      4096,
+      'frames',
+      'that the heat map names, at random, when memory, tasks and sharing vary',
+    ),
+    numberKnob('word', 42, 0.1, 10_000, 'ns', 'to read one word of /proc/PID/pagemap'),
   ],
   setup: (knobs) => [
     `A heat map names ${knobs.hot} random frames of programs. Who maps them?`,

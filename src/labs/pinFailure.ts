@@ -17,7 +17,7 @@ import {
   unpinUserPages,
   VM_DAX,
 } from '../mm/index.ts';
-import { numberOf } from '../policy/index.ts';
+import { integerKnob, numberOf } from '../policy/index.ts';
 import { FOLL_LONGTERM, FOLL_WRITE } from '../uapi/gup.ts';
 import { ZONE_MOVABLE, ZONE_NORMAL } from '../uapi/zone.ts';
 import type { FigureReader } from './figureReader.ts';
@@ -59,17 +59,7 @@ export const pinFailure: Lab = {
   thread: 'no-pins-in-zone-movable-2020',
   missions: ['E1', 'E2', 'F4'],
   rules: ['PM-3', 'PM-5', 'PM-17', 'PM-22', 'PM-25', 'PM-54', 'PM-96', 'PM-98'],
-  knobs: [
-    {
-      kind: 'integer',
-      name: 'pages',
-      default: 256,
-      min: 2,
-      max: 2048,
-      unit: 'pages',
-      doc: 'of the buffer, pinned in one call',
-    },
-  ],
+  knobs: [integerKnob('pages', 256, 2, 2048, 'pages', 'of the buffer, pinned in one call')],
   setup: (knobs) => [
     `One node: ZONE_NORMAL and ZONE_MOVABLE of ${ZONE_MIB} MiB each, no swap.`,
     `A program writes ${knobs.pages} pages in ZONE_MOVABLE, each with another content.`,

@@ -3,7 +3,7 @@
  * "standard systems can no longer pin > 80% of their memory". PM-16, PM-20, PM-25, PM-52, PM-56.
  */
 import { unpinUserPages } from '../mm/index.ts';
-import { type KnobValues, numberOf } from '../policy/index.ts';
+import { integerKnob, type KnobValues, numberKnob, numberOf } from '../policy/index.ts';
 import { decimal, type FigureReader, rounded } from './figureReader.ts';
 import type { Cell, Figure, Finding, Lab, LabRun, Measurement } from './lab.ts';
 import { LabMachine, PAGES_PER_MIB, twoZones } from './labMachine.ts';
@@ -22,33 +22,9 @@ export const pinShare: Lab = {
   missions: ['E1', 'E5', 'F4'],
   rules: ['PM-16', 'PM-25', 'PM-52', 'PM-56'],
   knobs: [
-    {
-      kind: 'integer',
-      name: 'memory',
-      default: 512,
-      min: 128,
-      max: 16384,
-      unit: 'MiB',
-      doc: 'of the one node',
-    },
-    {
-      kind: 'number',
-      name: 'kernel',
-      default: 4,
-      min: 0,
-      max: 50,
-      unit: '%',
-      doc: 'of the memory that the kernel takes for itself first',
-    },
-    {
-      kind: 'number',
-      name: 'wanted',
-      default: 80,
-      min: 1,
-      max: 100,
-      unit: '%',
-      doc: 'of the memory that somebody wants to pin',
-    },
+    integerKnob('memory', 512, 128, 16384, 'MiB', 'of the one node'),
+    numberKnob('kernel', 4, 0, 50, '%', 'of the memory that the kernel takes for itself first'),
+    numberKnob('wanted', 80, 1, 100, '%', 'of the memory that somebody wants to pin'),
   ],
   setup: (knobs) => [
     `One node of ${knobs.memory} MiB, no swap; a share of it is ZONE_MOVABLE.`,

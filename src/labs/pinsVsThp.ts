@@ -8,7 +8,7 @@
  */
 import type { Vpn } from '../base/units.ts';
 import { FAULT_HUGE, madviseRange, munmapRange } from '../mm/index.ts';
-import { type KnobValues, numberOf } from '../policy/index.ts';
+import { integerKnob, type KnobValues, numberKnob, numberOf } from '../policy/index.ts';
 import { MADV_DONTNEED, MADV_HUGEPAGE } from '../uapi/mman.ts';
 import { decimal, type FigureReader, rounded } from './figureReader.ts';
 import type { Cell, Figure, Finding, Lab, LabRun, Measurement } from './lab.ts';
@@ -32,24 +32,22 @@ export const pinsVsThp: Lab = {
   missions: ['E4', 'E6', 'F4'],
   rules: ['PM-10', 'PM-51', 'PM-85', 'PM-90', 'PM-91'],
   knobs: [
-    {
-      kind: 'integer',
-      name: 'memory',
-      default: 512,
-      min: 128,
-      max: 8192,
-      unit: 'MiB',
-      doc: 'of the one node; half of it is ZONE_MOVABLE where there is one',
-    },
-    {
-      kind: 'number',
-      name: 'kept',
-      default: 20,
-      min: 0,
-      max: 100,
-      unit: '%',
-      doc: 'of the first program’s pages that it keeps: movable, in the way until compacted',
-    },
+    integerKnob(
+      'memory',
+      512,
+      128,
+      8192,
+      'MiB',
+      'of the one node; half of it is ZONE_MOVABLE where there is one',
+    ),
+    numberKnob(
+      'kept',
+      20,
+      0,
+      100,
+      '%',
+      'of the first program’s pages that it keeps: movable, in the way until compacted',
+    ),
   ],
   setup: (knobs) => [
     `One node of ${knobs.memory} MiB, no swap: all ZONE_NORMAL, or half of it ZONE_MOVABLE.`,

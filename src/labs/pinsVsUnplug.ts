@@ -13,7 +13,7 @@ import {
   unpinUserPages,
   writeBlockState,
 } from '../mm/index.ts';
-import { type KnobValues, numberOf } from '../policy/index.ts';
+import { integerKnob, type KnobValues, numberOf } from '../policy/index.ts';
 import { FOLL_LONGTERM, FOLL_WRITE } from '../uapi/gup.ts';
 import { ZONE_MOVABLE } from '../uapi/zone.ts';
 import { decimal, type FigureReader, rounded } from './figureReader.ts';
@@ -48,15 +48,7 @@ export const pinsVsUnplug: Lab = {
     size('normal', 256, 64, 'size of ZONE_NORMAL'),
     size('movable', 2048, 256, 'size of ZONE_MOVABLE; blocks have 128 MiB'),
     size('user', 1536, 1, 'memory of the program; must leave a block of room'),
-    {
-      kind: 'integer',
-      name: 'pins',
-      default: 256,
-      min: 1,
-      max: 65536,
-      unit: 'pages',
-      doc: 'the largest number of random pages to pin',
-    },
+    integerKnob('pins', 256, 1, 65536, 'pages', 'the largest number of random pages to pin'),
   ],
   setup: (knobs) => [
     `One node: ZONE_NORMAL ${knobs.normal} MiB, ZONE_MOVABLE ${knobs.movable} MiB, no swap.`,

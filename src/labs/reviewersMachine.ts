@@ -8,7 +8,7 @@
  * still have for itself, and the smallest ZONE_NORMAL in which everything succeeds.
  */
 import type { Vpn } from '../base/units.ts';
-import { booleanOf, type KnobValues, numberOf } from '../policy/index.ts';
+import { booleanOf, integerKnob, type KnobValues, numberOf } from '../policy/index.ts';
 import { ZONE_MOVABLE, ZONE_NORMAL } from '../uapi/zone.ts';
 import { decimal, type FigureReader, rounded } from './figureReader.ts';
 import type { Cell, Figure, Finding, Lab, LabRun, Measurement, Part } from './lab.ts';
@@ -61,15 +61,14 @@ export const reviewersMachine: Lab = {
     size('user', 512, 'what another program touches'),
     size('swap', 1024, 'swap space'),
     size('growth', 16, 'what the kernel asks for afterwards'),
-    {
-      kind: 'integer',
-      name: 'accesses',
-      default: 200_000,
-      min: 0,
-      max: 10_000_000,
-      unit: '',
-      doc: 'random accesses of the other program once the pins are there',
-    },
+    integerKnob(
+      'accesses',
+      200_000,
+      0,
+      10_000_000,
+      '',
+      'random accesses of the other program once the pins are there',
+    ),
     {
       kind: 'boolean',
       name: 'pinFirst',

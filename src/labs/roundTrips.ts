@@ -13,7 +13,7 @@ import {
   type Task,
   unpinUserPages,
 } from '../mm/index.ts';
-import { numberOf } from '../policy/index.ts';
+import { integerKnob, numberOf } from '../policy/index.ts';
 import { exit, madvise, mprotect } from '../syscalls/index.ts';
 import { FOLL_WRITE } from '../uapi/gup.ts';
 import { MADV_PAGEOUT, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
@@ -62,17 +62,7 @@ export const roundTrips: Lab = {
   thread: 'coherent-device-memory-glisse-2016',
   missions: ['D2', 'D4', 'D5', 'F4'],
   rules: ['DM-27', 'DM-32', 'DM-40', 'DM-41', 'DM-50', 'DM-53', 'DM-62'],
-  knobs: [
-    {
-      kind: 'integer',
-      name: 'rounds',
-      default: 2000,
-      min: 1,
-      max: 100_000,
-      unit: '',
-      doc: 'trips there and back',
-    },
-  ],
+  knobs: [integerKnob('rounds', 2000, 1, 100_000, '', 'trips there and back')],
   setup: (knobs) => [
     `${knobs.rounds} times: the CPU writes ${USED} pages, the device reads and writes them, ` +
       'the CPU reads them.',

@@ -6,7 +6,7 @@
  * figures (never words), and make verdict and findings from the figures alone. Add it to list.ts,
  * with a test in which a changed figure changes the verdict.
  */
-import { numberOf } from '../policy/index.ts';
+import { integerKnob, numberOf } from '../policy/index.ts';
 import type { Lab } from './lab.ts';
 import { LabMachine, PAGES_PER_MIB, twoZones } from './labMachine.ts';
 
@@ -17,15 +17,7 @@ export const skeleton: Lab = {
   missions: [],
   rules: ['PM-30'],
   knobs: [
-    {
-      kind: 'integer',
-      name: 'movable',
-      default: 64,
-      min: 0,
-      max: 1024,
-      unit: 'MiB',
-      doc: 'size of ZONE_MOVABLE; ZONE_NORMAL has 64 MiB',
-    },
+    integerKnob('movable', 64, 0, 1024, 'MiB', 'size of ZONE_MOVABLE; ZONE_NORMAL has 64 MiB'),
   ],
   setup: (knobs) => [`ZONE_NORMAL 64 MiB, ZONE_MOVABLE ${numberOf(knobs, 'movable')} MiB.`],
   measure: ({ knobs, seed }) => {

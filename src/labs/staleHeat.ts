@@ -8,7 +8,7 @@
  */
 import { PAGE_SIZE, type Vpn } from '../base/units.ts';
 import { type Kernel, pageAt, storeWord, type Task } from '../mm/index.ts';
-import { type KnobValues, numberOf } from '../policy/index.ts';
+import { integerKnob, type KnobValues, numberOf } from '../policy/index.ts';
 import {
   madvise,
   movePhysPages,
@@ -53,9 +53,9 @@ export const staleHeat: Lab = {
   missions: ['A2', 'A4', 'A5', 'F4'],
   rules: ['PP-45', 'PP-60', 'PP-67', 'PP-91'],
   knobs: [
-    integer('pages', 4096, 64, 262_144, 'pages', 'of each of the two programs'),
-    integer('hot', 1024, 1, 262_144, 'pages', 'of the first program that are hot and sampled'),
-    integer('churn', 2000, 0, 10_000_000, 'pages/s', 'given back and touched again'),
+    integerKnob('pages', 4096, 64, 262_144, 'pages', 'of each of the two programs'),
+    integerKnob('hot', 1024, 1, 262_144, 'pages', 'of the first program that are hot and sampled'),
+    integerKnob('churn', 2000, 0, 10_000_000, 'pages/s', 'given back and touched again'),
   ],
   setup: (knobs) => {
     const { pages, hot, churn } = sizesOf(knobs);
@@ -85,17 +85,6 @@ export const staleHeat: Lab = {
     'the cost of reading generations in user space',
   ],
 };
-
-function integer(
-  name: string,
-  initial: number,
-  min: number,
-  max: number,
-  unit: string,
-  doc: string,
-) {
-  return { kind: 'integer', name, default: initial, min, max, unit, doc } as const;
-}
 
 function sizesOf(knobs: KnobValues): Sizes {
   const pages = numberOf(knobs, 'pages');

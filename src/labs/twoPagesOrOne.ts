@@ -4,7 +4,7 @@
  * D10, DM-90..DM-92.
  */
 import { PEER_SCHEMES, type PeerScheme } from '../drivers/index.ts';
-import { numberOf } from '../policy/index.ts';
+import { integerKnob, numberOf } from '../policy/index.ts';
 import type { FigureReader } from './figureReader.ts';
 import type { Cell, Finding, Lab, LabRun, Measurement } from './lab.ts';
 import { peerTrial } from './peerTrial.ts';
@@ -86,15 +86,14 @@ export const twoPagesOrOne: Lab = {
   rules: ['DM-90', 'DM-91', 'DM-92'],
   experimental: ['device_peer_ranges'],
   knobs: [
-    {
-      kind: 'integer',
-      name: 'steps',
-      default: 20000,
-      min: 1,
-      max: 200000,
-      unit: 'steps',
-      doc: 'accesses, mappings, ends of processes, at random',
-    },
+    integerKnob(
+      'steps',
+      20000,
+      1,
+      200000,
+      'steps',
+      'accesses, mappings, ends of processes, at random',
+    ),
   ],
   setup: () => [
     'Three processes with 32 pages each use an accelerator with private memory.',

@@ -25,7 +25,7 @@ import {
   taskNumaWork,
   U64_MAX,
 } from '../mm/index.ts';
-import { numberOf } from '../policy/index.ts';
+import { integerKnob, numberOf } from '../policy/index.ts';
 import {
   MPE_ALLOW_TAIL,
   MPF_UNMAPPED_CACHE,
@@ -86,17 +86,7 @@ export const unmappedCache: Lab = {
   thread: 'move-phys-pages-reply-lutomirski-2023',
   missions: ['A2', 'B1', 'B7', 'F4'],
   rules: ['PP-13', 'PP-78', 'HS-3', 'HS-6', 'TI-20', 'TI-23'],
-  knobs: [
-    {
-      kind: 'integer',
-      name: 'pages',
-      default: 256,
-      min: 8,
-      max: 4096,
-      unit: 'pages',
-      doc: 'of the file',
-    },
-  ],
+  knobs: [integerKnob('pages', 256, 8, 4096, 'pages', 'of the file')],
   setup: (knobs) => [
     `A file of ${knobs.pages} pages is in the page cache of a slow node, clean, read by read(2).`,
     'Nobody maps it; or a process maps it and reads it through the mapping, too.',

@@ -10,7 +10,7 @@ import {
   type PlacementName,
   PrivateAccelerator,
 } from '../drivers/index.ts';
-import { numberOf } from '../policy/index.ts';
+import { integerKnob, numberOf } from '../policy/index.ts';
 import { ZONE_NORMAL } from '../uapi/zone.ts';
 import { decimal, type FigureReader, rounded } from './figureReader.ts';
 import type { Cell, Finding, Lab, LabRun, Measurement } from './lab.ts';
@@ -164,17 +164,7 @@ export const whoDecides: Lab = {
   thread: 'coherent-device-memory-glisse-2016',
   missions: ['D14', 'F4'],
   rules: ['DM-104'],
-  knobs: [
-    {
-      kind: 'integer',
-      name: 'stream',
-      default: 160,
-      min: 1,
-      max: 512,
-      unit: 'MiB',
-      doc: 'streamed through; the device has 128 MiB',
-    },
-  ],
+  knobs: [integerKnob('stream', 160, 1, 512, 'MiB', 'streamed through; the device has 128 MiB')],
   setup: (knobs) => [
     `A device with ${DEVICE_MIB} MiB; ranges of 64 KiB come, and as much goes; costs as on Xe.`,
     `The device uses ${HOT_MIB} MiB at random, ${HOT_ACCESSES} times for each page of a stream ` +

@@ -15,6 +15,7 @@ import {
   pageAt,
   type Task,
 } from '../mm/index.ts';
+import { integerKnob } from '../policy/index.ts';
 import {
   movePages,
   movePhysPages,
@@ -62,15 +63,14 @@ export const whoMayMove: Lab = {
   missions: ['A3', 'F4'],
   rules: ['PP-5', 'PP-14', 'PP-17', 'PP-30', 'PP-43', 'PP-44'],
   knobs: [
-    {
-      kind: 'integer',
-      name: 'pages',
-      default: 256,
-      min: 1,
-      max: 1024,
-      unit: 'pages',
-      doc: 'of another user: alone, shared with a child, and in a cpuset of one node each',
-    },
+    integerKnob(
+      'pages',
+      256,
+      1,
+      1024,
+      'pages',
+      'of another user: alone, shared with a child, and in a cpuset of one node each',
+    ),
   ],
   setup: () => [
     `Two nodes of ${NODE_MIB} MiB; another user’s pages are all on node 0.`,
