@@ -4,22 +4,24 @@
  *
  * A page counts nothing while nobody maps it, one for each mapping, and more for whoever holds it:
  * truncation must wait for those (dax_layout_busy_page), which is why long-term pins are refused.
+ * Where 2 MiB of a file are 2 MiB of the device they can be mapped by one entry (mm/daxFault.ts).
  * Deviates: where Linux waits until the page is idle, calls return -EBUSY.
- * Not modelled: mappings by 2 MiB entries, shared extents (reflink), dirty tracking; up to 6.14
- * such pages had no rmap and were in no rss.
+ * Not modelled: shared extents (reflink), dirty tracking; up to 6.14 such pages had no rmap and
+ * were in no rss.
  */
-import { assert } from '../base/assert.ts';
-import { type FrameId, type Nid, PAGE_SIZE, type Pfn } from '../base/units.ts';
+import { type FrameId, HPAGE_PMD_NR, type Nid, PAGE_SIZE, type Pfn } from '../base/units.ts';
 import {
   clearPages,
   type DevPagemap,
   type DevPagemapOps,
+  disassociateDaxPage,
   type Kernel,
   type MappedFile,
   MEMORY_DEVICE_FS_DAX,
   memremapPages,
   memunmapPages,
   truncateFile,
+  unmapMappingPages,
 } from '../mm/index.ts';
 import { EBUSY, ENOSPC } from '../uapi/errno.ts';
 
@@ -65,39 +67,56 @@ export class FsDax implements DevPagemapOps {
     const file = k.newFile(name, 'dax', nrPages);
     const frames = new Int32Array(nrPages);
     file.specialFrames = frames;
-    for (let index = 0; index < nrPages; index++) {
-      const frame = this.freeBlocks.pop()!;
-      clearPages(k, frame, 1);
-      k.folios.setFileMapping(frame, file.id);
-      k.frames.setIndex(frame, index);
-      frames[index] = frame;
+    for (let index = 0; index < nrPages; ) {
+      const huge = nrPages - index < HPAGE_PMD_NR ? -1 : this.#takeHuge();
+      const nr = huge < 0 ? 1 : HPAGE_PMD_NR;
+      const first = huge < 0 ? this.freeBlocks.pop()! : huge;
+      clearPages(k, first, nr);
+      for (let n = 0; n < nr; n++) frames[index++] = first + n;
     }
     this.files.push(file);
     return file;
   }
 
+  /** The first page of an aligned 2 MiB of free blocks, which are free no more; -1 = none. */
+  #takeHuge(): FrameId {
+    const { start, nrPages } = this.pagemap;
+    const freeIn = new Uint16Array(nrPages / HPAGE_PMD_NR);
+    for (const block of this.freeBlocks) freeIn[Math.floor((block - start) / HPAGE_PMD_NR)]++;
+    const at = freeIn.indexOf(HPAGE_PMD_NR);
+    if (at < 0) return -1;
+    const first = start + at * HPAGE_PMD_NR;
+    const left = this.freeBlocks.filter((block) => block < first || block >= first + HPAGE_PMD_NR);
+    this.freeBlocks.length = 0;
+    for (const block of left) this.freeBlocks.push(block);
+    return first;
+  }
+
   /** dax_layout_busy_page: the first page from `index` on that somebody holds, or -1. */
   busyPage(file: MappedFile, index: number): FrameId {
-    const frames = file.specialFrames!;
-    for (let at = index; at < frames.length; at++) {
-      const frame = frames[at];
+    const { frames, folios } = this.k;
+    for (const frame of file.specialFrames!.subarray(index)) {
       if (frame < 0) continue;
-      if (this.k.frames.refcount[frame] > this.k.folios.mapcount(frame)) return frame;
+      const head = frames.headOf(frame);
+      if (frames.refcount[head] > folios.mapcount(head)) return frame;
     }
     return -1;
   }
 
-  /** ftruncate: blocks from page `size` on are free. 0, or -EBUSY: DMA goes on in one of them. */
+  /**
+   * ftruncate: blocks from page `size` on are free. 0, or -EBUSY: DMA goes on in one of them, or in
+   * the 2 MiB that it belongs to. All of the file is unmapped first (dax_break_layout).
+   */
   truncate(file: MappedFile, size: number): number {
+    const { k } = this;
+    if (size < file.sizePages) unmapMappingPages(k, file, 0, Infinity);
     if (this.busyPage(file, size) >= 0) return -EBUSY;
-    truncateFile(this.k, file, size);
+    truncateFile(k, file, size);
     const frames = file.specialFrames!;
     for (let index = size; index < frames.length; index++) {
       const frame = frames[index];
       if (frame < 0) continue;
-      assert(this.k.frames.refcount[frame] === 0, 'a truncated DAX page is in use', frame);
-      this.k.folios.clearMapping(frame);
-      this.k.frames.setIndex(frame, 0);
+      disassociateDaxPage(k, frame);
       frames[index] = -1;
       this.freeBlocks.push(frame);
     }

@@ -43,10 +43,13 @@ export function brokenDeviceMemory(k: Kernel, maps: CountedMaps): string[] {
     const end = pagemap.start + pagemap.nrPages;
     for (let head = pagemap.start; head < end; ) {
       if (k.frames.refcount[head] === 0) {
-        // Whoever has it next learns of its error when the device reads it.
-        const isPlain = (k.frames.flags[head] & ~PG_HWPOISON) === 0;
+        // Whoever has it next learns of its error when the device reads it. A large folio of a DAX
+        // file stays one until the file is cut.
+        const kept = pagemap.type === MEMORY_DEVICE_FS_DAX ? PG_HEAD | PG_HWPOISON : PG_HWPOISON;
+        const isPlain = (k.frames.flags[head] & ~kept) === 0;
         if (!isPlain) broken.push(`DM-50: free device frame ${head} has flags`);
-        head++;
+        if (k.folios.mapcount(head) !== 0) broken.push(`DM-50: free folio ${head} is mapped`);
+        head += k.folios.nrPages(head);
         continue;
       }
       const nr = k.folios.nrPages(head);

@@ -10,6 +10,7 @@ import { EBUSY, ENOMEM } from '../uapi/errno.ts';
 import { GFP_HIGHUSER, GFP_HIGHUSER_MOVABLE, GFP_TRANSHUGE } from '../uapi/gfp.ts';
 import { vmEvent } from '../uapi/vmstat.ts';
 import { ZONE_MOVABLE } from '../uapi/zone.ts';
+import { associateDaxPage, mapDaxPmd } from './daxFault.ts';
 import { lookUpCached, NO_ROOM_FOR_RETURN, STAYS_ON_DEVICE } from './devicePageCache.ts';
 import {
   accountFault,
@@ -80,6 +81,10 @@ export function doFileFault(
   }
   const index = vma.indexOf(vpn);
   if (index >= file.sizePages) return FAULT_SIGBUS;
+  if (file.kind === 'dax') {
+    if (mapDaxPmd(k, vma, vpn, write)) return FAULT_DONE | FAULT_HUGE;
+    associateDaxPage(k, file, index);
+  }
   const cached = file.frameAt(index);
   if (cached >= 0 && k.inFlight.has(k.frames.headOf(cached))) return FAULT_WAIT | FAULT_RETRY;
   const got = cacheRead(k, task, file, index);
@@ -213,7 +218,8 @@ export function mapHugeFile(k: Kernel, vma: Vma, vpn: Vpn, head: FrameId, write:
   return true;
 }
 
-function tableIsEmpty(k: Kernel, table: number): boolean {
+/** Whether a page table, -1 = none, has no entry at all: false for none. */
+export function tableIsEmpty(k: Kernel, table: number): boolean {
   if (table < 0) return false;
   for (let i = 0; i < HPAGE_PMD_NR; i++) {
     if (k.ptes.words[table * HPAGE_PMD_NR + i] !== 0) return false;

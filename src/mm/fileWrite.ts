@@ -6,6 +6,7 @@ import type { FrameId } from '../base/units.ts';
 import { EIO, ENOMEM, ENOSPC } from '../uapi/errno.ts';
 import { GFP_HIGHUSER, GFP_HIGHUSER_MOVABLE } from '../uapi/gfp.ts';
 import { ZONE_MOVABLE } from '../uapi/zone.ts';
+import { writeDaxPages } from './daxFault.ts';
 import { lookUpCached, NO_ROOM_FOR_RETURN, STAYS_ON_DEVICE } from './devicePageCache.ts';
 import { FAULT_ERROR } from './fault.ts';
 import { cacheRead } from './faultFile.ts';
@@ -30,6 +31,7 @@ export function writeFilePages(
   index: number,
   words: Uint32Array,
 ): number {
+  if (file.kind === 'dax') return writeDaxPages(k, file, index, words);
   const end = index + words.length;
   let at = index;
   while (at < end) {

@@ -20,6 +20,7 @@ export * from './damonSampling.ts';
 export * from './damos.ts';
 export * from './damosActions.ts';
 export * from './damosFilters.ts';
+export * from './daxFault.ts';
 export * from './deferredSplit.ts';
 export * from './demote.ts';
 export * from './deviceEntries.ts';

@@ -34,6 +34,7 @@ import { isDaxMemory, isPciP2pdma } from './memremap.ts';
 import { migratePages } from './migrate.ts';
 import { MMU_NOTIFY_CLEAR, mmuNotifierInvalidate } from './mmuNotifier.ts';
 import { PTE_KIND_HWPOISON, pteIsDirty, pteIsPresent, pteOther, ptePayload } from './pageTable.ts';
+import { pageAt } from './pageWalk.ts';
 import { forEachEntry, isDirtyAnywhere } from './pteOfFolio.ts';
 import { removeRmapPmd, removeRmapPtes, rmapCollect } from './rmap.ts';
 import { splitFolio, TO_BASE_PAGES } from './splitFolio.ts';
@@ -107,7 +108,8 @@ export function memoryFailure(
 
 /**
  * memory_failure_dev_pagemap, mf_generic_kill_procs: nothing can take the place of a page of a DAX
- * device or file, so all who have it mapped get SIGBUS and lose the entry. It can be mapped again.
+ * device or file, so all who have it mapped get SIGBUS and lose the entry, a PMD as a whole. It can
+ * be mapped again. Of a large folio the flag is the head's.
  * 0; -ENXIO (private and coherent pages are their driver's to look after); -EBUSY (pages of no
  * DAX file, P2P memory among them: dax_lock_folio).
  * Not modelled: a driver's or file system's own memory_failure; the machine check of whoever reads
@@ -116,13 +118,23 @@ export function memoryFailure(
 function devicePageFailure(k: Kernel, page: FrameId): number {
   k.poisonedPages++;
   if (!isDaxMemory(k, page)) return isPciP2pdma(k, page) ? -EBUSY : -ENXIO;
-  if (!k.folios.hasFileMapping(page)) return -EBUSY;
-  k.frames.set(page, PG_HWPOISON);
+  const head = k.frames.headOf(page);
+  if (!k.folios.hasFileMapping(head)) return -EBUSY;
+  k.frames.set(head, PG_HWPOISON);
   const places: [Vma, Vpn][] = [];
-  forEachEntry(k, page, (vma, _i, vpn) => places.push([vma, vpn]));
+  const n = rmapCollect(k, head);
+  for (let r = 0; r < n; r++) {
+    const vpn = k.rmap.vpn[r] + (page - head - k.rmap.sub[r]);
+    if (vpn >= k.rmap.vpn[r] && vpn < k.rmap.vpn[r] + k.rmap.nr[r])
+      places.push([k.rmap.vma[r], vpn]);
+  }
   for (const [vma, vpn] of places) {
-    for (const task of k.tasks.values()) if (task.mm === vma.mm) task.pendingSignal = SIGBUS;
-    zapRange(k, vma, vpn, vpn + 1);
+    const { mm } = vma;
+    if (pageAt(k, mm, vpn) !== page) continue;
+    for (const task of k.tasks.values()) if (task.mm === mm) task.pendingSignal = SIGBUS;
+    const slot = mm.slotOf(vpn);
+    const first = mm.pmd[slot] === 0 ? vpn : mm.slotVpn[slot];
+    zapRange(k, vma, first, mm.pmd[slot] === 0 ? vpn + 1 : first + HPAGE_PMD_NR);
   }
   return 0;
 }

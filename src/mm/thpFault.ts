@@ -16,6 +16,7 @@ import { addToLruVma, FAULT_CLEARED, FAULT_DONE, FAULT_HUGE } from './fault.ts';
 import { allocFolio } from './folioLifecycle.ts';
 import { PG_ANON_EXCLUSIVE, PG_RESERVED, PG_SWAPBACKED } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
+import { isFsDax } from './memremap.ts';
 import { MMU_NOTIFY_CLEAR, mmuNotifierInvalidate } from './mmuNotifier.ts';
 import {
   PTE_A,
@@ -31,7 +32,7 @@ import { allocVmaFolio } from './policyNode.ts';
 import { anonVmaPrepare, splitPmd } from './pteSetup.ts';
 import { addRmapPmd } from './rmap.ts';
 import type { Task } from './task.ts';
-import { VM_WRITE, type Vma } from './vma.ts';
+import { VM_SHARED, VM_WRITE, type Vma } from './vma.ts';
 
 const THP_FAULT_ALLOC = vmEvent('thp_fault_alloc');
 const THP_FAULT_FALLBACK = vmEvent('thp_fault_fallback');
@@ -128,6 +129,18 @@ export function mapNewHuge(k: Kernel, task: Task, vma: Vma, slot: number, head: 
   addToLruVma(k, task, vma, head);
 }
 
+/** wp_huge_pmd of a file: DAX makes the PMD writable, others go on with small pages. */
+function writeHugeFile(k: Kernel, vma: Vma, slot: number, head: FrameId): number {
+  const { mm } = vma;
+  if (!vma.has(VM_SHARED) || !isFsDax(k, head)) {
+    splitPmd(k, mm, slot);
+    return FAULT_FALLBACK;
+  }
+  mm.pmd[slot] = (mm.pmd[slot] | PTE_A | PTE_D | PTE_W) >>> 0;
+  mm.pmdByte[slot] |= PTEB_SOFT_DIRTY;
+  return FAULT_DONE;
+}
+
 /** The huge zero folio, made on first use. -1 = no memory. */
 function hugeZero(k: Kernel): FrameId {
   if (k.hugeZeroHead >= 0) return k.hugeZeroHead;
@@ -167,6 +180,7 @@ export function doHugePmdWp(
   }
   const head = ptePayload(mm.pmd[slot]);
   const f = k.frames;
+  if (!k.folios.isAnon(head)) return writeHugeFile(k, vma, slot, head);
   if (!k.folios.isAnonExclusive(head)) {
     const alone = k.folios.mapcount(head) === 1 && f.refcount[head] === 1;
     if (!alone) {

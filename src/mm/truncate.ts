@@ -5,7 +5,7 @@
  * Order: entries go first, locked areas included, and of a cut file private copies, too; then each
  * folio of the range, once a migration that holds its lock is over.
  */
-import type { FrameId, Vpn } from '../base/units.ts';
+import { type FrameId, HPAGE_PMD_NR, type Vpn } from '../base/units.ts';
 import { removeFromPageCache } from './fileFolio.ts';
 import { PG_WRITEBACK } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
@@ -31,13 +31,18 @@ export function truncateFile(k: Kernel, file: MappedFile, size: number): void {
  * a large folio that is partly in the hole and cannot be split keeps its memory.
  */
 export function punchHole(k: Kernel, file: MappedFile, first: number, end: number): void {
+  unmapMappingPages(k, file, first, end);
+  removePages(k, file, first, end);
+}
+
+/** unmap_mapping_pages without even_cows: who maps these pages of the file loses them. */
+export function unmapMappingPages(k: Kernel, file: MappedFile, first: number, end: number): void {
   for (const vma of file.vmas) {
     unmapPart(vma, first, end, (from, to) => {
       if (vma.has(VM_SHARED)) zapRange(k, vma, from, to);
       else zapFilePages(k, vma, from, to);
     });
   }
-  removePages(k, file, first, end);
 }
 
 /** The addresses of an area that show the pages [first, end) of its file. */
@@ -53,9 +58,14 @@ function unmapPart(
 }
 
 function zapFilePages(k: Kernel, vma: Vma, from: Vpn, to: Vpn): void {
-  for (let vpn = from; vpn < to; vpn++) {
-    const page = pageAt(k, vma.mm, vpn);
-    if (page >= 0 && !k.folios.isAnon(k.frames.headOf(page))) zapRange(k, vma, vpn, vpn + 1);
+  const { mm } = vma;
+  for (let vpn = from; vpn < to; ) {
+    const page = pageAt(k, mm, vpn);
+    const isFile = page >= 0 && !k.folios.isAnon(k.frames.headOf(page));
+    const isHuge = isFile && mm.pmd[mm.slotOf(vpn)] !== 0;
+    const next = isHuge ? Math.min(to, mm.slotVpn[mm.slotOf(vpn)] + HPAGE_PMD_NR) : vpn + 1;
+    if (isFile) zapRange(k, vma, vpn, next);
+    vpn = next;
   }
 }
 

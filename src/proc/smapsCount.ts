@@ -83,7 +83,10 @@ class SmapsCounter {
     for (let i = 0; i < nr; i++) {
       this.#account(page + i, young, dirty, k.folios.pageMapcount(page + i));
     }
-    if (nr === HPAGE_PMD_NR) this.#add(this.#hugeRow(k.frames.headOf(page)), nr * PAGE_SIZE);
+    // smaps_pmd_entry passes over device memory.
+    const isRam = !k.pm.isZoneDevice(page);
+    if (nr === HPAGE_PMD_NR && isRam)
+      this.#add(this.#hugeRow(k.frames.headOf(page)), nr * PAGE_SIZE);
   }
 
   /** smaps_hugetlb_range: counted apart from Rss; one in migration as shared. */

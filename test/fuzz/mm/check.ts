@@ -122,10 +122,10 @@ function explainDeviceReferences(
   for (const { type, start, nrPages } of k.devices.pagemaps) {
     if (!HELD_BY_MAPPINGS.has(type)) continue;
     const base = type === MEMORY_DEVICE_GENERIC ? 1 : 0;
-    for (let page = start; page < start + nrPages; page++) {
-      const known = base + k.folios.mapcount(page) + (drivers.get(page) ?? 0);
-      const extra = k.frames.refcount[page] - known;
-      if (extra !== 0) wrong.push(`DM-50: device page ${page} has ${extra} references too many`);
+    for (let head = start; head < start + nrPages; head += k.folios.nrPages(head)) {
+      const known = base + k.folios.mapcount(head) + (drivers.get(head) ?? 0);
+      const extra = k.frames.refcount[head] - known;
+      if (extra !== 0) wrong.push(`DM-50: device page ${head} has ${extra} references too many`);
     }
   }
 }

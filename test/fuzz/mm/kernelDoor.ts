@@ -72,6 +72,7 @@ export { MEM_OFFLINE } from '../../../src/mm/memoryBlocks.ts';
 export { injectError } from '../../../src/mm/memoryFailure.ts';
 export { type Mempolicy, makePolicy } from '../../../src/mm/mempolicy.ts';
 export {
+  isFsDax,
   MEMORY_DEVICE_FS_DAX,
   MEMORY_DEVICE_GENERIC,
   MEMORY_DEVICE_PCI_P2PDMA,

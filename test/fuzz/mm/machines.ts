@@ -47,8 +47,8 @@ export const FILES: readonly { kind: FileKind; pages: number; huge: boolean }[] 
   { kind: 'ramfs', pages: 16, huge: false },
 ];
 
-/** Pages of the files on a DAX device. */
-export const DAX_FILES: readonly number[] = [20, 700];
+/** Pages of the files on a DAX device: one has two aligned 2 MiB and a rest. */
+export const DAX_FILES: readonly number[] = [20, 1100];
 
 export const machineArbitrary: fc.Arbitrary<MachinePlan> = fc.record({
   nodes: fc

@@ -182,6 +182,19 @@ const mmap = fc.record({
   locked: fc.nat({ max: 7 }).map((n) => n === 7),
   populate: fc.nat({ max: 7 }).map((n) => n === 7),
 });
+/** Shared and aligned: what a file on a DAX device needs for entries of 2 MiB. */
+const mmapDax = fc.record({
+  op: fc.constant('mmap' as const),
+  proc,
+  pages: fc.constantFrom(512, 600, 1024),
+  prot: fc.constantFrom(3, 3, 1),
+  shared: fc.constant(true),
+  file: fc.constant(6),
+  pgoff: fc.constantFrom(0, 0, 512),
+  fixed: fc.nat({ max: 5 }),
+  locked: fc.constant(false),
+  populate: fc.nat({ max: 3 }).map((n) => n === 3),
+});
 const access = fc.record({
   op: fc.constant('access' as const),
   proc,
@@ -202,6 +215,7 @@ const migrate = fc.record({
 /** The arbitrary of one operation; frequent ones are those that fill memory and move it. */
 export const operationArbitrary: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 14, arbitrary: mmap },
+  { weight: 2, arbitrary: mmapDax },
   { weight: 22, arbitrary: access },
   { weight: 10, arbitrary: migrate },
   {

@@ -5,6 +5,7 @@ import {
   FOLL_LONGTERM,
   FOLL_WRITE,
   GFP_HIGHUSER_MOVABLE,
+  isFsDax,
   isolateFolio,
   isPageIdle,
   type KernelReclaim,
@@ -167,6 +168,7 @@ function playSplit(w: World, o: Extract<Operation, { op: 'split' }>): void {
   if (page < 0) return;
   const head = k.frames.headOf(page);
   if (!k.folios.isLarge(head) || k.frames.has(head, PG_LOCKED)) return;
+  if (isFsDax(k, head)) return; // only files' cuts make them pages again
   k.folios.get(head);
   splitFolio(k, head, null);
   k.putFolio(head);
