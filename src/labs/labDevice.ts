@@ -13,7 +13,7 @@ import {
   featuresOf,
   PrivateAccelerator,
 } from '../drivers/index.ts';
-import type { DeviceCostSpec, KernelVersion } from '../hw/index.ts';
+import type { DeviceCostSpec, ExperimentalFeature, KernelVersion } from '../hw/index.ts';
 import { findBrokenInvariants, loadWord, storeWord } from '../mm/index.ts';
 import { exit } from '../syscalls/index.ts';
 import { LAB_ACCELERATOR, opened, probed } from './labAccelerator.ts';
@@ -34,6 +34,8 @@ export interface LabDeviceOptions {
   readonly cost?: DeviceCostSpec;
   /** Experimental; what it needs is switched on. */
   readonly bounces?: BounceSpec;
+  /** What the kernel has besides. */
+  readonly experimental?: readonly ExperimentalFeature[];
 }
 
 export class LabDevice {
@@ -52,7 +54,7 @@ export class LabDevice {
       deviceSections: 4,
       swapMib: options.swapMib ?? 0,
       ...(kernel === undefined ? {} : { kernel }),
-      experimental: featuresOf(bounces),
+      experimental: [...featuresOf(bounces), ...(options.experimental ?? [])],
     });
     const Kind = isCoherent ? CoherentAccelerator : PrivateAccelerator;
     const spec = {

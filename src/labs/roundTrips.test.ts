@@ -45,6 +45,12 @@ describe('a hundred trips', () => {
     expect(at('coherent', 'anonymous, 2 MiB', 'back')).toBe(0);
   });
 
+  it.each(['shared anonymous', 'shared file'])('D5, DM-85, DM-86: %s goes, by name', (kind) => {
+    const row = `${kind}, experimental`;
+    const columns = ['there', 'back', 'CPU faults', 'over the link', 'lost'];
+    expect(columns.map((one) => at('private', row, one))).toEqual([16, 16, 16, 0, 0]);
+  });
+
   it.each(['shared anonymous', 'shared file'])('DM-30: %s stays', (kind) => {
     expect(at('private', kind, 'there')).toBe(0);
     expect(at('private', kind, 'over the link')).toBe(100);

@@ -35,7 +35,11 @@ interface Kind {
   readonly isForked?: boolean;
   /** Others meddle with it between the turns. */
   readonly isDisturbed?: boolean;
+  /** On a kernel that lets file pages and shmem go to private memory, which Linux does not. */
+  readonly isExperimental?: boolean;
 }
+
+const CACHE_ON_DEVICE = ['device_page_cache', 'device_dirty_pages'] as const;
 
 const KINDS: readonly Kind[] = [
   { name: 'anonymous', stride: 1, map: ({ program }) => program.map(USED) },
@@ -54,6 +58,18 @@ const KINDS: readonly Kind[] = [
   { name: 'shared anonymous', stride: 1, map: ({ program }) => program.mapShared(USED) },
   { name: 'private file', stride: 1, map: (lab) => mapFile(lab, MAP_PRIVATE) },
   { name: 'shared file', stride: 1, map: (lab) => mapFile(lab, MAP_SHARED) },
+  {
+    name: 'shared anonymous, experimental',
+    stride: 1,
+    map: ({ program }) => program.mapShared(USED),
+    isExperimental: true,
+  },
+  {
+    name: 'shared file, experimental',
+    stride: 1,
+    map: (lab) => mapFile(lab, MAP_SHARED),
+    isExperimental: true,
+  },
 ];
 
 export const roundTrips: Lab = {
@@ -62,6 +78,7 @@ export const roundTrips: Lab = {
   thread: 'coherent-device-memory-glisse-2016',
   missions: ['D2', 'D4', 'D5', 'F4'],
   rules: ['DM-27', 'DM-32', 'DM-40', 'DM-41', 'DM-50', 'DM-53', 'DM-62'],
+  experimental: [...CACHE_ON_DEVICE],
   knobs: [integerKnob('rounds', 2000, 1, 100_000, '', 'trips there and back')],
   setup: (knobs) => [
     `${knobs.rounds} times: the CPU writes ${USED} pages, the device reads and writes them, ` +
@@ -71,6 +88,7 @@ export const roundTrips: Lab = {
     'disturbed: while it is there, by turns, mprotect, fork and exit, short and long-term pins, ' +
       'compaction, swapping out.',
     'forked: a child has had the memory since before the first round and reads it at the end.',
+    'experimental (device_page_cache, device_dirty_pages): file pages and shmem go, too.',
     'Then the program ends and the device is removed.',
   ],
   measure,
@@ -89,7 +107,7 @@ export const roundTrips: Lab = {
   ],
   notModelled: [
     'CPU and device at the same time: they take turns',
-    'shared anonymous and file pages on the device (page cache of device memory is not in Linux)',
+    'file pages and shmem on coherent memory',
   ],
 };
 
@@ -130,7 +148,7 @@ function measure({ knobs, seed }: LabRun): Measurement {
   const data: Record<string, Record<string, number>> = {};
   const rounds = numberOf(knobs, 'rounds');
   const rows = [PRIVATE, COHERENT].flatMap((device) =>
-    KINDS.map((kind): Cell[] => {
+    kindsOf(device).map((kind): Cell[] => {
       const trip = new Trip(kind, device === COHERENT, seed);
       for (let round = 1; round <= rounds; round++) trip.go(round);
       data[`${device}, ${kind.name}`] = trip.counters();
@@ -138,6 +156,11 @@ function measure({ knobs, seed }: LabRun): Measurement {
     }),
   );
   return { figures: [figureOf(rows)], published: [], data };
+}
+
+/** The cache on a device is of private memory. */
+function kindsOf(device: string): readonly Kind[] {
+  return KINDS.filter(({ isExperimental }) => device === PRIVATE || isExperimental !== true);
 }
 
 class Trip {
@@ -149,7 +172,8 @@ class Trip {
 
   constructor(kind: Kind, isCoherent: boolean, seed: number) {
     const { map, stride, isForked, isDisturbed } = kind;
-    const lab = new LabDevice({ seed, systemMib: 64, swapMib: 16, isCoherent });
+    const experimental = kind.isExperimental === true ? CACHE_ON_DEVICE : [];
+    const lab = new LabDevice({ seed, systemMib: 64, swapMib: 16, isCoherent, experimental });
     this.#isDisturbed = isDisturbed === true;
     const start = map(lab);
     this.#lab = lab;
@@ -271,13 +295,16 @@ function travels(f: FigureReader, isMeant: (kind: string) => boolean): boolean {
 }
 
 const isAnonymous = (kind: string) => kind.startsWith('anonymous') || kind === 'private file';
+const isOfTheFuture = (kind: string) => kind.endsWith(', experimental');
 
 function judgeBoth(f: FigureReader): Finding {
   const anonymous = travels(f, isAnonymous);
-  const files = travels(f, (kind) => !isAnonymous(kind));
+  const files = travels(f, (kind) => !isAnonymous(kind) && !isOfTheFuture(kind));
+  const future = travels(f, isOfTheFuture) ? 'and does' : 'nor does it';
   const because =
     `anonymous memory ${anonymous ? 'goes and comes back' : 'does not'}, ` +
-    `shared and file memory ${files ? 'too' : 'does not (as Linux is today)'}`;
+    `shared and file memory ${files ? 'too' : 'does not (as Linux is today)'}, ${future} with ` +
+    'what was proposed in 2025';
   if (anonymous && files) return { support: 'supported', because };
   return { support: anonymous || files ? 'partly' : 'not supported', because };
 }
