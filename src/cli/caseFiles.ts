@@ -1,5 +1,5 @@
 /** Conformance case files on disk, and the machines they run on. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { UserError } from '../base/assert.ts';
 import { closestWord } from '../base/closestWord.ts';
@@ -11,6 +11,7 @@ import {
   refusedCase,
 } from '../conform/index.ts';
 import { packageRoot } from './packageRoot.ts';
+import { readText } from './textFile.ts';
 
 interface CaseOnMachines {
   readonly one: ConformanceCase;
@@ -24,6 +25,8 @@ export interface Deviation {
   readonly reason: string;
   readonly remedy: string;
 }
+
+const CASES_REMEDY = 'hetmem conform without files runs its own cases';
 
 /** hetmem's own cases, machines and index of rules. */
 function ownFolder(): string {
@@ -47,7 +50,7 @@ export async function readCaseFiles(
   return paths.flatMap((path) => {
     const machines = machinesOf(path);
     const known = new Set(machines.machines.map((machine) => machine.name));
-    const cases = parseCases(readText(path), path, refuse);
+    const cases = parseCases(readText(path, CASES_REMEDY), path, refuse);
     for (const one of cases) {
       if (known.has(one.machine)) continue;
       const problem = `no machine ${one.machine} in machines.json`;
@@ -69,7 +72,7 @@ function machinesOf(path: string): CaseMachines {
   const candidates = [folder, dirname(folder), ownFolder()].map((at) => join(at, 'machines.json'));
   const found = candidates.find((candidate) => existsSync(candidate))!;
   try {
-    const machines = JSON.parse(readText(found)) as CaseMachines;
+    const machines = JSON.parse(readText(found, CASES_REMEDY)) as CaseMachines;
     if (Array.isArray(machines.machines)) return machines;
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
@@ -80,13 +83,13 @@ function machinesOf(path: string): CaseMachines {
 
 /** Rule ids of docs/model by case, as far as the index knows the case. */
 export function readRules(): Readonly<Record<string, string>> {
-  return JSON.parse(readText(join(ownFolder(), 'rules.json')));
+  return JSON.parse(readText(join(ownFolder(), 'rules.json'), CASES_REMEDY));
 }
 
 /** Cases that are known to differ, by id. */
 export function readDeviations(): ReadonlyMap<string, Deviation> {
   const path = join(ownFolder(), 'deviations.json');
-  const deviations = JSON.parse(readText(path)) as Deviation[];
+  const deviations = JSON.parse(readText(path, CASES_REMEDY)) as Deviation[];
   return new Map(deviations.map((deviation) => [caseOnVersion(deviation), deviation]));
 }
 
@@ -98,13 +101,4 @@ export function caseOnVersion({ id, kernel }: { readonly id: string; readonly ke
 function nearestOf(name: string, known: readonly string[]): string {
   const near = closestWord(name, known);
   return near === undefined ? `it has ${known.join(', ')}` : `did you mean ${near}?`;
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    const problem = error instanceof Error ? error.message : String(error);
-    throw new UserError(path, 'cannot be read', problem);
-  }
 }

@@ -1,16 +1,19 @@
 /**
  * Machines by name or by file: the shipped ones in machines/ of the package, or a path.
  */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { UserError } from '../base/assert.ts';
 import { closestWord } from '../base/closestWord.ts';
 import type { MachineSpec } from '../hw/index.ts';
 import { packageRoot } from './packageRoot.ts';
+import { readText } from './textFile.ts';
 
 function machineFolder(): string {
   return join(packageRoot(), 'machines');
 }
+
+const REMEDY = 'hetmem machine list names the shipped ones';
 
 /** Names of the shipped machines, sorted. */
 export function machineNames(): string[] {
@@ -29,19 +32,10 @@ export async function readMachine(nameOrPath: string): Promise<MachineSpec> {
   const { parseMachine } = await (await import('../hw/index.ts')).machineFileReader();
   const isPath = /[/\\]|\.ya?ml$/.test(nameOrPath);
   const shipped = join(machineFolder(), `${nameOrPath}.yaml`);
-  if (!isPath && existsSync(shipped)) return parseMachine(readText(shipped), shipped);
-  if (isPath || existsSync(nameOrPath)) return parseMachine(readText(nameOrPath), nameOrPath);
+  if (!isPath && existsSync(shipped)) return parseMachine(readText(shipped, REMEDY), shipped);
+  if (isPath || existsSync(nameOrPath))
+    return parseMachine(readText(nameOrPath, REMEDY), nameOrPath);
   const near = closestWord(nameOrPath, machineNames());
   const remedy = near === undefined ? 'hetmem machine list names them' : `did you mean ${near}?`;
   throw new UserError(nameOrPath, 'no shipped machine and no file of this name', remedy);
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const reason = code === 'ENOENT' ? 'there is no such file' : message;
-    throw new UserError(path, `cannot be read: ${reason}`, 'hetmem machine list names the shipped');
-  }
 }

@@ -21,6 +21,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { assert, UserError } from '../base/assert.ts';
+import { blame, codeOf, type FileProblems } from '../base/fileProblems.ts';
 import { onCleanUp } from './interrupt.ts';
 
 /** The name of the option that `force` comes from, for the remedy in messages. */
@@ -45,12 +46,12 @@ export class OutputFile {
   constructor(path: string, options: { readonly force: boolean }) {
     this.path = path;
     this.#isReplacing = options.force;
-    const existing = blame(path, () => statSync(path, { throwIfNoEntry: false }));
+    const existing = blameWriting(path, () => statSync(path, { throwIfNoEntry: false }));
     if (existing?.isDirectory()) throw new UserError(path, 'is a folder', 'name a file in it');
     if (existing !== undefined && !existing.isFile()) {
       this.#target = path;
       this.#temporary = null;
-      this.fd = blame(path, () => openSync(path, 'w'));
+      this.fd = blameWriting(path, () => openSync(path, 'w'));
       return;
     }
     if (existing !== undefined && !options.force) {
@@ -61,7 +62,7 @@ export class OutputFile {
     const name = `.${basename(this.#target)}.${process.pid}.${nrCreated++}.tmp`;
     const temporary = join(dirname(this.#target), name);
     this.#temporary = temporary;
-    this.fd = blame(path, () => openSync(temporary, 'wx'));
+    this.fd = blameWriting(path, () => openSync(temporary, 'wx'));
     this.#forget = onCleanUp(() => rmSync(temporary, { force: true }));
     if (existing !== undefined) fchmodSync(this.fd, existing.mode & 0o7777);
   }
@@ -100,7 +101,7 @@ export class OutputFile {
 
   #try<T>(work: () => T): T {
     try {
-      return blame(this.path, work);
+      return blameWriting(this.path, work);
     } catch (error) {
       this.discard();
       throw error;
@@ -154,7 +155,7 @@ function syncFolder(folder: string): void {
   }
 }
 
-const PROBLEMS: ReadonlyMap<string, readonly [string, string]> = new Map([
+const PROBLEMS: FileProblems = new Map([
   ['ENOSPC', ['no space left on the disk', 'free some, or write to another disk']],
   ['EDQUOT', ['the disk quota is used up', 'free some, or write to another disk']],
   ['EFBIG', ['the file system or ulimit -f allows no larger file', 'write to another disk']],
@@ -170,17 +171,7 @@ const PROBLEMS: ReadonlyMap<string, readonly [string, string]> = new Map([
   ['EMFILE', ['too many open files', 'raise ulimit -n']],
 ]);
 
-/** Turns the errors of the file system that a user can do something about into UserErrors. */
-export function blame<T>(path: string, work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    const problem = PROBLEMS.get(codeOf(error));
-    if (problem === undefined) throw error;
-    throw new UserError(path, problem[0], problem[1]);
-  }
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : '';
+/** What goes wrong with files and folders that are written. Errors: UserError. */
+export function blameWriting<T>(path: string, work: () => T): T {
+  return blame(path, PROBLEMS, work);
 }

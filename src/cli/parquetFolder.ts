@@ -10,7 +10,7 @@ import { basename, dirname, join } from 'node:path';
 import { UserError } from '../base/assert.ts';
 import type { FlatColumn, FlatTable, FlatType } from '../experiment/index.ts';
 import { onCleanUp } from './interrupt.ts';
-import { blame, writeOutputFile } from './outputFile.ts';
+import { blameWriting, writeOutputFile } from './outputFile.ts';
 
 const TYPES = {
   string: 'STRING',
@@ -33,7 +33,7 @@ export class ParquetFolder {
     checkTarget(this.path, force);
     const name = `.${basename(this.path)}.${process.pid}.${nrCreated++}.tmp`;
     this.#temporary = join(dirname(this.path), name);
-    blame(path, () => mkdirSync(this.#temporary));
+    blameWriting(path, () => mkdirSync(this.#temporary));
     this.#forget = onCleanUp(() => this.#remove());
   }
 
@@ -47,7 +47,7 @@ export class ParquetFolder {
         const file = join(this.#temporary, `${name}.parquet`);
         writeOutputFile(file, new Uint8Array(bytes), { force: false });
       }
-      blame(this.path, () => this.#giveName());
+      blameWriting(this.path, () => this.#giveName());
       this.#forget();
     } catch (error) {
       this.discard();
@@ -84,7 +84,7 @@ export function parquetOf(flags: {
 }
 
 function checkTarget(path: string, force: boolean): void {
-  const existing = blame(path, () => statSync(path, { throwIfNoEntry: false }));
+  const existing = blameWriting(path, () => statSync(path, { throwIfNoEntry: false }));
   if (existing === undefined) return;
   if (!existing.isDirectory()) throw new UserError(path, 'is a file', 'name a folder');
   if (!force) throw new UserError(path, 'exists already', 'another name, or --force to replace it');

@@ -2,11 +2,10 @@
  * `hetmem report RESULT.json`: the report of a result file drawn again, or its tables. Nothing is
  * run.
  */
-import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import { UserError } from '../base/assert.ts';
 import { writeOutputFile } from './outputFile.ts';
 import { parquetOf } from './parquetFolder.ts';
+import { readText } from './textFile.ts';
 
 const EXAMPLES = `
 Examples:
@@ -38,7 +37,7 @@ export function describe(program: Command): void {
 async function report(path: string, flags: Flags): Promise<void> {
   const { comparisonFileReader } = await import('../experiment/index.ts');
   const { parseComparison } = await comparisonFileReader();
-  const comparison = parseComparison(readText(path), path);
+  const comparison = parseComparison(readText(path, 'hetmem run --out FILE.json writes one'), path);
   const parquet = parquetOf(flags);
   if (parquet !== null) {
     const { comparisonTables } = await import('../experiment/index.ts');
@@ -50,13 +49,4 @@ async function report(path: string, flags: Flags): Promise<void> {
   const output = flags.output ?? `${path.replace(/\.json$/, '')}.html`;
   writeOutputFile(output, renderReport(comparison), { force: flags.force === true });
   process.stdout.write(`${output}\n`);
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new UserError(path, `cannot be read: ${reason}`, 'hetmem run --out FILE.json writes one');
-  }
 }

@@ -2,7 +2,7 @@
  * `hetmem run EXPERIMENT.yaml`: machines × policies × workloads × seeds, as docs/reports.md
  * describes the file.
  */
-import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import { UserError } from '../base/assert.ts';
@@ -16,6 +16,7 @@ import {
   withComparisonOptions,
 } from './comparisonRun.ts';
 import { packageRoot } from './packageRoot.ts';
+import { readText } from './textFile.ts';
 
 const EXAMPLES = `
 The experiment is a YAML file or the name of a shipped one (experiments/); its paths are relative to
@@ -117,7 +118,7 @@ export async function openExperiment(
   nameOrPath: string,
 ): Promise<{ readonly library: Library; readonly parsed: Experiment }> {
   const path = experimentPath(nameOrPath);
-  const text = readText(path);
+  const text = readText(path, 'name an experiment file');
   const { experimentFileReader } = await import('../experiment/index.ts');
   const { parseExperiment } = await experimentFileReader();
   const library = await packageLibrary(dirname(path));
@@ -129,18 +130,4 @@ function experimentPath(nameOrPath: string): string {
   const shipped = join(shippedFolder(), `${nameOrPath}.yaml`);
   const isName = /^[\w-]+$/.test(nameOrPath);
   return isName && existsSync(shipped) ? shipped : nameOrPath;
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const reasons: Record<string, string> = {
-      ENOENT: 'there is no such file',
-      EISDIR: 'is a folder',
-      EACCES: 'may not be read',
-    };
-    throw new UserError(path, reasons[code ?? ''] ?? message, 'name an experiment file');
-  }
 }

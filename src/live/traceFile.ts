@@ -4,10 +4,11 @@
  */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { UserError } from '../base/assert.ts';
+import { blame, codeOf, type FileProblems } from '../base/fileProblems.ts';
 import { type ByteSource, TraceReader, type TraceReaderOptions } from '../trace/index.ts';
 import { nodeCodecs } from './blockCodec.ts';
 
-const PROBLEMS: ReadonlyMap<string, readonly [string, string]> = new Map([
+const PROBLEMS: FileProblems = new Map([
   ['ENOENT', ['no such file', 'check the name']],
   ['ENOTDIR', ['no such file', 'check the name']],
   ['EACCES', ['may not be read', 'check the permissions of the file and its folder']],
@@ -24,8 +25,8 @@ export class FileSource implements ByteSource {
 
   constructor(path: string) {
     this.name = path;
-    this.#fd = blame(path, () => openSync(path, 'r'));
-    const status = blame(path, () => fstatSync(this.#fd));
+    this.#fd = blame(path, PROBLEMS, () => openSync(path, 'r'));
+    const status = blame(path, PROBLEMS, () => fstatSync(this.#fd));
     if (status.isDirectory()) {
       closeSync(this.#fd);
       throw new UserError(path, 'is a folder', 'name a file in it');
@@ -101,7 +102,7 @@ function readFully(path: string, fd: number, into: Uint8Array, offset: number | 
   let done = 0;
   while (done < into.length) {
     const position = offset === null ? null : offset + done;
-    const length = blame(path, () => readSome(fd, into, done, position));
+    const length = blame(path, PROBLEMS, () => readSome(fd, into, done, position));
     if (length === 0) break;
     done += length;
   }
@@ -120,18 +121,4 @@ function readSome(fd: number, into: Uint8Array, done: number, position: number |
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
     }
   }
-}
-
-function blame<T>(path: string, work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    const problem = PROBLEMS.get(codeOf(error));
-    if (problem === undefined) throw error;
-    throw new UserError(path, problem[0], problem[1]);
-  }
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : '';
 }

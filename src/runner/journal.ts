@@ -21,6 +21,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { UserError } from '../base/assert.ts';
+import { codeOf } from '../base/fileProblems.ts';
 import type { RunResult } from '../experiment/index.ts';
 
 export const JOURNAL_FORMAT = 'journal/1';
@@ -112,7 +113,7 @@ function readIfThere(path: string): Buffer | null {
   try {
     return readFileSync(path);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+    if (codeOf(error) === 'ENOENT') return null;
     const reason = error instanceof Error ? error.message : String(error);
     throw new UserError(path, `cannot be read: ${reason}`, 'check its permissions, or remove it');
   }

@@ -4,7 +4,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { UserError } from '../base/assert.ts';
+import { blame, readingProblems } from '../base/fileProblems.ts';
 import type { RunOutcome, RunSpec } from '../experiment/index.ts';
 import type { MachineSpec } from '../hw/index.ts';
 import {
@@ -42,17 +42,9 @@ export async function readTables(folder: string, library: Library): Promise<Publ
 /** The table of a file. Errors: UserError with all that is wrong in it, or that it is not there. */
 export async function readTable(path: string, library: Library): Promise<PublishedTable> {
   const { parseTable } = await publishedFileReader();
-  return parseTable(readText(path), path, library.catalogue);
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const reason = code === 'ENOENT' ? 'there is no such file' : message;
-    throw new UserError(path, reason, 'hetmem published --list shows the shipped tables');
-  }
+  const problems = readingProblems('hetmem published --list shows the shipped tables');
+  const text = blame(path, problems, () => readFileSync(path, 'utf8'));
+  return parseTable(text, path, library.catalogue);
 }
 
 /**
