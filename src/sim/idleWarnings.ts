@@ -33,23 +33,25 @@ function numaReason({ k, clock, driver, moves, hintFaults }: Simulation): string
   return `NUMA balancing promoted nothing, after ${hintFaults} hint faults: ${what}`;
 }
 
-/** DAMON whose schemes migrated nothing. */
-function damonReason({ k, driver, clock }: Simulation): string | null {
+/** DAMON that promoted nothing. */
+function damonReason({ k, driver, clock, moves }: Simulation): string | null {
   const { damon } = driver.policy.settings;
-  if (damon === null) return null;
-  const schemes = k.damon.contexts.flatMap((context) => context.schemes);
-  if (schemes.some(({ stat }) => stat.nrApplied > 0)) return null;
-  const ran = msText(clock.nowNs);
-  const none = `DAMON migrated nothing in a run of ${ran}`;
+  if (damon === null || moves.promotedPages > 0) return null;
+  const what = moves.demotedPages > 0 ? 'promoted nothing' : 'migrated nothing';
+  const none = `DAMON ${what} in a run of ${msText(clock.nowNs)}`;
   const turnUs = damon.applyIntervalUs === 0 ? damon.aggrUs : damon.applyIntervalUs;
   if (turnUs * 1000 > clock.nowNs) {
     return `${none}: its schemes are first due after ${msText(turnUs * 1000)}`;
   }
-  if (!damon.isTuned) return `${none}: no region was hot, or none cold, enough for its schemes`;
-  const bytes = Math.max(...schemes.map(({ quota }) => quota.esz));
+  if (!damon.isTuned) return `${none}: no region was hot enough for its scheme, or found room`;
+  const schemes = k.damon.contexts.flatMap((context) => context.schemes);
+  const bytes = Math.max(
+    0,
+    ...schemes.filter(({ action }) => action === 'migrate_hot').map(({ quota }) => quota.esz),
+  );
   const reset = msText(damon.resetMs * 1_000_000);
-  const grew = `its quotas grow from one byte, twofold each ${reset} at most, and came to ${bytes}`;
-  return `${none}: ${grew} (tuned=false begins with all of the quota)`;
+  const grew = `the quota grows from one byte, twofold each ${reset} at most, and came to ${bytes}`;
+  return `${none}: ${grew} (tuned=false begins with all of it)`;
 }
 
 /** A policy that decides by itself and planned nothing. */

@@ -188,9 +188,9 @@ describe('a run', () => {
   });
 
   describe('warnings of what never came to act', () => {
-    const warnings = (name: string, params: Record<string, number | boolean>) => {
+    const warnings = (name: string, params: Record<string, number | boolean>, slices = 40) => {
       const run = { ...spec(name), policy: { name, params } };
-      return runOne(run, hotQuarter(SECTION, 40), { hetmem: 'test' }).warnings;
+      return runOne(run, hotQuarter(SECTION, slices), { hetmem: 'test' }).warnings;
     };
     const sooner = (...knobs: string[]) => `what brings it sooner: smaller ${knobs.join(', ')}`;
 
@@ -218,9 +218,11 @@ describe('a run', () => {
         `${none}: its schemes are first due after 1000 ms; ${knobs}`,
       ]);
       const quick = { sample: 0.1, aggregation: 1, applyInterval: 1, resetInterval: 10 };
-      const grew = 'its quotas grow from one byte, twofold each 10 ms at most, and came to ';
+      const grew = 'the quota grows from one byte, twofold each 10 ms at most, and came to ';
       expect(warnings('damon', quick)[0]).toContain(grew);
-      expect(warnings('damon', { ...quick, tuned: false })).toEqual([]);
+      const untuned = { ...quick, aggregation: 0.5, applyInterval: 0.5, tuned: false };
+      expect(warnings('damon', untuned)[0]).toContain('no region was hot enough for its scheme');
+      expect(warnings('damon', untuned, 200)).toEqual([]);
     });
 
     it.each([
