@@ -2,8 +2,15 @@
  * Figures of labs on the terminal: bars of block characters, curves as a grid of marks. Patterns
  * tell parts apart without colour; the numbers stand in the table beside.
  */
-import { assert } from '../base/assert.ts';
-import type { Cell, Drawing, Figure, Part, Shade } from '../labs/index.ts';
+import {
+  barsOf,
+  curvesOf,
+  type Drawing,
+  type Figure,
+  type Part,
+  type Shade,
+  unitOf,
+} from '../labs/index.ts';
 import { paint, type Style } from './paint.ts';
 
 const GLYPHS: Readonly<Record<Shade, readonly [glyph: string, style: Style]>> = {
@@ -27,21 +34,19 @@ export function drawFigure(figure: Figure, width: number): string {
 }
 
 function bars(figure: Figure, drawing: Drawing & { kind: 'bars' }, width: number): string {
-  const rows = figure.rows.map((row) => ({
-    label: drawing.labels.map((name) => String(cellOf(figure, row, name) ?? '')),
-    values: drawing.parts.map(({ column }) => numberOf(cellOf(figure, row, column))),
-  }));
+  const rows = barsOf(figure, drawing);
   const most = Math.max(...rows.map(({ values }) => sum(values)));
   const labelWidths = drawing.labels.map((_, i) => {
-    return Math.max(...rows.map(({ label }) => label[i].length));
+    return Math.max(...rows.map(({ labels }) => labels[i].length));
   });
   const room = Math.max(12, Math.min(60, width - sum(labelWidths) - 2 * labelWidths.length - 12));
-  const lines = rows.map(({ label, values }, n) => {
-    const isRepeated = n > 0 && label.length > 1 && rows[n - 1].label[0] === label[0];
-    const shown = label.map((text, i) =>
+  const lines = rows.map(({ labels, values }, n) => {
+    const isRepeated = n > 0 && labels.length > 1 && rows[n - 1].labels[0] === labels[0];
+    const shown = labels.map((text, i) =>
       (i === 0 && isRepeated ? '' : text).padEnd(labelWidths[i]),
     );
-    const value = drawing.parts.length === 1 ? ` ${values[0]} ${unitOf(figure, drawing)}` : '';
+    const value =
+      drawing.parts.length === 1 ? ` ${values[0]} ${unitOf(figure, drawing.parts[0].column)}` : '';
     return `${shown.join('  ')}  ${bar(drawing.parts, values, most, room)}${value}`.trimEnd();
   });
   return `${legend(drawing.parts, (i) => GLYPHS[drawing.parts[i].shade][0])}${lines.join('\n')}\n`;
@@ -75,11 +80,6 @@ function legend(parts: readonly Part[], markOf: (i: number) => string): string {
   return `${entries.join('   ')}\n`;
 }
 
-interface Point {
-  readonly x: number;
-  readonly y: number;
-}
-
 /** Where a value lies from 0 to 1, and what stands at 0 and in the middle. */
 interface Scale {
   readonly at: (value: number) => number;
@@ -100,13 +100,7 @@ function scaleOf(values: readonly number[], isLog: boolean): Scale {
 
 function curves(figure: Figure, drawing: Drawing & { kind: 'curves' }, width: number): string {
   const isLog = drawing.isLog === true;
-  const points = drawing.series.map(({ column }) => {
-    return figure.rows.flatMap((row): Point[] => {
-      const [x, y] = [cellOf(figure, row, drawing.x), cellOf(figure, row, column)];
-      if (typeof x !== 'number' || typeof y !== 'number') return [];
-      return isLog && (x <= 0 || y <= 0) ? [] : [{ x, y }];
-    });
-  });
+  const points = curvesOf(figure, drawing);
   const all = points.flat();
   const across = scaleOf(
     all.map(({ x }) => x),
@@ -140,7 +134,7 @@ function curves(figure: Figure, drawing: Drawing & { kind: 'curves' }, width: nu
   const axis = `${' '.repeat(margin)} └${'─'.repeat(columns)}`;
   const first = String(across.least);
   const end = `${first}${String(across.most).padStart(columns - first.length)}`;
-  const unit = figure.columns.find(({ name }) => name === drawing.x)?.unit ?? '';
+  const unit = unitOf(figure, drawing.x);
   const below = `${' '.repeat(margin + 2)}${end} ${unit}`;
   const key = legend(drawing.series, (i) => MARKS[i]);
   const same = lines.some((line) => line.includes('#')) ? '# two or more at the same place\n' : '';
@@ -148,21 +142,6 @@ function curves(figure: Figure, drawing: Drawing & { kind: 'curves' }, width: nu
   return `${key}${lines.join('\n')}\n${axis}\n${below.trimEnd()}\n${what}\n${same}`;
 }
 
-function cellOf(figure: Figure, row: readonly Cell[], column: string): Cell {
-  const at = figure.columns.findIndex(({ name }) => name === column);
-  assert(at >= 0, `${figure.id} has no column ${column}`);
-  return row[at];
-}
-
-function numberOf(cell: Cell): number {
-  return typeof cell === 'number' ? cell : 0;
-}
-
 function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
-}
-
-function unitOf(figure: Figure, drawing: Drawing & { kind: 'bars' }): string {
-  const [{ column }] = drawing.parts;
-  return figure.columns.find(({ name }) => name === column)?.unit ?? '';
 }

@@ -46,7 +46,8 @@ export class FigureReader {
   }
 }
 
-function placeOf(figure: Figure, column: string): number {
+/** The index of a column. */
+export function placeOf(figure: Figure, column: string): number {
   const at = figure.columns.findIndex(({ name }) => name === column);
   assert(at >= 0, `${figure.id} has no column ${column}`);
   return at;

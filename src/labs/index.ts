@@ -1,4 +1,5 @@
 /** Arguments of mailing-list threads as experiments on the model. The only door of labs/. */
+export { barsOf, curvesOf, type Point, unitOf } from './drawnFigure.ts';
 export { decimal, FigureReader } from './figureReader.ts';
 export { GUIDANCE, guidanceDocument } from './guidanceDocument.ts';
 export type {

@@ -3,8 +3,16 @@
  *
  * Everything is placed in percent, so a picture fits any width and its labels keep their size.
  */
-import { assert } from '../base/assert.ts';
-import type { Cell, Drawing, Figure, Part, Shade } from '../labs/index.ts';
+import {
+  barsOf,
+  curvesOf,
+  type Drawing,
+  type Figure,
+  type Part,
+  type Point,
+  type Shade,
+  unitOf,
+} from '../labs/index.ts';
 import { fixed } from './bars.ts';
 import { type Content, element, html, type Markup } from './html.ts';
 import { legend, legendEntry } from './legend.ts';
@@ -36,17 +44,15 @@ export function figureDrawing(figure: Figure): Content {
 }
 
 function bars(figure: Figure, drawing: Drawing & { kind: 'bars' }): Markup {
-  const { parts, labels } = drawing;
-  const rows = figure.rows.map((row) => ({
-    label: labels.map((name) => String(cellOf(figure, row, name) ?? '')).join(', '),
-    values: parts.map(({ column }) => numberOf(cellOf(figure, row, column))),
-  }));
+  const { parts } = drawing;
+  const rows = barsOf(figure, drawing);
   const most = Math.max(1e-9, ...rows.map(({ values }) => sum(values)));
   const unit = unitOf(figure, parts[0].column);
   const keys = parts.map(({ column, shade }) => legendEntry(COLOURS[shade], column));
   return html`${parts.length < 2 ? null : legend(keys)}
 <div class="bar-rows">
-${rows.map(({ label, values }) => {
+${rows.map(({ labels, values }) => {
+  const label = labels.join(', ');
   const value = parts.length === 1 ? `${values[0]} ${unit}` : `${Math.round(sum(values))} ${unit}`;
   return html`<div class="bar-row lab"><span class="bar-label">${label}</span>
 <span class="bar-track">${bar(parts, values, most, `${label}: ${value}`, unit)}</span>
@@ -78,11 +84,6 @@ function bar(
   return element('svg', attributes, drawn);
 }
 
-interface Point {
-  readonly x: number;
-  readonly y: number;
-}
-
 interface Scale {
   readonly ticks: readonly number[];
   /** Where a value lies, from 0 to 1. */
@@ -109,15 +110,10 @@ function logScale(values: readonly number[], base: number): Scale {
 
 function curves(figure: Figure, drawing: Drawing & { kind: 'curves' }): Markup {
   const isLog = drawing.isLog === true;
-  const lines = drawing.series.map(({ column, shade }) => ({
-    column,
-    colour: COLOURS[shade],
-    points: figure.rows.flatMap((row): Point[] => {
-      const [x, y] = [cellOf(figure, row, drawing.x), cellOf(figure, row, column)];
-      if (typeof x !== 'number' || typeof y !== 'number') return [];
-      return isLog && (x <= 0 || y <= 0) ? [] : [{ x, y }];
-    }),
-  }));
+  const series = curvesOf(figure, drawing);
+  const lines = drawing.series.map(({ column, shade }, i) => {
+    return { column, colour: COLOURS[shade], points: series[i] };
+  });
   const all = lines.flatMap(({ points }) => points);
   const xs = all.map(({ x }) => x);
   const ys = all.map(({ y }) => y);
@@ -187,20 +183,6 @@ function* endless(): Generator<number> {
   for (;;) yield* [2, 2.5, 2];
 }
 
-function cellOf(figure: Figure, row: readonly Cell[], column: string): Cell {
-  const at = figure.columns.findIndex(({ name }) => name === column);
-  assert(at >= 0, `${figure.id} has no column ${column}`);
-  return row[at];
-}
-
-function numberOf(cell: Cell): number {
-  return typeof cell === 'number' ? cell : 0;
-}
-
 function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
-}
-
-function unitOf(figure: Figure, column: string): string {
-  return figure.columns.find(({ name }) => name === column)?.unit ?? '';
 }
