@@ -5,7 +5,7 @@ import { UserError } from '../base/assert.ts';
 import type { Library } from '../runner/index.ts';
 import { experimentOf, withKnobs } from './compare.ts';
 import { exitCodeOf, shellWord } from './comparisonRun.ts';
-import { comparisonText, wrapped } from './comparisonTable.ts';
+import { comparisonText } from './comparisonTable.ts';
 import { EXIT_BAD_INPUT, EXIT_BUG } from './failure.ts';
 
 describe('comparisonText', () => {
@@ -62,13 +62,6 @@ describe('control groups', () => {
     const tables = narrow.filter((line) => /^(policy +cgroup|hemem +web)/.test(line));
     for (const line of tables) expect(line.length).toBeLessThanOrEqual(70);
     expect(tables[0]).toMatch(/^policy +cgroup +slowdown +hits +of it fast/);
-  });
-});
-
-describe('wrapped', () => {
-  it('breaks between words only', () => {
-    expect(wrapped('one two three', 7)).toBe('one two\nthree');
-    expect(wrapped('incomprehensibly long', 4)).toBe('incomprehensibly\nlong');
   });
 });
 

@@ -19,6 +19,7 @@ import { OutputFile } from './outputFile.ts';
 import { packageRoot, packageVersion } from './packageRoot.ts';
 import { ParquetFolder } from './parquetFolder.ts';
 import { Progress } from './progress.ts';
+import { terminalWidth } from './textWidth.ts';
 
 /** Journals of experiments that are not finished. */
 const JOURNAL_FOLDER = 'results';
@@ -176,7 +177,7 @@ async function print(
   if (flags.json === true) {
     process.stdout.write(`${JSON.stringify(comparison)}\n`);
   } else {
-    const { comparisonText, terminalWidth } = await import('./comparisonTable.ts');
+    const { comparisonText } = await import('./comparisonTable.ts');
     const textOf = text ?? comparisonText;
     process.stdout.write(`${textOf(comparison, terminalWidth())}\n`);
   }

@@ -21,6 +21,7 @@ import {
 import { cgroupText } from './cgroupTable.ts';
 import { paint } from './paint.ts';
 import { fitted, formatTable, type RankedColumn } from './table.ts';
+import { wrapped } from './textWidth.ts';
 
 interface TableColumn extends RankedColumn {
   readonly cell: (outcome: PolicyOutcome, result: RunResult | null) => string;
@@ -38,22 +39,6 @@ export function comparisonText(comparison: Comparison, widthMax: number): string
     parts.push(`${paint('yellow', 'Beware:')} ${warning}\n`);
   parts.push(`${paint('bold', wrapped(comparison.verdict, widthMax))}\n`);
   return parts.join('\n');
-}
-
-/** Lines of at most `widthMax`, broken between words. */
-export function wrapped(text: string, widthMax: number): string {
-  const lines: string[] = [];
-  let line = '';
-  for (const word of text.split(' ')) {
-    const longer = line === '' ? word : `${line} ${word}`;
-    if (longer.length <= widthMax || line === '') {
-      line = longer;
-      continue;
-    }
-    lines.push(line);
-    line = word;
-  }
-  return [...lines, line].join('\n');
 }
 
 function groupText(comparison: Comparison, group: GroupRecord, widthMax: number): string {
@@ -163,9 +148,4 @@ function sizesOf({ nodes }: RunResult): string {
 
 function sumOf(counts: Readonly<Record<string, number>>): number {
   return Object.values(counts).reduce((sum, count) => sum + count, 0);
-}
-
-/** Columns of the terminal; a file has no edge. */
-export function terminalWidth(stream: NodeJS.WriteStream = process.stdout): number {
-  return stream.isTTY === true ? stream.columns || 80 : Number.POSITIVE_INFINITY;
 }

@@ -7,6 +7,7 @@ import { UserError } from '../base/assert.ts';
 import { closestWord } from '../base/closestWord.ts';
 import type { Lab, LabResult } from '../labs/index.ts';
 import { wholeNumber } from './optionValues.ts';
+import { terminalWidth } from './textWidth.ts';
 
 const EXAMPLES = `
 Examples:
@@ -117,7 +118,7 @@ async function print(results: readonly LabResult[], flags: Flags): Promise<void>
     return;
   }
   const { labText } = await import('./labText.ts');
-  const width = process.stdout.columns ?? 100;
+  const width = terminalWidth(100);
   const rule = `\n${'═'.repeat(Math.min(width, 100))}\n\n`;
   process.stdout.write(results.map((result) => labText(result, width)).join(rule));
 }

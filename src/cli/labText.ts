@@ -4,6 +4,7 @@ import type { Figure, LabResult } from '../labs/index.ts';
 import { drawFigure } from './labDrawing.ts';
 import { paint } from './paint.ts';
 import { type Column, formatTable } from './table.ts';
+import { wrapped } from './textWidth.ts';
 
 export function labText(result: LabResult, width: number): string {
   const { setup, figures, published, positions, notModelled, experimental } = result;
@@ -94,17 +95,4 @@ function sourceText({ thread, missions, seed, version, knobs, name }: LabResult)
   const settings = Object.entries(knobs).map(([knob, value]) => `${knob}=${value}`);
   const from = [name, `thread ${thread}`, missions.join(' '), `seed ${seed}`, `hetmem ${version}`];
   return `${from.join(' · ')}\n${settings.join(' ')}`;
-}
-
-/** Lines of at most `width` characters (a longer word is one); all but the first are indented. */
-export function wrapped(text: string, width: number, indent = ''): string {
-  const lines: string[] = [];
-  let line = '';
-  for (const word of text.split(' ')) {
-    if (line !== '' && line.length + 1 + word.length > width) {
-      lines.push(line);
-      line = word;
-    } else line = line === '' ? word : `${line} ${word}`;
-  }
-  return [...lines, line].join(`\n${indent}`);
 }

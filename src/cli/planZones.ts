@@ -7,6 +7,7 @@ import { UserError } from '../base/assert.ts';
 import { MIB } from '../base/units.ts';
 import type { ZonesAsked, ZonesPlan } from '../labs/index.ts';
 import { wholeNumber } from './optionValues.ts';
+import { terminalWidth, wrapped } from './textWidth.ts';
 
 const EXAMPLES = `
 Examples:
@@ -147,9 +148,8 @@ async function withGuidance(plan: ZonesPlan): Promise<object> {
 async function planText(plan: ZonesPlan): Promise<string> {
   const { sizeText, zonesGuidance } = await import('../labs/index.ts');
   const { formatTable } = await import('./table.ts');
-  const { wrapped } = await import('./labText.ts');
   const { paint } = await import('./paint.ts');
-  const width = process.stdout.columns ?? 100;
+  const width = terminalWidth(100);
   const answer =
     plan.movableMib === null
       ? 'No size of ZONE_MOVABLE works.'

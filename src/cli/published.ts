@@ -10,6 +10,7 @@ import type { PublishedTable, Reproduction } from '../published/index.ts';
 import type { Library } from '../runner/index.ts';
 import { jobsOf, packageLibrary } from './comparisonRun.ts';
 import { packageRoot } from './packageRoot.ts';
+import { terminalWidth } from './textWidth.ts';
 
 const EXAMPLES = `
 Each table has rules of shape (orders, ratios), taken from the source and checked on the published
@@ -139,7 +140,7 @@ async function print(results: readonly Reproduction[], flags: Flags): Promise<vo
     return;
   }
   const { reproductionText } = await import('./publishedText.ts');
-  const width = process.stdout.columns ?? 100;
+  const width = terminalWidth(100);
   const rule = `\n${'═'.repeat(Math.min(width, 100))}\n\n`;
   process.stdout.write(results.map((result) => reproductionText(result, width)).join(rule));
 }

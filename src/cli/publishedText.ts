@@ -6,9 +6,9 @@ import {
   MARKS,
   type Reproduction,
 } from '../published/index.ts';
-import { wrapped } from './labText.ts';
 import { paint } from './paint.ts';
 import { type Column, formatTable } from './table.ts';
+import { wrapped } from './textWidth.ts';
 
 export function reproductionText(result: Reproduction, width: number): string {
   const { table, judgement, failures, warnings } = result;
