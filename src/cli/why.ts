@@ -162,7 +162,9 @@ async function checkMemory(k: Kernel, place: string, pfn: number, pages: number)
   const { UserError } = await import('../base/assert.ts');
   for (let at = pfn; at < pfn + pages; at++) {
     const frame = k.frames.frameOfPfn(at);
-    if (frame >= 0 && k.pm.isPresent(frame)) continue;
+    const isThere =
+      frame >= 0 && (k.pm.isPresent(frame) || (pages === 1 && k.pm.isZoneDevice(frame)));
+    if (isThere) continue;
     const where = pages === 1 ? 'this PFN' : `PFN ${at}`;
     throw new UserError(place, `no memory at ${where}`, '/proc/zoneinfo has the spans of zones');
   }

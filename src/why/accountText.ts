@@ -20,9 +20,13 @@ export function pageLines(account: PageAccount): string[] {
   const lines = [`${account.place}, to node ${toNode}`];
   if (vma !== null) lines.push(row('VMA', vma.replace(/ +/g, ' ')));
   if (frame !== null) {
-    const where = `node ${frame.nid}, zone ${frame.zone}, pageblock ${frame.migratetype}`;
+    const where = `node ${frame.nid}, zone ${frame.zone}`;
     const pfn = `pfn ${frame.pfn} (0x${frame.pfn.toString(16)})`;
-    lines.push(row('frame', `${pfn}, ${where}, memory block ${frame.block}`));
+    const rest =
+      frame.block < 0
+        ? 'in no memory block'
+        : `pageblock ${frame.migratetype}, memory block ${frame.block}`;
+    lines.push(row('frame', `${pfn}, ${where}, ${rest}`));
   }
   if (folio !== null) lines.push(...folioLines(folio));
   for (const owner of account.owners) lines.push(row('owner', owner));
@@ -32,11 +36,12 @@ export function pageLines(account: PageAccount): string[] {
   lines.push(...causeLines(account));
   if (account.would.length > 0) lines.push('', '  would answer');
   for (const answer of account.would) lines.push(`    ${answerText(answer)}`);
-  if (folio?.isUser === true) {
+  const isSystem = frame !== null && frame.block >= 0;
+  if (folio?.isUser === true && isSystem) {
     const passed = account.compaction === null ? 'may move it' : `stays (${account.compaction})`;
     lines.push(`    compact_memory: ${passed}`);
   }
-  if (frame !== null && folio !== null) {
+  if (isSystem && folio !== null) {
     const offline = account.offline === '' ? 'this page is not in the way' : account.offline;
     lines.push(`    offline of memory block ${frame.block}: ${offline}`);
   }

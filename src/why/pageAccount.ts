@@ -47,7 +47,9 @@ export interface FrameAccount {
   readonly pfn: number;
   readonly nid: Nid;
   readonly zone: string;
+  /** '' of device memory. */
   readonly migratetype: string;
+  /** -1 of device memory, which is in none (DM-54). */
   readonly block: number;
 }
 
@@ -109,7 +111,7 @@ export function whyAddress(k: Kernel, target: Task, caller: Task, vpn: Vpn, nid:
 export function whyFrame(k: Kernel, pfn: number, caller: Task | null, nid: Nid): PageAccount {
   const place = `pfn:${pfn}`;
   const page = k.frames.frameOfPfn(pfn);
-  const isThere = page >= 0 && k.pm.isPresent(page);
+  const isThere = page >= 0 && (k.pm.isPresent(page) || k.pm.isZoneDevice(page));
   const owner = isThere ? ownersOf(k, page).find((one) => one.kind === 'process') : undefined;
   const target = owner?.kind === 'process' ? k.tasks.get(owner.pid) : undefined;
   const toNode = nid >= 0 ? nid : otherNode(k, isThere ? page : -1);
@@ -148,8 +150,9 @@ function accountOf(
   toNode: Nid,
   told: readonly CauseName[],
 ): Omit<PageAccount, 'vma' | 'would'> {
+  const isDevice = page >= 0 && k.pm.isZoneDevice(page);
   const isUser = page >= 0 && isUserFolio(k, k.frames.headOf(page));
-  const found = isUser ? obstaclesOf(k, k.frames.headOf(page)) : [];
+  const found = isUser && !isDevice ? obstaclesOf(k, k.frames.headOf(page)) : [];
   const names = [...new Set([...told, ...found])];
   return {
     place,
@@ -161,8 +164,8 @@ function accountOf(
     notes: isUser ? notesOf(k, k.frames.headOf(page)) : [],
     lastFailure: page < 0 ? '' : lastFailure(k, k.frames.headOf(page)),
     causes: names.map((name) => ({ name, ...CAUSES[name] })),
-    compaction: isUser ? compactionObstacle(k, k.frames.headOf(page)) : null,
-    offline: page < 0 ? '' : offlineText(k, k.frames.headOf(page)),
+    compaction: isUser && !isDevice ? compactionObstacle(k, k.frames.headOf(page)) : null,
+    offline: page < 0 || isDevice ? '' : offlineText(k, k.frames.headOf(page)),
   };
 }
 
@@ -173,11 +176,12 @@ function obstaclesOf(k: Kernel, head: FrameId): CauseName[] {
 }
 
 function frameAccount(k: Kernel, page: FrameId): FrameAccount {
-  const zone = k.pm.zoneOf(page);
+  const [pfn, nid] = [k.frames.pfnOf(page), k.pm.nidOf(page)];
+  if (k.pm.isZoneDevice(page)) return { pfn, nid, zone: 'Device', migratetype: '', block: -1 };
   return {
-    pfn: k.frames.pfnOf(page),
-    nid: k.pm.nidOf(page),
-    zone: zone.name,
+    pfn,
+    nid,
+    zone: k.pm.zoneOf(page).name,
     migratetype: MIGRATETYPE_NAMES[k.pm.blocks.migratetypeOf(page)] ?? 'unknown',
     block: k.pm.memoryBlocks.blockOf(page),
   };
