@@ -1,7 +1,16 @@
 /** The nearest of known words, for errors about misspelt names. */
 
+/** What to do about an unknown word: take the closest known one, else `otherwise` or any known. */
+export function suggestion(word: string, known: readonly string[], otherwise?: string): string {
+  const near = closestWord(word, known);
+  if (near !== undefined) return `did you mean ${near}?`;
+  if (otherwise !== undefined) return otherwise;
+  const names = known.filter((name) => name !== '');
+  return names.length === 0 ? 'there are none' : `known: ${names.join(', ')}`;
+}
+
 /** The word of `known` that `word` was probably meant to be, or undefined. */
-export function closestWord(word: string, known: readonly string[]): string | undefined {
+function closestWord(word: string, known: readonly string[]): string | undefined {
   const wordLower = word.toLowerCase();
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.floor(word.length / 3)) + 1;

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { UserError } from '../base/assert.ts';
-import { closestWord } from '../base/closestWord.ts';
+import { suggestion } from '../base/closestWord.ts';
 import {
   type CaseMachines,
   type ConformanceCase,
@@ -54,7 +54,9 @@ export async function readCaseFiles(
     for (const one of cases) {
       if (known.has(one.machine)) continue;
       const problem = `no machine ${one.machine} in machines.json`;
-      const error = new UserError(one.place, problem, nearestOf(one.machine, [...known]));
+      const names = [...known];
+      const remedy = suggestion(one.machine, names, `it has ${names.join(', ')}`);
+      const error = new UserError(one.place, problem, remedy);
       refuse(error, JSON.stringify(one), one.place);
     }
     return cases.filter((one) => known.has(one.machine)).map((one) => ({ one, machines }));
@@ -96,9 +98,4 @@ export function readDeviations(): ReadonlyMap<string, Deviation> {
 /** The name of a case together with the version it ran on. */
 export function caseOnVersion({ id, kernel }: { readonly id: string; readonly kernel: string }) {
   return `${id} on ${kernel}`;
-}
-
-function nearestOf(name: string, known: readonly string[]): string {
-  const near = closestWord(name, known);
-  return near === undefined ? `it has ${known.join(', ')}` : `did you mean ${near}?`;
 }

@@ -4,7 +4,7 @@
  */
 import type { Command } from 'commander';
 import { UserError } from '../base/assert.ts';
-import { closestWord } from '../base/closestWord.ts';
+import { suggestion } from '../base/closestWord.ts';
 import type { HeatSourceDescription } from '../policy/index.ts';
 import { experimentOf, withKnobs } from './compare.ts';
 import {
@@ -96,8 +96,7 @@ async function policyWord(word: string, interval: string | undefined): Promise<s
   const source = HEAT_SOURCES.find((candidate) => candidate.name === name);
   if (source === undefined) {
     const names = HEAT_SOURCES.map((candidate) => candidate.name);
-    const near = closestWord(name, names);
-    const remedy = near === undefined ? `one of ${names.join(', ')}` : `did you mean ${near}?`;
+    const remedy = suggestion(name, names);
     throw new UserError(`--source ${word}`, 'no heat source', remedy);
   }
   const knobs = { ...clockOf(source, interval, clockKnobs), ...params };

@@ -4,7 +4,7 @@
  */
 import type { Command } from 'commander';
 import { UserError } from '../base/assert.ts';
-import { closestWord } from '../base/closestWord.ts';
+import { suggestion } from '../base/closestWord.ts';
 import type { Lab, LabResult } from '../labs/index.ts';
 import { wholeNumber } from './optionValues.ts';
 import { terminalWidth } from './textWidth.ts';
@@ -83,11 +83,8 @@ async function choose(
   }
   const found = labs.find((candidate) => candidate.name === name);
   if (found !== undefined) return [found];
-  const near = closestWord(
-    name,
-    labs.map((candidate) => candidate.name),
-  );
-  const remedy = near === undefined ? 'hetmem lab --list shows them' : `did you mean ${near}?`;
+  const names = labs.map((candidate) => candidate.name);
+  const remedy = suggestion(name, names, 'hetmem lab --list shows them');
   throw new UserError(name, 'no such lab', remedy);
 }
 

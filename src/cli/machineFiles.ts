@@ -4,7 +4,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { UserError } from '../base/assert.ts';
-import { closestWord } from '../base/closestWord.ts';
+import { suggestion } from '../base/closestWord.ts';
 import type { MachineSpec } from '../hw/index.ts';
 import { packageRoot } from './packageRoot.ts';
 import { readText } from './textFile.ts';
@@ -35,7 +35,6 @@ export async function readMachine(nameOrPath: string): Promise<MachineSpec> {
   if (!isPath && existsSync(shipped)) return parseMachine(readText(shipped, REMEDY), shipped);
   if (isPath || existsSync(nameOrPath))
     return parseMachine(readText(nameOrPath, REMEDY), nameOrPath);
-  const near = closestWord(nameOrPath, machineNames());
-  const remedy = near === undefined ? 'hetmem machine list names them' : `did you mean ${near}?`;
+  const remedy = suggestion(nameOrPath, machineNames(), REMEDY);
   throw new UserError(nameOrPath, 'no shipped machine and no file of this name', remedy);
 }

@@ -4,7 +4,7 @@
  */
 import type { Command } from 'commander';
 import { UserError } from '../base/assert.ts';
-import { closestWord } from '../base/closestWord.ts';
+import { suggestion } from '../base/closestWord.ts';
 import type { KnownGenerator, KnownPolicy } from '../experiment/index.ts';
 import type { Knob } from '../policy/index.ts';
 import { paint } from './paint.ts';
@@ -48,11 +48,8 @@ async function policies(name: string | undefined, flags: Flags): Promise<void> {
 async function entryOf(name: string, entries: readonly Entry[]): Promise<Entry> {
   const entry = entries.find((candidate) => candidate.name === name);
   if (entry !== undefined) return entry;
-  const near = closestWord(
-    name,
-    entries.map((candidate) => candidate.name),
-  );
-  const remedy = near === undefined ? 'hetmem policies lists them' : `did you mean ${near}?`;
+  const names = entries.map((candidate) => candidate.name);
+  const remedy = suggestion(name, names, 'hetmem policies lists them');
   throw new UserError(name, 'no policy and no synthetic workload', remedy);
 }
 

@@ -5,7 +5,7 @@
 import { dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { UserError } from '../base/assert.ts';
-import { closestWord } from '../base/closestWord.ts';
+import { suggestion } from '../base/closestWord.ts';
 import type { PublishedTable, Reproduction } from '../published/index.ts';
 import type { Library } from '../runner/index.ts';
 import { jobsOf, packageLibrary } from './comparisonRun.ts';
@@ -106,9 +106,7 @@ function choose(
   return names.map((name) => {
     const found = tables.find((table) => table.name === name);
     if (found !== undefined) return found;
-    const near = closestWord(name, known);
-    const remedy =
-      near === undefined ? 'hetmem published --list shows them' : `did you mean ${near}?`;
+    const remedy = suggestion(name, known, 'hetmem published --list shows them');
     throw new UserError(name, 'no such table', remedy);
   });
 }

@@ -3,6 +3,7 @@
  * kernel answered to each (docs/conformance.md has the format). One JSON object per line.
  */
 import { UserError } from '../base/assert.ts';
+import { suggestion } from '../base/closestWord.ts';
 import {
   DEFAULT_KERNEL,
   isKernelVersion,
@@ -10,7 +11,7 @@ import {
   type KernelVersion,
   kernelProfile,
 } from '../hw/index.ts';
-import { checkStep, suggestion } from './checkStep.ts';
+import { checkStep } from './checkStep.ts';
 
 export type Json = null | boolean | number | string | Json[] | { [field: string]: Json };
 export type Fields = { readonly [field: string]: Json };

@@ -4,7 +4,7 @@
  * compares nothing must not look like one that the model agrees with.
  */
 import { UserError } from '../base/assert.ts';
-import { closestWord } from '../base/closestWord.ts';
+import { suggestion } from '../base/closestWord.ts';
 import type { Json, Step } from './caseFile.ts';
 import { formOf, LOOK_FORMS, type StepForm, VERB_FORMS } from './caseFormat.ts';
 
@@ -56,19 +56,11 @@ function checkInput(name: string, field: string, value: Json, form: StepForm, pl
   const written = JSON.stringify(value);
   const words = (Array.isArray(value) ? value : [value]).map(String);
   const wrong = words.find((word) => known !== undefined && !known.includes(word));
-  const near = wrong === undefined ? undefined : closestWord(wrong, known!);
-  const remedy = near === undefined ? wanted(name, field) : `did you mean ${near}?`;
+  const plain = wanted(name, field);
+  const remedy = wrong === undefined ? plain : suggestion(wrong, known!, plain);
   throw new UserError(place, `${name}: ${field} is ${written}`, remedy);
 }
 
 function wanted(name: string, field: string): string {
   return `wanted ${formOf(name, field).wanted}`;
-}
-
-/** The nearest of the known names, or all of them. */
-export function suggestion(word: string, known: readonly string[]): string {
-  const near = closestWord(word, known);
-  if (near !== undefined) return `did you mean ${near}?`;
-  const names = known.filter((name) => name !== '');
-  return names.length === 0 ? 'there are none' : `known: ${names.join(', ')}`;
 }

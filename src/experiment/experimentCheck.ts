@@ -2,7 +2,7 @@
  * Whether the names of an experiment mean something: policies, knobs, generators, machines, traces.
  * Used for files and for command lines alike; who calls says where a field stands.
  */
-import { closestWord } from '../base/closestWord.ts';
+import { suggestion } from '../base/closestWord.ts';
 import { type Knob, type KnobValue, resolveKnobs } from '../policy/index.ts';
 import { type Catalogue, isMachinePath, isTracePath } from './catalogue.ts';
 import type { Experiment } from './experiment.ts';
@@ -90,8 +90,11 @@ function checkCgroups(programs: readonly WorkloadSpec[], report: ReportProblem):
 function checkParams(params: Params, knobs: readonly Knob[], report: ReportProblem): void {
   const names = knobs.map(({ name }) => name);
   for (const { name, problem, remedy } of resolveKnobs(knobs, params).problems) {
-    const near = names.includes(name) ? undefined : closestWord(name, names);
-    report(['params', name], problem, near === undefined ? remedy : `did you mean ${near}?`);
+    report(
+      ['params', name],
+      problem,
+      names.includes(name) ? remedy : suggestion(name, names, remedy),
+    );
   }
 }
 
@@ -101,10 +104,4 @@ function reportTwins(field: string, names: readonly string[], report: ReportProb
     const remedy = field === 'seeds' ? 'remove one' : 'remove one, or give it a name of its own';
     report([field, i], `${name} is there twice`, remedy);
   }
-}
-
-function suggestion(word: string, known: readonly string[]): string {
-  const near = closestWord(word, known);
-  if (near !== undefined) return `did you mean ${near}?`;
-  return known.length === 0 ? 'there are none' : `known: ${known.join(', ')}`;
 }

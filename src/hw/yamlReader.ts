@@ -17,7 +17,7 @@ import {
 } from 'yaml';
 import { z } from 'zod';
 import { UserError } from '../base/assert.ts';
-import { closestWord } from '../base/closestWord.ts';
+import { suggestion } from '../base/closestWord.ts';
 
 /** Aliases a file may expand to: a guard against "billion laughs" files. */
 const ALIASES_MAX = 100;
@@ -49,9 +49,7 @@ export function closedObject<Shape extends z.core.$ZodLooseShape>(shape: Shape) 
     error: (issue) => {
       if (issue.code !== 'unrecognized_keys') return undefined;
       const key = issue.keys[0]!;
-      const near = closestWord(key, known);
-      const remedy = near === undefined ? `known: ${known.join(', ')}` : `did you mean ${near}?`;
-      return withRemedy(`unknown key ${key}`, remedy);
+      return withRemedy(`unknown key ${key}`, suggestion(key, known));
     },
   });
 }
