@@ -91,7 +91,7 @@ async function heat(traces: readonly string[], flags: Flags): Promise<void> {
 
 /** "pebs:period=500" as the policy that only observes. */
 async function policyWord(word: string, interval: string | undefined): Promise<string> {
-  const { HEAT_SOURCES, clockKnobs } = await import('../policy/index.ts');
+  const { HEAT_SOURCES, clockKnobs, resolveKnobs } = await import('../policy/index.ts');
   const { name, params } = withKnobs('--source', word);
   const source = HEAT_SOURCES.find((candidate) => candidate.name === name);
   if (source === undefined) {
@@ -99,6 +99,8 @@ async function policyWord(word: string, interval: string | undefined): Promise<s
     const remedy = suggestion(name, names);
     throw new UserError(`--source ${word}`, 'no heat source', remedy);
   }
+  const [wrong] = resolveKnobs(source.knobs, params).problems;
+  if (wrong !== undefined) throw new UserError(`--source ${word}`, wrong.problem, wrong.remedy);
   const knobs = { ...clockOf(source, interval, clockKnobs), ...params };
   const settings = Object.entries(knobs).map(([knob, value]) => `${name}.${knob}=${value}`);
   return ['observe', `source=${name}`, ...settings].join(':');

@@ -43,6 +43,7 @@ export function heatText(comparison: Comparison): string {
   }
   const warnings = [...new Set(comparison.warnings)];
   for (const warning of warnings) parts.push(`${paint('yellow', 'Beware:')} ${warning}\n`);
+  parts.push(`${comparison.verdict}\n`);
   parts.push(
     'Times of the program and of background CPUs are shares of the run; 100% = one CPU.\n',
   );

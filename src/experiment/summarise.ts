@@ -21,6 +21,7 @@ import {
 } from './comparison.ts';
 import { type Experiment, formatRatio, type MachineChoice } from './experiment.ts';
 import { formatShare } from './format.ts';
+import { heatVerdict, isObservation } from './heatVerdict.ts';
 import { pictureOf, tierNames } from './machinePicture.ts';
 import type { Plan, PlannedGroup } from './plan.ts';
 import type { RunResult, WorkloadSpec } from './runTypes.ts';
@@ -78,7 +79,8 @@ export function summarise(inputs: SummaryInputs): Comparison {
     runs,
   };
   const warnings = [...experimentalMachines(inputs.machines), ...warningsOf(unsaid)];
-  return { ...unsaid, verdict: verdictOf(unsaid), warnings };
+  if (!isObservation(unsaid)) return { ...unsaid, verdict: verdictOf(unsaid), warnings };
+  return { ...unsaid, verdict: heatVerdict(unsaid), warnings };
 }
 
 /** Of its accesses an all-DRAM run may make as many to slow memory without being called wrong. */
@@ -216,7 +218,8 @@ function outcomeOf(
 function withBest(
   outcomes: readonly PolicyOutcome[],
   policies: readonly PolicyRecord[],
-): PolicyOutcome[] {
+): readonly PolicyOutcome[] {
+  if (isObservation({ policies })) return outcomes;
   const competing = outcomes.filter(
     ({ policy, slowdown }) => slowdown !== null && !policies[policy]!.isOracle,
   );

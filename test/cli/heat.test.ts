@@ -46,6 +46,16 @@ describe('hetmem heat', () => {
     expect(names).toEqual(HEAT_SOURCES.map(({ name }) => name));
   });
 
+  it('names the option that has a wrong knob', () => {
+    for (const [word, problem] of [
+      ['pebs:period=0', 'period is 1 to 1000000000 accesses, not 0'],
+      ['cxl:way=4', 'there is no knob way'],
+    ]) {
+      const { code, err } = hetmem('heat', GUPS, '--source', word!);
+      expect([code, err]).toEqual([2, expect.stringContaining(`--source ${word}: ${problem}`)]);
+    }
+  });
+
   it('says the same with the same seed', () => {
     const args = ['heat', GUPS, '--source', 'pebs:period=300,damon-paddr', '--interval', '5'];
     expect(hetmem(...args).out).toBe(hetmem(...args).out);
