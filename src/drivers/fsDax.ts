@@ -92,10 +92,10 @@ export class FsDax implements DevPagemapOps {
     return first;
   }
 
-  /** dax_layout_busy_page: the first page from `index` on that somebody holds, or -1. */
-  busyPage(file: MappedFile, index: number): FrameId {
+  /** dax_layout_busy_page: the first page that somebody holds, or -1. */
+  busyPage(file: MappedFile): FrameId {
     const { frames, folios } = this.k;
-    for (const frame of file.specialFrames!.subarray(index)) {
+    for (const frame of file.specialFrames!) {
       if (frame < 0) continue;
       const head = frames.headOf(frame);
       if (frames.refcount[head] > folios.mapcount(head)) return frame;
@@ -104,13 +104,13 @@ export class FsDax implements DevPagemapOps {
   }
 
   /**
-   * ftruncate: blocks from page `size` on are free. 0, or -EBUSY: DMA goes on in one of them, or in
-   * the 2 MiB that it belongs to. All of the file is unmapped first (dax_break_layout).
+   * ftruncate: blocks from page `size` on are free. All of the file is unmapped first, and none of
+   * it may be held, whatever is cut (ext4_break_layouts). 0, or -EBUSY: DMA goes on in it.
    */
   truncate(file: MappedFile, size: number): number {
     const { k } = this;
-    if (size < file.sizePages) unmapMappingPages(k, file, 0, Infinity);
-    if (this.busyPage(file, size) >= 0) return -EBUSY;
+    unmapMappingPages(k, file, 0, Infinity);
+    if (this.busyPage(file) >= 0) return -EBUSY;
     truncateFile(k, file, size);
     const frames = file.specialFrames!;
     for (let index = size; index < frames.length; index++) {
