@@ -117,14 +117,18 @@ export class Dmirror implements MmuListener, DeviceMirror {
     for (let vpn = start; vpn <= end; vpn++) this.table.delete(vpn);
   }
 
-  /** HMM_DMIRROR_READ. Errors: see #eachMirrored. */
-  read(task: Task, start: Vpn, nr: number): DmirrorResult {
+  /**
+   * HMM_DMIRROR_READ. With `onUserfault` it drops the lock and waits for the pages that userfaultfd
+   * reports, which this fills. Errors: see #eachMirrored.
+   */
+  read(task: Task, start: Vpn, nr: number, onUserfault?: (vpn: Vpn) => void): DmirrorResult {
     const words: number[] = [];
     const goOn = () => {
       this.#readMirror(start, nr, words);
       return words.length;
     };
-    return { ...this.#eachMirrored(task, start, nr, false, goOn), words };
+    const result = this.#eachMirrored(task, start, nr, false, goOn, onUserfault);
+    return { ...result, words };
   }
 
   /** HMM_DMIRROR_WRITE: `words` go to the pages from `start` on. Errors: see #eachMirrored. */
@@ -148,7 +152,14 @@ export class Dmirror implements MmuListener, DeviceMirror {
    * Deviates: a range that memory cannot hold at once, so that reclaim takes its first page before
    * its last one is there, ends in -EBUSY; Linux' driver goes on until a signal comes.
    */
-  #eachMirrored(task: Task, start: Vpn, nr: number, write: boolean, goOn: () => number) {
+  #eachMirrored(
+    task: Task,
+    start: Vpn,
+    nr: number,
+    write: boolean,
+    goOn: () => number,
+    onUserfault: ((vpn: Vpn) => void) | null = null,
+  ) {
     let cpages = 0;
     let faults = 0;
     for (let inVain = 0; ; inVain++) {
@@ -157,7 +168,9 @@ export class Dmirror implements MmuListener, DeviceMirror {
       if (cpages === nr) return { ret: 0, cpages, faults };
       if (cpages > before) inVain = 0;
       const isHopeless = inVain > FAULTS_IN_VAIN_MAX;
-      const ret = isHopeless ? -EBUSY : this.#fault(task, start + cpages, start + nr, write);
+      const ret = isHopeless
+        ? -EBUSY
+        : this.#fault(task, start + cpages, start + nr, write, onUserfault);
       if (ret < 0) return { ret, cpages, faults };
       faults++;
     }
@@ -174,11 +187,17 @@ export class Dmirror implements MmuListener, DeviceMirror {
   }
 
   /** dmirror_fault: the range gets into the mirror. */
-  #fault(task: Task, start: Vpn, end: Vpn, write: boolean): number {
+  #fault(
+    task: Task,
+    start: Vpn,
+    end: Vpn,
+    write: boolean,
+    onUserfault: ((vpn: Vpn) => void) | null,
+  ): number {
     const request = HMM_PFN_REQ_FAULT | (write ? HMM_PFN_REQ_WRITE : 0);
     for (let vpn = start; vpn < end; vpn += RANGE_PAGES) {
       const to = Math.min(end, vpn + RANGE_PAGES);
-      const range = this.#range(task, vpn, to, request);
+      const range = this.#range(task, vpn, to, request, onUserfault);
       if (typeof range === 'number') return range;
       const ret = this.#enter(range, write);
       if (ret < 0) return ret;
@@ -186,8 +205,15 @@ export class Dmirror implements MmuListener, DeviceMirror {
     return 0;
   }
 
-  #range(task: Task, start: Vpn, end: Vpn, request: number): HmmRange | number {
-    return mirrorRange(this.k, task, this.notifier, this.device, start, end, request);
+  #range(
+    task: Task,
+    start: Vpn,
+    end: Vpn,
+    request: number,
+    onUserfault: ((vpn: Vpn) => void) | null = null,
+  ): HmmRange | number {
+    const { k, notifier, device } = this;
+    return mirrorRange(k, task, notifier, device, start, end, request, onUserfault);
   }
 
   /** dmirror_do_fault. */

@@ -19,7 +19,8 @@ const TRIES_MAX = 1000;
 
 /**
  * The pages of [start, end), faulted in as `request` wants (HMM_PFN_REQ_*), still true when this
- * returns; or the errno of hmmRangeFault, -EBUSY if the range never came to rest.
+ * returns; or the errno of hmmRangeFault, -EBUSY if the range never came to rest. With
+ * `onUserfault` the driver waits for missing pages of a userfaultfd: it calls whoever fills them.
  */
 export function mirrorRange(
   k: Kernel,
@@ -29,9 +30,11 @@ export function mirrorRange(
   start: Vpn,
   end: Vpn,
   request: number,
+  onUserfault: ((vpn: Vpn) => void) | null = null,
 ): HmmRange | number {
   for (let tries = 0; tries < TRIES_MAX; tries++) {
     const range = new HmmRange(notifier, start, end, owner, request);
+    range.onUserfault = onUserfault;
     range.seq = mmuIntervalReadBegin(notifier);
     const ret = hmmRangeFault(k, task, range);
     if (ret === -EBUSY) continue;

@@ -1,9 +1,9 @@
 /**
  * What the kernel's own tests of this driver set up and assert
- * (tools/testing/selftests/mm/hmm-tests of 7.3, all rows but those below), on the model.
+ * (tools/testing/selftests/mm/hmm-tests of 7.3, all rows but the one below), on the model;
+ * userfaultfd_read and benchmark_thp_migration are in userfault.test.ts.
  *
- * Not modelled: userfaultfd missing (userfaultfd_read), vm_insert_page areas (mixedmap), timing
- * (benchmark_thp_migration).
+ * Not modelled: vm_insert_page areas (mixedmap).
  */
 import { describe, expect, it } from 'vitest';
 import {

@@ -32,6 +32,7 @@ import {
 } from './pageTable.ts';
 import { PAGE_SPECIAL, presentPage } from './pageWalk.ts';
 import type { Task } from './task.ts';
+import { waitsForUserfault } from './userfaultfd.ts';
 import { VM_IO, VM_PFNMAP, VM_READ, VM_WRITE, type Vma } from './vma.ts';
 
 export const HMM_PFN_VALID = 1;
@@ -61,6 +62,11 @@ export class HmmRange {
   readonly pages: Int32Array;
   /** Out: order of the mapping, 9 for a PMD. */
   readonly order: Uint8Array;
+  /**
+   * hmm_range_fault_unlocked: what others do while a page that userfaultfd reports as missing is
+   * waited for. null = hmm_range_fault, which keeps the lock and cannot wait.
+   */
+  onUserfault: ((vpn: Vpn) => void) | null = null;
 
   constructor(
     notifier: MmuInterval,
@@ -263,7 +269,10 @@ function faultOrNothing(
   return fill(range, vpn, 0, false);
 }
 
-/** hmm_vma_fault: DM-14. */
+/**
+ * hmm_vma_fault: DM-14. A missing page of a userfaultfd is VM_FAULT_SIGBUS where nobody may wait
+ * (handle_userfault without FAULT_FLAG_ALLOW_RETRY).
+ */
 function takeFault(
   k: Kernel,
   task: Task,
@@ -274,6 +283,11 @@ function takeFault(
 ): number {
   const write = (needs(range, vpn, cpuBits) & NEED_WRITE_FAULT) !== 0;
   if (write && !vma.has(VM_WRITE)) return -EPERM;
+  if (waitsForUserfault(k, vma.mm, vpn, false)) {
+    if (range.onUserfault === null) return -EFAULT;
+    range.onUserfault(vpn);
+    return waitsForUserfault(k, vma.mm, vpn, false) ? -EBUSY : AGAIN;
+  }
   const outcome = handleFault(k, task, vpn, write);
   if ((outcome & FAULT_ERROR) !== 0) return -EFAULT;
   if ((outcome & FAULT_WAIT) !== 0) waitOnMigration(k, vma.mm, vpn);
