@@ -17,7 +17,7 @@ import { RandomStream } from '../base/prng.ts';
 import { MIB, type Nanoseconds, PAGE_SIZE } from '../base/units.ts';
 import { EventQueue, VirtualClock } from '../engine/index.ts';
 import { EventRecorder, type EventSink } from '../events/index.ts';
-import { AccessCost, addStream } from '../hw/index.ts';
+import { AccessCost, addStream, nodeList } from '../hw/index.ts';
 import {
   FAULT_ERROR,
   FAULT_HINT,
@@ -369,20 +369,27 @@ export class Simulation {
 
   #fatal(task: Task, vpn: number, outcome: number): never {
     const where = `page 0x${(vpn * PAGE_SIZE).toString(16)} of process ${task.tgid}`;
-    const { machine, workload } = this.spec;
-    if ((outcome & FAULT_OOM) !== 0) {
-      let bytes = 0;
-      for (const node of this.k.pm.nodes) bytes += node.managed * PAGE_SIZE;
-      throw new UserError(
-        `${workload.name} on ${machine.name}`,
-        `out of memory at ${where}: the machine has ${Math.round(bytes / MIB)} MiB in all`,
-        'give the machine more memory or swap; the OOM killer is not modelled',
-      );
-    }
+    const { workload } = this.spec;
+    if ((outcome & FAULT_OOM) !== 0) this.#outOfMemory(task, where);
     throw new UserError(
       workload.name,
       `access to ${where} that nothing maps`,
       'the trace lacks a mapping event: record it again, or import it with mappings',
+    );
+  }
+
+  #outOfMemory(task: Task, where: string): never {
+    const { machine, workload } = this.spec;
+    const { pm } = this.k;
+    const nodes = pm.nodes.filter(({ nid }) => (task.memsAllowed & (1 << nid)) !== 0);
+    const mib = Math.round(nodes.reduce((sum, { managed }) => sum + managed * PAGE_SIZE, 0) / MIB);
+    const isBound = (pm.nodesWithMemory & ~task.memsAllowed) !== 0;
+    const has = isBound ? `its cpuset (mems ${nodeList(task.memsAllowed)}) has` : 'the machine has';
+    throw new UserError(
+      `${workload.name} on ${machine.name}`,
+      `out of memory at ${where}: ${has} ${mib} MiB in all`,
+      `give ${isBound ? 'it more nodes' : 'the machine more memory'} or swap; ` +
+        'the OOM killer is not modelled',
     );
   }
 

@@ -77,6 +77,15 @@ describe('control groups (C6)', () => {
     return runOne({ ...plain, workload }, together(), { hetmem: 'test' });
   }
 
+  it('MP-102: run out of the memory of their cpuset, not of the machine, and say so', () => {
+    const bound = { ...gups, cgroup: { name: 'web', mems: [0] } };
+    const alone = () => grouped('first-touch', [bound, { ...zipf, cgroup: bound.cgroup }]);
+    expect(alone).toThrow(/out of memory at page .*: its cpuset \(mems 0\) has 6 MiB/);
+    const machine = { ...spec().machine, nodes: [spec().machine.nodes[0]], distance: [[10]] };
+    const small = () => runOne({ ...spec(), machine }, together(), { hetmem: 'test' });
+    expect(small).toThrow(/out of memory at page .*: the machine has 6 MiB/);
+  });
+
   it('tell what their processes had together, under pressure', () => {
     const result = grouped('tpp', [gups, { ...zipf, cgroup: gups.cgroup }]);
     const [both] = result.cgroups;
