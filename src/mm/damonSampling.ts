@@ -12,12 +12,11 @@ import { countAccess } from './damonRegions.ts';
 import { PG_IDLE, PG_LRU, PG_YOUNG } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
 import {
-  PTE_A,
-  PTE_FAST,
   PTEB_SPECIAL,
   PTEB_YOUNG,
   pteIsPresent,
   pteIsYoung,
+  pteMkold,
   ptePayload,
 } from './pageTable.ts';
 import { rmapCollect } from './rmap.ts';
@@ -140,18 +139,14 @@ function markEntryOld(k: Kernel, mm: AddressSpace, addr: number): void {
   if (entry === null) return;
   const slot = mm.slotOf(vpn);
   if (entry.isHuge) {
-    mm.pmd[slot] = withoutYoung(mm.pmd[slot]);
+    mm.pmd[slot] = pteMkold(mm.pmd[slot]);
     mm.pmdByte[slot] &= ~PTEB_YOUNG;
   } else {
     const i = mm.pteIndex(vpn);
-    k.ptes.set(i, withoutYoung(k.ptes.words[i]), k.ptes.bytes[i] & ~PTEB_YOUNG);
+    k.ptes.set(i, pteMkold(k.ptes.words[i]), k.ptes.bytes[i] & ~PTEB_YOUNG);
   }
   const head = k.frames.headOf(entry.page);
   k.frames.set(head, entry.isYoung ? PG_IDLE | PG_YOUNG : PG_IDLE);
-}
-
-function withoutYoung(word: number): number {
-  return (word & PTE_FAST) !== 0 ? (word & ~PTE_A) >>> 0 : word;
 }
 
 /** damon_va_young. */

@@ -25,7 +25,6 @@ import {
 } from './mmuNotifier.ts';
 import {
   MARKER_UFFD_WP,
-  PTE_A,
   PTE_D,
   PTE_FAST,
   PTE_KIND_DEVICE_EXCLUSIVE,
@@ -46,6 +45,7 @@ import {
   pteFast,
   pteIsPresent,
   pteKind,
+  pteMkold,
   pteOther,
   ptePayload,
 } from './pageTable.ts';
@@ -185,7 +185,7 @@ function copyPmd(k: Kernel, parent: Task, vma: Vma, copy: Vma, slot: number): bo
   const target = copy.mm.ensureSlot(mm.slotVpn[slot]);
   copy.mm.deposit[target] = table;
   if (special) {
-    copy.mm.pmd[target] = withoutYoung(word);
+    copy.mm.pmd[target] = pteMkold(word);
     copy.mm.pmdByte[target] = pteChildByte(byte);
     return true;
   }
@@ -198,14 +198,10 @@ function copyPmd(k: Kernel, parent: Task, vma: Vma, copy: Vma, slot: number): bo
     mm.pmdByte[slot] = byte & ~(PTEB_WRITE | PTEB_EXCLUSIVE);
   }
   // The child's leaf starts old (pmd_mkold).
-  copy.mm.pmd[target] = present ? withoutYoung(mm.pmd[slot]) : mm.pmd[slot];
+  copy.mm.pmd[target] = present ? pteMkold(mm.pmd[slot]) : mm.pmd[slot];
   copy.mm.pmdByte[target] = pteChildByte(mm.pmdByte[slot]) & ~(present ? PTEB_YOUNG : 0);
   copy.mm.rssAnon += HPAGE_PMD_NR;
   return true;
-}
-
-function withoutYoung(word: number): number {
-  return (word & PTE_FAST) !== 0 ? (word & ~PTE_A) >>> 0 : word;
 }
 
 /** copy_present_ptes and copy_nonpresent_pte for one entry. */
@@ -218,7 +214,7 @@ function copyEntry(k: Kernel, child: Task, vma: Vma, copy: Vma, vpn: Vpn): boole
   const private_ = !vma.has(VM_SHARED);
   if (pteIsPresent(word)) {
     if ((byte & PTEB_SPECIAL) !== 0) {
-      k.ptes.set(to, withoutYoung(word), pteChildByte(byte));
+      k.ptes.set(to, pteMkold(word), pteChildByte(byte));
       return true;
     }
     return copyPresent(k, child, vma, copy, vpn, from, to);
@@ -278,7 +274,7 @@ function copyPresent(
   if (private_ && (word & PTE_FAST) !== 0) kept = (word & ~PTE_W) >>> 0;
   k.ptes.words[from] = kept;
   // The child's entry starts old, and clean for shared mappings (__copy_present_ptes).
-  let childWord = withoutYoung(kept);
+  let childWord = pteMkold(kept);
   if ((kept & PTE_FAST) !== 0 && !private_) childWord = (childWord & ~PTE_D) >>> 0;
   k.ptes.set(to, childWord, pteChildByte(k.ptes.bytes[from]) & ~PTEB_YOUNG);
   f.refcount[head]++;

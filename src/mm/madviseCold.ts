@@ -14,14 +14,7 @@ import {
   PG_YOUNG,
 } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
-import {
-  PTE_A,
-  PTE_FAST,
-  PTEB_SPECIAL,
-  PTEB_YOUNG,
-  pteIsPresent,
-  ptePayload,
-} from './pageTable.ts';
+import { PTEB_SPECIAL, PTEB_YOUNG, pteIsPresent, pteMkold, ptePayload } from './pageTable.ts';
 import { folioPteBatch } from './pageWalk.ts';
 import { shrinkFolioList } from './reclaimFolios.ts';
 import { RECLAIM_DIRECT, ScanControl } from './scanControl.ts';
@@ -71,7 +64,7 @@ function coldHuge(
   if (k.pm.isZoneDevice(head)) return true;
   if (!whole) return splitMappedFolio(k, head) !== 0;
   if (!pageout) {
-    mm.pmd[slot] = withoutYoung(word);
+    mm.pmd[slot] = pteMkold(word);
     mm.pmdByte[slot] &= ~PTEB_YOUNG;
   }
   coldFolio(k, head, pageout, list);
@@ -107,7 +100,7 @@ function coldEntries(
     n += run;
     if ((k.frames.flags[head] & PG_LRU) === 0 || k.folios.mapcount(head) !== run) continue;
     for (let j = 0; j < run && !pageout; j++) {
-      k.ptes.words[i + j] = withoutYoung(k.ptes.words[i + j]);
+      k.ptes.words[i + j] = pteMkold(k.ptes.words[i + j]);
       k.ptes.bytes[i + j] &= ~PTEB_YOUNG;
     }
     coldFolio(k, head, pageout, list);
@@ -123,10 +116,6 @@ function coldFolio(k: Kernel, head: FrameId, pageout: boolean, list: FrameId[]):
     k.lru.countIsolated(head, 1);
     list.push(head);
   }
-}
-
-function withoutYoung(word: number): number {
-  return (word & PTE_FAST) !== 0 ? (word & ~PTE_A) >>> 0 : word;
 }
 
 /** reclaim_pages: the folios are taken out regardless of references, node by node. */

@@ -104,6 +104,11 @@ export function pteIsWrite(word: number, byte: number): boolean {
   return (word & PTE_FAST) !== 0 ? (word & PTE_W) !== 0 : (byte & PTEB_WRITE) !== 0;
 }
 
+/** pte_mkold of a word; an entry that is not fast has its bit in the byte (PTEB_YOUNG). */
+export function pteMkold(word: number): number {
+  return (word & PTE_FAST) !== 0 ? (word & ~PTE_A) >>> 0 : word;
+}
+
 /** fork: the child's areas are not registered with userfaultfd, and its entries not protected. */
 export function pteChildByte(byte: number): number {
   return byte & ~PTEB_UFFD_WP;

@@ -16,8 +16,6 @@ import type { Kernel } from './kernel.ts';
 import { mlockFolio } from './mlock.ts';
 import { MMU_NOTIFY_CLEAR, mmuNotifierInvalidate } from './mmuNotifier.ts';
 import {
-  PTE_A,
-  PTE_FAST,
   PTE_KIND_SWAP,
   PTEB_EXCLUSIVE,
   PTEB_SOFT_DIRTY,
@@ -28,6 +26,7 @@ import {
   pteIsPresent,
   pteIsYoung,
   pteMapsPage,
+  pteMkold,
   pteOther,
   ptePayload,
 } from './pageTable.ts';
@@ -116,7 +115,7 @@ export function youngInRange(
       if (pteIsPresent(pmd) && ptePayload(pmd) === head) {
         mapped = true;
         if (pteIsYoung(pmd, mm.pmdByte[slot])) young++;
-        mm.pmd[slot] = clearYoung(pmd);
+        mm.pmd[slot] = pteMkold(pmd);
         mm.pmdByte[slot] &= ~PTEB_YOUNG;
       }
       j += HPAGE_PMD_NR - (vpn - mm.slotVpn[slot]);
@@ -129,16 +128,12 @@ export function youngInRange(
       if (pteIsPresent(word) && !special && ptePayload(word) === head + sub + j) {
         mapped = true;
         if (pteIsYoung(word, k.ptes.bytes[i])) young++;
-        k.ptes.set(i, clearYoung(word), k.ptes.bytes[i] & ~PTEB_YOUNG);
+        k.ptes.set(i, pteMkold(word), k.ptes.bytes[i] & ~PTEB_YOUNG);
       }
     }
     j++;
   }
   return mapped ? young : -1;
-}
-
-function clearYoung(word: number): number {
-  return (word & PTE_FAST) !== 0 ? (word & ~PTE_A) >>> 0 : word;
 }
 
 /**
