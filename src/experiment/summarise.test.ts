@@ -83,6 +83,16 @@ describe('summarise', () => {
     expect(warnings).toEqual([`spread: made up (${names})`]);
   });
 
+  it('says that nothing can migrate where one node has all memory', async () => {
+    const whole = await fabricateMachine();
+    const machine = { ...whole, nodes: whole.nodes.slice(0, 1) };
+    const said = 'test-machine: one node has all memory, so nothing can migrate';
+    const machines = [{ machine: 'm', ratio: null, headroom: { bytes: 0, share: 0 } }];
+    const one = await fabricateComparison({ machine, experiment: { machines } });
+    expect(one.warnings.filter((warning) => warning === said)).toHaveLength(1);
+    expect((await fabricateComparison()).warnings).not.toContain(said);
+  });
+
   it('D9: says beside the results what a machine has that Linux has not, once', async () => {
     const experimental = ['device_page_cache'] as const;
     const machine = { ...(await fabricateMachine()), experimental };

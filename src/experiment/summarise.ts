@@ -78,7 +78,8 @@ export function summarise(inputs: SummaryInputs): Comparison {
     groups: plan.groups.map((group) => groupRecord(group, runs, policies)),
     runs,
   };
-  const warnings = [...experimentalMachines(inputs.machines), ...warningsOf(unsaid)];
+  const ofMachines = inputs.machines.flatMap(machineNotes);
+  const warnings = [...new Set(ofMachines), ...warningsOf(unsaid)];
   if (!isObservation(unsaid)) return { ...unsaid, verdict: verdictOf(unsaid), warnings };
   return { ...unsaid, verdict: heatVerdict(unsaid), warnings };
 }
@@ -86,12 +87,14 @@ export function summarise(inputs: SummaryInputs): Comparison {
 /** Of its accesses an all-DRAM run may make as many to slow memory without being called wrong. */
 const SLOW_SHARE_MAX = 0.0005;
 
-/** What a machine has that Linux has not is said beside every result of it (D9..D11). */
-function experimentalMachines(specs: readonly MachineSpec[]): string[] {
-  const notes = specs.flatMap(({ name, experimental = [] }) => {
-    return experimental.length === 0 ? [] : [`${name}: ${experimentalNote(experimental)}`];
-  });
-  return [...new Set(notes)];
+/** Said beside all results of a machine: features that Linux has not (D9..D11), a single node. */
+function machineNotes(spec: MachineSpec): string[] {
+  const { name, experimental = [] } = spec;
+  const nodes = spec.nodes.filter(({ zones }) => zones.length > 0);
+  return [
+    ...(experimental.length === 0 ? [] : [`${name}: ${experimentalNote(experimental)}`]),
+    ...(nodes.length > 1 ? [] : [`${name}: one node has all memory, so nothing can migrate`]),
+  ];
 }
 
 function warningsOf(comparison: Comparison): string[] {
