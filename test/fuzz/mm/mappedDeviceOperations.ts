@@ -20,7 +20,15 @@ export type PeerWhat =
   | 'poison'
   | 'remove';
 
-export type DevdaxWhat = 'map' | 'mapPrivate' | 'pin' | 'pinForLong' | 'poison' | 'remove';
+/** `poisonFile`: a page of a file on the FS-DAX device instead. */
+export type DevdaxWhat =
+  | 'map'
+  | 'mapPrivate'
+  | 'pin'
+  | 'pinForLong'
+  | 'poison'
+  | 'poisonFile'
+  | 'remove';
 
 export type MappedDeviceOperation =
   /** `which`: of held pages, or of clients on the bus. */
@@ -73,6 +81,7 @@ const DEVDAX: readonly DevdaxWhat[] = [
   'pin',
   'pinForLong',
   'poison',
+  'poisonFile',
   'remove',
 ];
 

@@ -48,6 +48,7 @@ export const MAPPED_DEVICE_PLAYERS = {
   devdax(w: World, o: Of<'devdax'>): void {
     if (o.what === 'map' || o.what === 'mapPrivate') mapDevdax(w, o);
     else if (o.what === 'poison') poison(w, o.proc, o.range, 'devdax');
+    else if (o.what === 'poisonFile') poison(w, o.proc, o.range, 'fsdax');
     else if (o.what === 'remove') removeDevdax(w);
     else holdPages(w, o.proc, o.range, 'devdax', o.what, (o.prot & 2) !== 0);
   },
@@ -187,12 +188,12 @@ function playDma(w: World, which: number): void {
 }
 
 /** MC-82a: nobody has a poisoned page mapped. What it holds is not lost: nothing broke. */
-function poison(w: World, proc: number, pick: RangePick, kind: 'peer' | 'devdax'): void {
+function poison(w: World, proc: number, pick: RangePick, kind: ModelFileKind): void {
   const { k } = w;
   const p = w.process(proc);
   const at = pickPage(p, pick, kind);
   const page = at === null ? undefined : p.space.pages.get(at);
-  if (at === null || page?.file?.kind !== kind) return;
+  if (at === null || page?.file?.kind !== kind || !page.shared) return;
   const ret = injectError(k, p.task, at, at + 1, false);
   for (const { task } of w.processes) task.pendingSignal = 0;
   const reached = expectedOfGup(page, 'pinAsSystem', false);
@@ -202,8 +203,8 @@ function poison(w: World, proc: number, pick: RangePick, kind: 'peer' | 'devdax'
   }
   if (ret !== 0) return;
   for (const other of w.processes) {
-    for (const [vpn, { file, index }] of other.space.pages) {
-      if (file !== page.file || index !== page.index) continue;
+    for (const [vpn, { file, index, shared }] of other.space.pages) {
+      if (file !== page.file || index !== page.index || !shared) continue;
       if (peekPage(k, other.task, vpn) !== NO_ENTRY) throw new Mismatch(`MC-82a: ${vpn} is mapped`);
     }
   }
