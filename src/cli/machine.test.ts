@@ -33,8 +33,11 @@ async function run(...args: string[]): Promise<{ out: string; err: string }> {
 
 test('D6: show says what the kernel may do with a device memory node', async () => {
   const file = join(folder, 'device.yaml');
-  const node = (kind: string, rest: string) =>
-    `  - {kind: ${kind}, size: 1GiB, latency: 90ns, bandwidth: 50GB/s, ${rest}}\n`;
+  const node = (kind: string, rest: string) => {
+    const speed =
+      kind === 'dram' ? 'latency: 90ns, bandwidth: 50GB/s' : 'latency: 60ns, bandwidth: 200GB/s';
+    return `  - {kind: ${kind}, size: 1GiB, ${speed}, ${rest}}\n`;
+  };
   const nodes = [
     node('dram', 'cpus: 4'),
     node('hbm', 'capabilities: cdm-2016'),
@@ -46,6 +49,9 @@ test('D6: show says what the kernel may do with a device memory node', async () 
   expect(out).toMatch(/^ +1 +cdm-2016 +mempolicy, migrate_in, migrate_out, reclaim/m);
   expect(out).toMatch(/^ +2 +coherent-2022 +nothing$/m);
   expect(out).toMatch(/^ +3 +– +ksm, damon$/m);
+  // Of the nodes faster than DRAM only that with reclaim demotes to it.
+  const demotes = [1, 2].map((nid) => new RegExp(`^ +${nid} +[0-9]+ +[0-9]+ +yes +(\\S)`, 'm'));
+  expect(demotes.map((one) => one.exec(out)?.[1])).toEqual(['0', '–']);
   expect((await run('show', 'dram-cxl-asic')).out).not.toContain('the kernel may');
 });
 

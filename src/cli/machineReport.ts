@@ -257,8 +257,10 @@ function tierSection(spec: MachineSpec): string {
     right('weight'),
   ];
   const rows = memory.map((nid) => {
-    const preferred = among(targets[nid]!.preferred, capable.demotion_target);
-    const fallback = among(targets[nid]!.fallback, capable.demotion_target);
+    // What reclaim leaves alone demotes nothing.
+    const mask = (capable.reclaim & (1 << nid)) === 0 ? 0 : capable.demotion_target;
+    const preferred = among(targets[nid]!.preferred, mask);
+    const fallback = among(targets[nid]!.fallback, mask);
     const rest = fallback.filter((other) => !preferred.includes(other));
     return [
       nid,
