@@ -7,6 +7,7 @@
  */
 import {
   type Comparison,
+  capacities,
   failedRuns,
   formatBytes,
   formatCount,
@@ -17,6 +18,8 @@ import {
   type PolicyOutcome,
   type RunResult,
   runLabel,
+  stallNs,
+  tierName,
 } from '../experiment/index.ts';
 import { cgroupText } from './cgroupTable.ts';
 import { paint } from './paint.ts';
@@ -49,7 +52,7 @@ function groupText(comparison: Comparison, group: GroupRecord, widthMax: number)
   const columns = columnsOf(results, nameOf, seeds.length > 1);
   const baseline = group.baselineNs === null ? 'failed' : formatNs(group.baselineNs.median);
   const heading = paint('bold', groupLabel(comparison, group));
-  const sizes = sample === null ? '' : `, ${sizesOf(sample)}`;
+  const sizes = sample === null ? '' : `, ${capacities(sample).join(' + ')}`;
   const build = (shown: readonly TableColumn[]) =>
     formatTable(
       shown,
@@ -70,7 +73,10 @@ function columnsOf(
 ): TableColumn[] {
   const sample = results.find((result) => result !== null) ?? null;
   const isDeferring = results.some((result) => (result?.migration.deferredPages ?? 0) > 0);
-  const tier = (isToptier: boolean) => tierName(sample, isToptier);
+  const tier = (isToptier: boolean) => {
+    const name = sample === null ? '' : tierName(sample, isToptier);
+    return name || (isToptier ? 'fast' : 'slow');
+  };
   const share = (title: string, rank: number, of: (result: RunResult) => number): TableColumn =>
     column(title, rank, (result) => percent(of(result) / result.time.totalNs));
   const pages = (title: string, rank: number, of: (result: RunResult) => number): TableColumn =>
@@ -121,29 +127,8 @@ function percent(share: number): string {
   return share < 0.005 ? '<1%' : `${Math.round(100 * share)}%`;
 }
 
-function stallNs({ time, nodes }: RunResult, isToptier: boolean): number {
-  return nodes.reduce((sum, node) => {
-    return node.isToptier === isToptier ? sum + (time.stallNs[node.nid] ?? 0) : sum;
-  }, 0);
-}
-
 function migrationBytes({ nodes }: RunResult): number {
   return nodes.reduce((sum, node) => sum + node.migrationWriteBytes, 0);
-}
-
-function tierName(result: RunResult | null, isToptier: boolean): string {
-  const nodes = result?.nodes.filter((node) => node.isToptier === isToptier) ?? [];
-  const kinds = new Set(nodes.map(({ kind }) => kind.toUpperCase()));
-  return [...kinds].join('+') || (isToptier ? 'fast' : 'slow');
-}
-
-function sizesOf({ nodes }: RunResult): string {
-  const sizes = new Map<string, number>();
-  for (const { kind, capacityBytes } of nodes) {
-    sizes.set(kind, (sizes.get(kind) ?? 0) + capacityBytes);
-  }
-  const texts = [...sizes].map(([kind, bytes]) => `${formatBytes(bytes)} ${kind.toUpperCase()}`);
-  return texts.join(' + ');
 }
 
 function sumOf(counts: Readonly<Record<string, number>>): number {

@@ -3,7 +3,7 @@ import { experimentalNote } from '../hw/index.ts';
 import type { Figure, LabResult } from '../labs/index.ts';
 import { drawFigure } from './labDrawing.ts';
 import { paint } from './paint.ts';
-import { type Column, formatTable } from './table.ts';
+import { type Column, formatTable, visibleWidth } from './table.ts';
 import { wrapped } from './textWidth.ts';
 
 export function labText(result: LabResult, width: number): string {
@@ -53,13 +53,7 @@ function narrowed(
 }
 
 function widthOf(table: string): number {
-  return Math.max(...table.split('\n').map(lengthOf));
-}
-
-/** Characters that are seen: colour codes are none. */
-function lengthOf(line: string): number {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: colour codes begin with ESC.
-  return line.replaceAll(/\x1b\[[0-9;]*m/g, '').length;
+  return Math.max(...table.split('\n').map(visibleWidth));
 }
 
 function publishedText({ published }: LabResult): string {

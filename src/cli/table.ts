@@ -66,7 +66,8 @@ function alignOf(rows: readonly (readonly Cell[])[], column: number): Align {
   return isNumeric ? 'right' : 'left';
 }
 
-function visibleWidth(line: string): number {
+/** Characters that are seen: colour codes are none. */
+export function visibleWidth(line: string): number {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: colour codes begin with ESC.
   return line.replaceAll(/\x1b\[[0-9;]*m/g, '').length;
 }

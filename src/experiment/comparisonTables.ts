@@ -5,6 +5,7 @@
 import type { Comparison, RunRecord } from './comparison.ts';
 import { type FlatField, type FlatTable, type FlatType, flatTable } from './flatTable.ts';
 import type { MachineShare, NodeResult, RunResult } from './runTypes.ts';
+import { stallNs } from './tierParts.ts';
 
 interface Run {
   readonly run: number;
@@ -123,12 +124,6 @@ function had(
   of: (result: RunResult) => number | null,
 ): FlatField<Run> {
   return [name, type, ({ record: { result } }) => (result === null ? null : of(result))];
-}
-
-function stallNs({ nodes, time }: RunResult, isToptier: boolean): number {
-  return nodes.reduce((sum, node) => {
-    return node.isToptier === isToptier ? sum + (time.stallNs[node.nid] ?? 0) : sum;
-  }, 0);
 }
 
 const RUN: readonly FlatField<Run>[] = [

@@ -20,6 +20,7 @@ export type * from './runTypes.ts';
 export { programsOf } from './runTypes.ts';
 export * from './statistics.ts';
 export * from './summarise.ts';
+export * from './tierParts.ts';
 export * from './tuning.ts';
 export { verdictOf } from './verdict.ts';
 

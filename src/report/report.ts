@@ -9,6 +9,7 @@
 import { PAGE_SIZE } from '../base/units.ts';
 import {
   type Comparison,
+  capacities,
   formatBytes,
   formatWhole,
   type GroupRecord,
@@ -91,12 +92,5 @@ function sizesOf(comparison: Comparison, group: GroupRecord): string {
     return comparison.runs[representative]?.result ?? null;
   });
   const result = results.find((candidate): candidate is RunResult => candidate !== null);
-  if (result === undefined) return '';
-  const sizes = new Map<string, number>();
-  for (const { kind, capacityBytes } of result.nodes) {
-    sizes.set(kind, (sizes.get(kind) ?? 0) + capacityBytes);
-  }
-  return [...sizes]
-    .map(([kind, bytes]) => `${formatBytes(bytes)} ${kind.toUpperCase()}`)
-    .join(', ');
+  return result === undefined ? '' : capacities(result).join(', ');
 }
