@@ -6,6 +6,7 @@ import { deviceAddresses } from './deviceAddresses.ts';
 import { filesOnDevice } from './filesOnDevice.ts';
 import { folioBounce } from './folioBounce.ts';
 import { granularity } from './granularity.ts';
+import { hmmThenAndNow } from './hmmThenAndNow.ts';
 import type { Lab } from './lab.ts';
 import { latencyOrBandwidth } from './latencyOrBandwidth.ts';
 import { nearDevice } from './nearDevice.ts';
@@ -44,6 +45,7 @@ export const LABS: readonly Lab[] = [
   unmappedCache,
   whoDecides,
   nodePresets,
+  hmmThenAndNow,
   roundTrips,
   wholeOrSplit,
   noRoomInMap,
