@@ -3,16 +3,13 @@
  * which `npm test` has just built; `npx vitest` alone may see an older one. The workload is small
  * and synthetic, so all of this takes a few seconds.
  */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { packageRoot } from '../../src/cli/packageRoot.ts';
-
-const BIN = join(packageRoot(), 'bin/hetmem');
-const env = { ...process.env, HETMEM_BUILD: 'never', NO_COLOR: '1' };
+import { BIN, ENV, hetmemIn } from './hetmem.ts';
 
 /** `accesses` in millions. */
 const experiment = (accesses: number, seeds: string, policies = 'first-touch, hemem') => `
@@ -34,11 +31,7 @@ afterEach(() => rmSync(folder, { recursive: true }));
 const inFolder = (name: string) => join(folder, name);
 const read = (name: string) => readFileSync(inFolder(name), 'utf8');
 
-function hetmem(...args: string[]) {
-  const options = { encoding: 'utf8', env, cwd: folder } as const;
-  const done = spawnSync(process.execPath, [BIN, ...args], options);
-  return { code: done.status, out: done.stdout, err: done.stderr };
-}
+const hetmem = (...args: string[]) => hetmemIn(folder, args);
 
 describe('hetmem run', () => {
   it('gives the same bytes with one job and several, and again from its own result', () => {
@@ -119,7 +112,7 @@ describe('^C', () => {
   it('exits with 130 and no half-written result; --resume ends with the same bytes', async () => {
     writeFileSync(inFolder('e.yaml'), experiment(0.1, '[1, 2, 3]', 'first-touch').trimStart());
     const args = [BIN, 'run', 'e.yaml', '--jobs', '1', '--out', 'r.json', '--html', 'r.html'];
-    const child = spawn(process.execPath, args, { env, cwd: folder, stdio: 'ignore' });
+    const child = spawn(process.execPath, args, { env: ENV, cwd: folder, stdio: 'ignore' });
     const ended = new Promise((resolve) => child.on('exit', resolve));
     while (!existsSync(inFolder('results/small.journal'))) await sleep(10);
     child.kill('SIGINT');

@@ -1,13 +1,10 @@
 /** `hetmem conform` as a process: exit codes, wrong input, known deviations. Runs dist/. */
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { packageRoot } from '../../src/cli/packageRoot.ts';
+import { hetmem } from './hetmem.ts';
 
-const BIN = join(packageRoot(), 'bin/hetmem');
-const env = { ...process.env, HETMEM_BUILD: 'never', NO_COLOR: '1' };
 const DEVIATION = 'dem_on_reclaim_mbind0.noswap';
 
 const MMAP = {
@@ -34,10 +31,7 @@ describe('hetmem conform', () => {
     return run(file, ...args);
   }
 
-  function run(...args: string[]) {
-    const done = spawnSync(process.execPath, [BIN, 'conform', ...args], { encoding: 'utf8', env });
-    return { code: done.status, out: done.stdout, err: done.stderr };
-  }
+  const run = (...args: string[]) => hetmem('conform', ...args);
 
   const where = (label: string) => ({
     look: 'where',

@@ -2,17 +2,14 @@
  * `hetmem heat` as a process, on a small synthetic program. Runs dist/, which `npm test` has just
  * built.
  */
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { packageRoot } from '../../src/cli/packageRoot.ts';
 import type { Comparison } from '../../src/experiment/index.ts';
 import { HEAT_SOURCES } from '../../src/policy/index.ts';
+import { hetmemIn } from './hetmem.ts';
 
-const BIN = join(packageRoot(), 'bin/hetmem');
-const env = { ...process.env, HETMEM_BUILD: 'never', NO_COLOR: '1' };
 /** 32 MiB of which a tenth is hot. */
 const GUPS = 'gups:size=32:accesses=1';
 
@@ -22,11 +19,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-function hetmem(...args: string[]) {
-  const options = { encoding: 'utf8', env, cwd: folder } as const;
-  const done = spawnSync(process.execPath, [BIN, ...args], options);
-  return { code: done.status, out: done.stdout, err: done.stderr };
-}
+const hetmem = (...args: string[]) => hetmemIn(folder, args);
 
 function heatOf(...args: string[]) {
   const { code, out, err } = hetmem('heat', GUPS, ...args, '--json');

@@ -9,15 +9,9 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { packageRoot, packageVersion } from '../../src/cli/packageRoot.ts';
+import { BIN, ENV, hetmem } from './hetmem.ts';
 
-const BIN = join(packageRoot(), 'bin/hetmem');
 const DIST = pathToFileURL(join(packageRoot(), 'dist/cli/')).href;
-const env = { ...process.env, HETMEM_BUILD: 'never', NO_COLOR: '1' };
-
-function hetmem(...args: string[]) {
-  const done = spawnSync(process.execPath, [BIN, ...args], { encoding: 'utf8', env });
-  return { code: done.status, out: done.stdout, err: done.stderr };
-}
 
 describe('bin/hetmem', () => {
   it('prints help and version on stdout', () => {
@@ -46,7 +40,7 @@ describe('bin/hetmem', () => {
   it('is quiet when the reader of its output has gone', () => {
     const script = `(sleep 0.2; "$1" "$2" --help) | true; echo "\${PIPESTATUS[0]}"`;
     const args = ['-c', script, 'bash', process.execPath, BIN];
-    const done = spawnSync('bash', args, { encoding: 'utf8', env });
+    const done = spawnSync('bash', args, { encoding: 'utf8', env: ENV });
     expect([done.stdout, done.stderr]).toEqual(['141\n', '']);
   });
 });
@@ -65,7 +59,7 @@ describe('a signal', () => {
       const say = (text) => process.stdout.write(text + '\\n');
       const stay = setInterval(() => {}, 1000);`;
     const args = ['--input-type=module', '-e', `${preamble}${script}`];
-    const child = spawn(process.execPath, args, { cwd: folder, env });
+    const child = spawn(process.execPath, args, { cwd: folder, env: ENV });
     child.stdout.on('data', () => child.kill(signal));
     return new Promise((resolve) => child.on('exit', (code, by) => resolve(code ?? by)));
   }

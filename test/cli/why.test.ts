@@ -1,20 +1,12 @@
 /** `hetmem why` and saved states as processes: the same answers from a case and from its state. */
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { packageRoot } from '../../src/cli/packageRoot.ts';
+import { BIN, hetmem } from './hetmem.ts';
 
-const BIN = join(packageRoot(), 'bin/hetmem');
-const env = { ...process.env, HETMEM_BUILD: 'never', NO_COLOR: '1' };
 const CASE = 'pin_normal_node1';
 const PINNED = '100:0x700000000000';
-
-function run(...args: string[]) {
-  const done = spawnSync(process.execPath, [BIN, ...args], { encoding: 'utf8', env });
-  return { code: done.status, out: done.stdout, err: done.stderr };
-}
 
 describe('hetmem why', () => {
   let folder = '';
@@ -22,14 +14,14 @@ describe('hetmem why', () => {
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), 'hetmem-why-'));
     state = join(folder, 'pin.hms');
-    const saved = run('conform', '--case', CASE, '--save-state', state);
+    const saved = hetmem('conform', '--case', CASE, '--save-state', state);
     expect(saved).toMatchObject({ code: 0 });
     expect(saved.out.trimEnd().split('\n').at(-1)).toBe('1 passed, 0 failed, 0 skipped');
   });
   afterAll(() => rmSync(folder, { recursive: true }));
 
   it('names the pin, its holder, the rules and what the calls would answer (MC-27, PM-22)', () => {
-    const { code, out } = run('why', '--case', CASE, PINNED, '--to', '0');
+    const { code, out } = hetmem('why', '--case', CASE, PINNED, '--to', '0');
     expect(code).toBe(0);
     expect(out).toContain('refcount 1026 = 1 expected (mapcount 1)');
     expect(out).toContain(
@@ -42,14 +34,21 @@ describe('hetmem why', () => {
 
   it('says the same of the saved state, also when the file stands first', () => {
     const places = [PINNED, 'block:44', 'pfn:1444868'];
-    const ofCase = run('why', '--case', CASE, ...places);
-    expect(run('why', '--state', state, ...places)).toEqual(ofCase);
-    expect(run('why', state, ...places)).toEqual(ofCase);
+    const ofCase = hetmem('why', '--case', CASE, ...places);
+    expect(hetmem('why', '--state', state, ...places)).toEqual(ofCase);
+    expect(hetmem('why', state, ...places)).toEqual(ofCase);
     expect(ofCase.out).toContain('refused at once: -EBUSY');
   });
 
   it('tells of ranges and CMA areas what alloc_contig_range and cma_alloc come to (PM-80)', () => {
-    const { code, out } = run('why', state, 'cma:reserved+512', '--align', '9', 'range:1444868+4');
+    const { code, out } = hetmem(
+      'why',
+      state,
+      'cma:reserved+512',
+      '--align',
+      '9',
+      'range:1444868+4',
+    );
     expect(code).toBe(0);
     expect(out).toContain('32768 pages, 32768 free in its bitmap');
     expect(out).toContain('gives pfn 1310720');
@@ -58,16 +57,16 @@ describe('hetmem why', () => {
   });
 
   it('without a place tells holders and blocks; --json gives objects', () => {
-    const { out } = run('why', state);
+    const { out } = hetmem('why', state);
     expect(out).toContain('io_uring registered buffer "pin u1" of process 100: 4 pages');
     expect(out).toContain('block:44 (node 1): unmovable');
-    const [page] = JSON.parse(run('why', state, PINNED, '--json').out);
+    const [page] = JSON.parse(hetmem('why', state, PINNED, '--json').out);
     expect(page.causes[0]).toMatchObject({ name: 'pinned', rules: 'MC-27, OV-15, PM-22' });
     expect(page.would[0]).toMatchObject({ returns: 1, status: null, isCertain: true });
   });
 
   it('asks with the rights of --by, and of an address without a page (MP-20, MP-22)', () => {
-    const { out } = run('why', state, '100:0x123000', '100:0x700000003000', '--by', '1');
+    const { out } = hetmem('why', state, '100:0x123000', '100:0x700000003000', '--by', '1');
     expect(out).toContain('move_pages MPOL_MF_MOVE: returns 0, status -EFAULT (not-mapped)');
     expect(out).toContain('returns 1, status unchanged (pinned)');
   });
@@ -84,13 +83,13 @@ describe('hetmem why', () => {
     ] as const;
     for (const [args, problem] of wrong) {
       const source = args[0].startsWith('nonsense') ? [] : [state];
-      expect(run('why', ...source, ...args)).toMatchObject({
+      expect(hetmem('why', ...source, ...args)).toMatchObject({
         code: 2,
         err: expect.stringContaining(problem),
       });
     }
-    expect(run('why', 'pfn:5')).toMatchObject({ code: 2 });
-    const place = run('why', '--case', 'pin_normal_node1', '100:zz');
+    expect(hetmem('why', 'pfn:5')).toMatchObject({ code: 2 });
+    const place = hetmem('why', '--case', 'pin_normal_node1', '100:zz');
     expect([place.code, place.err]).toEqual([2, expect.stringContaining('100:zz: is no place')]);
   });
 
@@ -98,11 +97,11 @@ describe('hetmem why', () => {
     const bytes = readFileSync(state);
     const cut = join(folder, 'cut.hms');
     writeFileSync(cut, bytes.subarray(0, bytes.length - 100));
-    const { code, err } = run('why', cut, PINNED);
+    const { code, err } = hetmem('why', cut, PINNED);
     expect(code).toBe(2);
     expect(err).toMatch(/cut\.hms: byte \d+ of \d+: the saved state is cut/);
-    expect(run('why', BIN, PINNED).err).toContain('is no saved state of hetmem');
-    const again = run('conform', '--case', CASE, '--save-state', state);
+    expect(hetmem('why', BIN, PINNED).err).toContain('is no saved state of hetmem');
+    const again = hetmem('conform', '--case', CASE, '--save-state', state);
     expect(again).toMatchObject({ code: 2, err: expect.stringContaining('exists already') });
   });
 });
