@@ -54,7 +54,7 @@ function damonReason({ k, driver, clock, moves }: Simulation): string | null {
   return `${none}: ${grew} (tuned=false begins with all of it)`;
 }
 
-/** A policy that decides by itself and planned nothing. */
+/** A policy that decides by itself and planned nothing but demotions. */
 function policyReason({ driver, clock }: Simulation): string | null {
   const { policy, decisions, plannedRows } = driver;
   if (policy.periodNs === 0 || policy.planCapacity === 0) return null;
@@ -64,7 +64,7 @@ function policyReason({ driver, clock }: Simulation): string | null {
   }
   const reason = policy.idleReason ?? null;
   if (reason !== null) return reason;
-  return plannedRows > 0 ? null : `nothing to migrate was found in ${decisions} decisions`;
+  return plannedRows > 0 ? null : `nothing to promote was found in ${decisions} decisions`;
 }
 
 function msText(ns: number): string {

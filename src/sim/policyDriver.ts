@@ -8,7 +8,7 @@ import type { FrameId, Nanoseconds, Nid, Vpn } from '../base/units.ts';
 import type { EventHandler, EventQueue } from '../engine/index.ts';
 import type { AccessCost } from '../hw/index.ts';
 import { type AddressSpace, type Kernel, pteIsPresent, ptePayload } from '../mm/index.ts';
-import { MigrationPlan, type Policy } from '../policy/index.ts';
+import { MigrationPlan, type Policy, REASON_DEMOTE, REASON_RESERVE } from '../policy/index.ts';
 import type { TraceSource } from '../trace/index.ts';
 import { demoteUnmappedCache } from './host/cacheDemotion.ts';
 import { FutureRecorder } from './monitors/futureRecorder.ts';
@@ -39,7 +39,7 @@ export class PolicyDriver implements EventHandler {
   /** Accesses replayed so far, told by the simulation. */
   accesses = 0;
   decisions = 0;
-  /** Rows of all its plans. */
+  /** Rows of all its plans that are no demotions. */
   plannedRows = 0;
 
   constructor(parts: PolicyDriverParts, policy: Policy) {
@@ -103,7 +103,10 @@ export class PolicyDriver implements EventHandler {
     this.#plan.clear();
     this.#policy.decide(this.#host.observe(nowNs), this.#plan);
     this.decisions++;
-    this.plannedRows += this.#plan.nrRows;
+    for (let row = 0; row < this.#plan.nrRows; row++) {
+      const reason = this.#plan.reason[row];
+      if (reason !== REASON_DEMOTE && reason !== REASON_RESERVE) this.plannedRows++;
+    }
     this.#host.apply(this.#plan, nowNs);
     this.#parts.queue.schedule(nowNs + this.#policy.periodNs, this);
   }

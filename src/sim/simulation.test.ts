@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { CounterTrack, EventContext, EventFormat, EventSink } from '../events/index.ts';
 import { plainMachine } from '../mm/plainMachine.ts';
-import { POLICIES } from '../policy/index.ts';
+import { type KnobValues, POLICIES } from '../policy/index.ts';
 import { END, EVENT, SLICE, syntheticHeader, type TraceSource } from '../trace/index.ts';
 import { ZONE_NORMAL } from '../uapi/zone.ts';
 import { runOne } from './run.ts';
@@ -188,7 +188,7 @@ describe('a run', () => {
   });
 
   describe('warnings of what never came to act', () => {
-    const warnings = (name: string, params: Record<string, number | boolean>, slices = 40) => {
+    const warnings = (name: string, params: KnobValues, slices = 40) => {
       const run = { ...spec(name), policy: { name, params } };
       return runOne(run, hotQuarter(SECTION, slices), { hetmem: 'test' }).warnings;
     };
@@ -229,7 +229,8 @@ describe('a run', () => {
       ['memtierd-age', {}, /^no decision in a run of 30 ms: the first is due after 5000 ms; /],
       ['memtierd-heat', {}, /^no decision in a run of 30 ms: the first is due after 5000 ms; /],
       ['memtis', { period: 1 }, /^no threshold was set/],
-      ['physical-only', { period: 2 }, /^nothing to migrate was found in \d+ decisions; /],
+      ['hemem', { unit: '4KiB', period: 1 }, /^nothing to promote was found in \d+ decisions; /],
+      ['physical-only', { period: 2 }, /^nothing to promote was found in \d+ decisions; /],
       ['bandwidth-spread', { period: 1 }, /^nothing was spread: fast nodes never used more than /],
     ] as const)('%s %o', (name, params, text) => {
       expect(warnings(name, params)).toEqual([expect.stringMatching(text)]);
