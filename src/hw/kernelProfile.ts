@@ -250,6 +250,12 @@ export const BEHAVIOURS = {
     evidence: '6.15',
     what: 'a free page of device memory has no reference; before: one',
   },
+  guardRegions: {
+    since: '7.2',
+    rule: 'OV-32',
+    evidence: '6.13, for files 6.15',
+    what: 'MADV_GUARD_INSTALL, MADV_GUARD_REMOVE; before: -EINVAL',
+  },
   kpageflagsOfHolesIsNopage: {
     until: '6.12',
     rule: 'HS-15',

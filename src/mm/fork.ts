@@ -59,6 +59,7 @@ import {
   VM_HUGETLB,
   VM_LOCKED,
   VM_LOCKONFAULT,
+  VM_MAYBE_GUARD,
   VM_MIXEDMAP,
   VM_PFNMAP,
   VM_SHARED,
@@ -128,7 +129,7 @@ function copyAddressSpace(
       copy.anonVma = k.newAnonVma();
       anonVmaLink(copy, copy.anonVma);
     }
-    const copies = vma.has(VM_PFNMAP | VM_MIXEDMAP) || vma.anonVma !== null;
+    const copies = vma.has(VM_PFNMAP | VM_MIXEDMAP | VM_MAYBE_GUARD) || vma.anonVma !== null;
     if (copies && !copyRange(k, parent, child, vma, copy)) return false;
   }
   return true;

@@ -15,6 +15,8 @@ import {
   MADV_DONTNEED,
   MADV_DONTNEED_LOCKED,
   MADV_FREE,
+  MADV_GUARD_INSTALL,
+  MADV_GUARD_REMOVE,
   MADV_HUGEPAGE,
   MADV_KEEPONFORK,
   MADV_MERGEABLE,
@@ -30,6 +32,7 @@ import {
   MADV_WILLNEED,
   MADV_WIPEONFORK,
 } from '../uapi/mman.ts';
+import { installGuards, removeGuards } from './guardRegion.ts';
 import { checkVmaFlags, faultInPage } from './gupFollow.ts';
 import { checkHugetlbCuts } from './hugetlb.ts';
 import type { Kernel } from './kernel.ts';
@@ -77,7 +80,7 @@ export function madviseRange(k: Kernel, task: Task, start: Vpn, end: Vpn, advice
       vpn = vma.start;
     }
     const last = Math.min(end, vma.end);
-    const one = adviseVma(k, task.cpu, vma, vpn, last, advice);
+    const one = adviseVma(k, task, vma, vpn, last, advice);
     if (one !== 0) return one;
     vpn = last;
   }
@@ -94,13 +97,16 @@ function changesFlags(advice: number): boolean {
     case MADV_PAGEOUT:
     case MADV_WILLNEED:
     case MADV_REMOVE:
+    case MADV_GUARD_INSTALL:
+    case MADV_GUARD_REMOVE:
       return false;
     default:
       return true;
   }
 }
 
-function adviseVma(k: Kernel, cpu: number, vma: Vma, start: Vpn, end: Vpn, advice: number): number {
+function adviseVma(k: Kernel, task: Task, vma: Vma, start: Vpn, end: Vpn, advice: number): number {
+  const { cpu } = task;
   switch (advice) {
     case MADV_NORMAL:
     case MADV_RANDOM:
@@ -127,6 +133,11 @@ function adviseVma(k: Kernel, cpu: number, vma: Vma, start: Vpn, end: Vpn, advic
       if (vma.has(VM_LOCKED | VM_PFNMAP | VM_HUGETLB)) return -EINVAL;
       coldOrPageout(k, cpu, vma, start, end, advice === MADV_PAGEOUT);
       return 0;
+    case MADV_GUARD_INSTALL:
+      if (!k.profile.guardRegions) return -EINVAL;
+      return installGuards(k, task.cpuNid, vma, start, end);
+    case MADV_GUARD_REMOVE:
+      return k.profile.guardRegions ? removeGuards(k, vma, start, end) : -EINVAL;
     default:
       return adviseFlags(vma, advice);
   }

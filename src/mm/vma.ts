@@ -31,7 +31,11 @@ export const VM_DAX = 1 << 19;
 export const VM_UFFD_MISSING = 1 << 20;
 /** A shared mapping of a file that was opened for reading: Linux takes VM_MAYWRITE away. */
 export const VM_MAYNOTWRITE = 1 << 21;
+/** Guards were installed in it, and fork copies its page tables. */
+export const VM_MAYBE_GUARD = 1 << 22;
 
+/** Areas that differ in these only may merge. */
+export const VM_STICKY = VM_SOFTDIRTY | VM_MAYBE_GUARD;
 export const VM_ACCESS_FLAGS = VM_READ | VM_WRITE | VM_EXEC;
 /** Areas whose pages are not the kernel's to lock, merge or give to a device. */
 export const VM_SPECIAL = VM_IO | VM_DONTEXPAND | VM_PFNMAP | VM_MIXEDMAP;

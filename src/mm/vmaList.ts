@@ -8,7 +8,7 @@ import type { AddressSpace } from './addressSpace.ts';
 import type { Kernel } from './kernel.ts';
 import { samePolicy } from './mempolicy.ts';
 import { splitPmdAt } from './pteSetup.ts';
-import { anonVmaLink, VM_ACCESS_FLAGS, VM_SOFTDIRTY, Vma } from './vma.ts';
+import { anonVmaLink, VM_ACCESS_FLAGS, VM_MAYBE_GUARD, VM_STICKY, Vma } from './vma.ts';
 
 /** Puts a VMA into its place in the list and links it to its file. */
 export function insertVma(vma: Vma): void {
@@ -90,7 +90,7 @@ export function mergeRange(k: Kernel, mm: AddressSpace, start: Vpn, end: Vpn): v
 
 function mayMerge(lower: Vma, upper: Vma): boolean {
   if (lower.end !== upper.start || lower.file !== upper.file) return false;
-  if ((lower.flags & ~VM_SOFTDIRTY) !== (upper.flags & ~VM_SOFTDIRTY)) return false;
+  if (((lower.flags ^ upper.flags) & ~VM_STICKY) !== 0) return false;
   if (lower.indexOf(lower.end) !== upper.pgoff) return false;
   return samePolicy(lower.policy, upper.policy) && anonVmasMerge(lower, upper);
 }
@@ -108,6 +108,7 @@ function absorb(k: Kernel, lower: Vma, upper: Vma): void {
     lower.anonVma = upper.anonVma;
     cloneAnonVmas(upper, lower);
   }
+  lower.flags |= upper.flags & VM_MAYBE_GUARD;
   removeVma(k, upper);
   lower.end = end;
 }
@@ -119,7 +120,7 @@ export function reusableAnonVma(vma: Vma): Vma | null {
   for (const near of [list[at + 1], list[at - 1]]) {
     if (near === undefined || near.anonVma === null || near.anonVmaChain.length !== 1) continue;
     const [lower, upper] = near.start < vma.start ? [near, vma] : [vma, near];
-    const ignored = VM_ACCESS_FLAGS | VM_SOFTDIRTY;
+    const ignored = VM_ACCESS_FLAGS | VM_STICKY;
     const alike =
       lower.end === upper.start &&
       lower.file === upper.file &&

@@ -13,12 +13,15 @@ import type { Kernel } from './kernel.ts';
 import { munlockFolio } from './mlock.ts';
 import { MMU_NOTIFY_CLEAR, mmuNotifierInvalidate } from './mmuNotifier.ts';
 import {
+  MARKER_GUARD,
   PTE_KIND_DEVICE_EXCLUSIVE,
   PTE_KIND_DEVICE_PRIVATE,
+  PTE_KIND_MARKER,
   PTE_KIND_MIGRATION,
   PTE_KIND_SWAP,
   PTEB_SPECIAL,
   pteIsDirty,
+  pteIsKind,
   pteIsPresent,
   pteIsYoung,
   pteKind,
@@ -32,7 +35,8 @@ import { VM_HUGETLB, VM_LOCKED, type Vma } from './vma.ts';
 
 /**
  * Empties all entries of [start, end), which lies in one VMA. Page tables stay. Mirrors hear UNMAP
- * where the area goes (unmap_vmas), CLEAR where it stays (zap_page_range_single): DM-1.
+ * where the area goes (unmap_vmas), CLEAR where it stays (zap_page_range_single): DM-1; then guards
+ * stay, too (zap_drop_markers).
  */
 export function zapRange(
   k: Kernel,
@@ -58,7 +62,7 @@ export function zapRange(
       }
       if (mm.leaf[slot] >= 0) {
         const base = mm.leaf[slot] * HPAGE_PMD_NR - mm.slotVpn[slot];
-        zapEntries(k, vma, base + vpn, base + next);
+        zapEntries(k, vma, base + vpn, base + next, event === MMU_NOTIFY_CLEAR);
       }
     }
     vpn = next;
@@ -97,7 +101,7 @@ export function addRss(k: Kernel, mm: AddressSpace, head: FrameId, pages: number
   else mm.rssShmem += pages;
 }
 
-function zapEntries(k: Kernel, vma: Vma, first: number, last: number): void {
+function zapEntries(k: Kernel, vma: Vma, first: number, last: number, keepsGuards: boolean): void {
   const words = k.ptes.words;
   const bytes = k.ptes.bytes;
   for (let i = first; i < last; ) {
@@ -108,10 +112,14 @@ function zapEntries(k: Kernel, vma: Vma, first: number, last: number): void {
     } else if (pteIsPresent(word)) {
       i += zapPresent(k, vma, i, last);
     } else {
-      zapOther(k, vma, i);
+      if (!keepsGuards || !isGuard(word)) zapOther(k, vma, i);
       i++;
     }
   }
+}
+
+function isGuard(word: number): boolean {
+  return pteIsKind(word, PTE_KIND_MARKER) && ptePayload(word) === MARKER_GUARD;
 }
 
 /** A run of entries that map consecutive pages of one folio; returns its length. */

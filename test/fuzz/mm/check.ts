@@ -23,7 +23,7 @@ import {
   wantsWriteNotify,
 } from './kernelDoor.ts';
 import { isOutOfReach, type ModelPage, wordOf } from './model.ts';
-import { mappedFrame, NO_ENTRY, peekFile, peekPage } from './peek.ts';
+import { isGuard, mappedFrame, NO_ENTRY, peekFile, peekPage } from './peek.ts';
 import { settle } from './settle.ts';
 import type { Process, World } from './world.ts';
 
@@ -75,6 +75,9 @@ function compareSpace(w: World, process: Process, wrong: string[]): void {
   for (const [vpn, page] of pages) {
     if (page.locked) locked++;
     if (mm.findVma(vpn) === null) wrong.push(`page ${vpn} of mm ${mm.id} is not mapped`);
+    if (isGuard(w.k, process.task, vpn) !== page.isGuarded) {
+      wrong.push(`page ${vpn} of mm ${mm.id} is ${page.isGuarded ? 'no longer' : 'a'} guard`);
+    }
     const got = peekMapped(w, process, vpn, page);
     if (page.file?.kind === 'peer' && (got === NO_ENTRY) !== isOutOfReach(page)) {
       wrong.push(`DM-90: page ${vpn} of mm ${mm.id} ${got === NO_ENTRY ? 'is lost' : 'is back'}`);

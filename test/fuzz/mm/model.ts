@@ -53,6 +53,13 @@ export interface ModelPage {
   wipeOnFork: boolean;
   /** Of peer memory: the entry is gone, and no fault brings it back (DM-90). */
   isGone: boolean;
+  /** MADV_GUARD_INSTALL: every access is SIGSEGV. */
+  isGuarded: boolean;
+}
+
+/** Whether the program may read, or write, the page: else SIGSEGV. */
+export function isAllowed({ prot, isGuarded }: ModelPage, writes: boolean): boolean {
+  return !isGuarded && (prot & (writes ? 2 : 1)) !== 0;
 }
 
 /** An access is SIGBUS: behind the end of the file, or what was there is gone. */
@@ -89,6 +96,7 @@ export class ModelSpace {
       if (page.wipeOnFork) {
         copy.word = null;
         copy.lazy = false;
+        copy.isGuarded = false;
       }
       child.pages.set(vpn, copy);
     }

@@ -12,6 +12,8 @@ import {
   MADV_DONTNEED,
   MADV_DONTNEED_LOCKED,
   MADV_FREE,
+  MADV_GUARD_INSTALL,
+  MADV_GUARD_REMOVE,
   MADV_HUGEPAGE,
   MADV_KEEPONFORK,
   MADV_MERGEABLE,
@@ -145,6 +147,8 @@ const nodes = fc.integer({ min: 1, max: 15 });
 const mode = fc.integer({ min: 0, max: 6 });
 
 const ADVICE = [
+  MADV_GUARD_INSTALL,
+  MADV_GUARD_REMOVE,
   MADV_DONTNEED,
   MADV_DONTNEED,
   MADV_DONTNEED_LOCKED,

@@ -4,7 +4,7 @@
  */
 import { type AcceleratorContext, CoherentAccelerator, ENODEV, EREMOTEIO } from './kernelDoor.ts';
 import { Mismatch } from './mismatch.ts';
-import { storeByDevice, wordOf } from './model.ts';
+import { isAllowed, storeByDevice, wordOf } from './model.ts';
 import type { Operation } from './operations.ts';
 import { noteCopies } from './playSpace.ts';
 import { settle } from './settle.ts';
@@ -64,7 +64,7 @@ function loadPage(p: Process, context: AcceleratorContext, vpn: number): void {
     throw new Mismatch(`DM-15: accelerator cannot reach page ${vpn}`);
   }
   if (word < 0) return;
-  if (page === undefined || (page.prot & 1) === 0) {
+  if (page === undefined || !isAllowed(page, false)) {
     throw new Mismatch(`accelerator reads page ${vpn}, which nobody may`);
   }
   if (settle(page, word) || word === wordOf(page)) return;
@@ -95,7 +95,7 @@ function addToPage(w: World, p: Process, context: AcceleratorContext, vpn: numbe
 
 function noteStored(p: Process, vpn: number, word: number): void {
   const page = p.space.pages.get(vpn);
-  if (page === undefined || (page.prot & 2) === 0) {
+  if (page === undefined || !isAllowed(page, true)) {
     throw new Mismatch(`accelerator writes page ${vpn}, which nobody may`);
   }
   storeByDevice(page, word);

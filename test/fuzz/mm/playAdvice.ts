@@ -9,6 +9,8 @@ import {
   MADV_DONTNEED,
   MADV_DONTNEED_LOCKED,
   MADV_FREE,
+  MADV_GUARD_INSTALL,
+  MADV_GUARD_REMOVE,
   MADV_KEEPONFORK,
   MADV_MERGEABLE,
   MADV_PAGEOUT,
@@ -21,8 +23,9 @@ import {
 import { Mismatch } from './mismatch.ts';
 import type { ModelPage } from './model.ts';
 import type { Operation } from './operations.ts';
+import { isGuard, NO_ENTRY, peekPage } from './peek.ts';
 import { noteCopies } from './playSpace.ts';
-import type { World } from './world.ts';
+import type { Process, World } from './world.ts';
 
 const UNCHECKED: ReadonlySet<number> = new Set([MADV_COLLAPSE, MADV_MERGEABLE, MADV_UNMERGEABLE]);
 
@@ -34,6 +37,10 @@ export function playAdvice(w: World, o: Extract<Operation, { op: 'madvise' }>): 
     noteCopies(w, p, start, end);
     return;
   }
+  if (o.advice === MADV_GUARD_INSTALL && result === -ENOMEM) {
+    noteGuards(w, p, start, end);
+    return;
+  }
   // Whether pages can be collapsed or merged is not a question of values.
   if (UNCHECKED.has(o.advice)) return;
   let expected = 0;
@@ -41,7 +48,7 @@ export function playAdvice(w: World, o: Extract<Operation, { op: 'madvise' }>): 
     const page = p.space.pages.get(vpn);
     if (page === undefined) {
       expected = -ENOMEM;
-    } else if (isRefused(page, o.advice)) {
+    } else if (isRefused(page, o.advice, w.k.profile.guardRegions)) {
       expected = -EINVAL;
       break;
     } else {
@@ -53,7 +60,18 @@ export function playAdvice(w: World, o: Extract<Operation, { op: 'madvise' }>): 
   }
 }
 
-function isRefused(page: ModelPage, advice: number): boolean {
+/** Guards with a hole between them, or until no memory for page tables was left. */
+function noteGuards(w: World, p: Process, start: number, end: number): void {
+  for (let vpn = start; vpn < end; vpn++) {
+    const page = p.space.pages.get(vpn);
+    if (page === undefined) continue;
+    const isGuarded = isGuard(w.k, p.task, vpn);
+    const isEmpty = !page.isGuarded && peekPage(w.k, p.task, vpn) === NO_ENTRY;
+    if (isEmpty) p.space.pages.set(vpn, { ...page, word: null, lazy: false, isGuarded });
+  }
+}
+
+function isRefused(page: ModelPage, advice: number, guards: boolean): boolean {
   switch (advice) {
     case MADV_DONTNEED:
     case MADV_COLD:
@@ -63,6 +81,10 @@ function isRefused(page: ModelPage, advice: number): boolean {
       return page.locked || page.file !== null;
     case MADV_WIPEONFORK:
       return page.file !== null;
+    case MADV_GUARD_INSTALL:
+      return !guards || page.locked || page.file?.kind === 'peer';
+    case MADV_GUARD_REMOVE:
+      return !guards || page.file?.kind === 'peer';
     default:
       return false;
   }
@@ -74,6 +96,12 @@ function advise(page: ModelPage, advice: number): ModelPage {
     case MADV_DONTNEED:
     case MADV_DONTNEED_LOCKED:
       return { ...page, word: null, lazy: false, isGone: page.file?.kind === 'peer' };
+    case MADV_GUARD_INSTALL:
+      if (page.isGuarded) return page;
+      return { ...page, word: null, lazy: false, isGuarded: true };
+    case MADV_GUARD_REMOVE:
+      page.isGuarded = false;
+      break;
     case MADV_FREE:
       page.lazy = true;
       break;

@@ -4,7 +4,7 @@
  */
 import type { DmirrorResult } from './kernelDoor.ts';
 import { Mismatch } from './mismatch.ts';
-import { storeByDevice, wordOf } from './model.ts';
+import { isAllowed, storeByDevice, wordOf } from './model.ts';
 import type { Operation } from './operations.ts';
 import { noteCopies } from './playSpace.ts';
 import { settle } from './settle.ts';
@@ -61,7 +61,7 @@ function writeWords(w: World, p: Process, coherent: boolean, start: number, nr: 
   noteCopies(w, p, start, start + nr);
   for (let i = 0; i < cpages; i++) {
     const page = p.space.pages.get(start + i);
-    if (page === undefined || (page.prot & 2) === 0) {
+    if (page === undefined || !isAllowed(page, true)) {
       throw new Mismatch(`device writes page ${start + i}, which nobody may`);
     }
     storeByDevice(page, words[i]);

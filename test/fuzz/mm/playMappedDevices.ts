@@ -24,7 +24,7 @@ import {
 import type { DevdaxWhat, MappedDeviceOperation, PeerWhat } from './mappedDeviceOperations.ts';
 import { CLIENTS } from './mappedDevices.ts';
 import { Mismatch } from './mismatch.ts';
-import { isOutOfReach, ModelFile, type ModelFileKind, type ModelPage } from './model.ts';
+import { isAllowed, isOutOfReach, ModelFile, type ModelFileKind, type ModelPage } from './model.ts';
 import type { RangePick } from './operations.ts';
 import { NO_ENTRY, peekPage } from './peek.ts';
 import { HELD_MAX, hold } from './playMemory.ts';
@@ -126,7 +126,7 @@ function pickPage(p: Process, pick: RangePick, kind: ModelFileKind): number | nu
 
 /** PM-3, PM-4: what GUP says of a page of a device, before it can run out of memory. */
 function expectedOfGup(page: ModelPage | undefined, what: PeerWhat | DevdaxWhat, writes: boolean) {
-  if (page === undefined || (page.prot & (writes ? 2 : 1)) === 0) return -EFAULT;
+  if (page === undefined || !isAllowed(page, writes)) return -EFAULT;
   if (isOutOfReach(page)) return -EFAULT;
   const isRefused = what === 'pinAsSystem' || what === 'getAsSystem';
   return isRefused && page.file?.kind === 'peer' ? -EREMOTEIO : 1;

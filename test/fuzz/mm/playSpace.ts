@@ -22,7 +22,6 @@ import {
   mprotectRange,
   mremapRange,
   munmapRange,
-  PROT_WRITE,
   populateRange,
   reapTask,
   setBrk,
@@ -30,7 +29,7 @@ import {
   VM_LOCKONFAULT,
 } from './kernelDoor.ts';
 import { Mismatch } from './mismatch.ts';
-import { isOutOfReach, ModelFile, type ModelPage, store, wordOf } from './model.ts';
+import { isAllowed, isOutOfReach, ModelFile, type ModelPage, store, wordOf } from './model.ts';
 import type { Operation } from './operations.ts';
 import { hasPrivateCopy } from './peek.ts';
 import { playAdvice } from './playAdvice.ts';
@@ -148,8 +147,7 @@ function checkWord(page: ModelPage, got: number, what: string): void {
 }
 
 function expectedError(page: ModelPage | undefined, write: boolean): number {
-  if (page === undefined || page.prot === 0) return FAULT_SIGSEGV;
-  if (write && (page.prot & PROT_WRITE) === 0) return FAULT_SIGSEGV;
+  if (page === undefined || !isAllowed(page, write)) return FAULT_SIGSEGV;
   return isOutOfReach(page) ? FAULT_SIGBUS : 0;
 }
 
@@ -198,7 +196,14 @@ export function newPage(
   index: number,
   locked: boolean,
 ): ModelPage {
-  const none = { word: null, lazy: false, dontFork: false, wipeOnFork: false, isGone: false };
+  const none = {
+    word: null,
+    lazy: false,
+    dontFork: false,
+    wipeOnFork: false,
+    isGone: false,
+    isGuarded: false,
+  };
   return { prot, shared, file, index, locked: locked && file?.isLockable !== false, ...none };
 }
 
