@@ -28,7 +28,7 @@ import { isAllowed, isOutOfReach, ModelFile, type ModelFileKind, type ModelPage 
 import type { RangePick } from './operations.ts';
 import { NO_ENTRY, peekPage } from './peek.ts';
 import { HELD_MAX, hold } from './playMemory.ts';
-import { newPage } from './playSpace.ts';
+import { newPage, noteCopies } from './playSpace.ts';
 import type { Process, World } from './world.ts';
 
 type Of<K extends MappedDeviceOperation['op']> = Extract<MappedDeviceOperation, { op: K }>;
@@ -157,7 +157,9 @@ function holdPages(
       ? pinUserPagesFast
       : pinUserPages;
   const got: number[] = [];
-  const n = gup(w.k, p.task, at, Math.min(pick.len, PAGES_HELD_AT_ONCE), flags, got);
+  const nr = Math.min(pick.len, PAGES_HELD_AT_ONCE);
+  const n = gup(w.k, p.task, at, nr, flags, got);
+  noteCopies(w, p, at, at + nr); // of other files, behind the area
   const page = p.space.pages.get(at);
   const isOurs = page === undefined || page.file?.kind === kind;
   const isBadFlag = isForLong && kind === 'peer'; // PM-2
