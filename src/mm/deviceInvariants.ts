@@ -11,6 +11,7 @@ import {
   PG_MLOCKED,
   PG_SWAPCACHE,
   PG_TAIL,
+  PG_UPTODATE,
 } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
 import {
@@ -38,15 +39,23 @@ export function brokenDeviceEntry(k: Kernel, word: number): string[] {
 /** What is broken about device memory, as sentences. */
 export function brokenDeviceMemory(k: Kernel, maps: CountedMaps): string[] {
   const broken: string[] = [];
+  const { refcount, mapcount, flags } = k.frames;
   for (const pagemap of k.devices.pagemaps) {
     let live = 0;
     const end = pagemap.start + pagemap.nrPages;
+    const base = baseRefs(pagemap);
+    const idle = base > 0 ? PG_HWPOISON | PG_UPTODATE : PG_HWPOISON;
     for (let head = pagemap.start; head < end; ) {
-      if (k.frames.refcount[head] === 0) {
+      // Nearly all of them are: small and not in use.
+      if (refcount[head] === base && mapcount[head] === 0 && (flags[head] & ~idle) === 0) {
+        head++;
+        continue;
+      }
+      if (refcount[head] === 0) {
         // Whoever has it next learns of its error when the device reads it. A large folio of a DAX
         // file stays one until the file is cut.
         const kept = pagemap.type === MEMORY_DEVICE_FS_DAX ? PG_HEAD | PG_HWPOISON : PG_HWPOISON;
-        const isPlain = (k.frames.flags[head] & ~kept) === 0;
+        const isPlain = (flags[head] & ~kept) === 0;
         if (!isPlain) broken.push(`DM-50: free device frame ${head} has flags`);
         if (k.folios.mapcount(head) !== 0) broken.push(`DM-50: free folio ${head} is mapped`);
         head += k.folios.nrPages(head);
@@ -60,10 +69,16 @@ export function brokenDeviceMemory(k: Kernel, maps: CountedMaps): string[] {
     compareLive(k, pagemap, live, broken);
   }
   for (const mapped of [...maps.pte.keys(), ...maps.pmd.keys()]) {
-    if (!k.pm.isZoneDevice(mapped) || k.frames.refcount[k.frames.headOf(mapped)] > 0) continue;
+    if (!k.pm.isZoneDevice(mapped)) continue;
+    if (refcount[k.frames.headOf(mapped)] > baseRefs(k.devices.pagemapOf(mapped))) continue;
     broken.push(`DM-50: free device frame ${mapped} is mapped`);
   }
   return broken;
+}
+
+/** The device's own reference to each page, which it never lets go of. */
+function baseRefs({ type }: DevPagemap): number {
+  return type === MEMORY_DEVICE_GENERIC ? 1 : 0;
 }
 
 /** DM-110. */
@@ -99,8 +114,7 @@ function checkFolio(
   if (mapped !== k.folios.mapcount(head)) {
     broken.push(`DM-77: device folio ${head}: ${mapped} mappings, kept ${k.folios.mapcount(head)}`);
   }
-  const base = k.devices.pagemapOf(head).type === MEMORY_DEVICE_GENERIC ? 1 : 0;
-  if (f.refcount[head] < mapped + base) {
+  if (f.refcount[head] < mapped + baseRefs(k.devices.pagemapOf(head))) {
     broken.push(`DM-77: device folio ${head}: ${f.refcount[head]} references, ${mapped} mappings`);
   }
   const never = PG_LRU | PG_LRU_BATCH | PG_MLOCKED | PG_SWAPCACHE;
