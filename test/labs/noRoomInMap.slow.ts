@@ -1,8 +1,8 @@
 /** D11: the verdict follows the figures; what fits is what the map has room for. */
 import { expect, it } from 'vitest';
-import { FigureReader } from './figureReader.ts';
-import { noRoomInMap as lab } from './noRoomInMap.ts';
-import { runLab } from './runLab.ts';
+import { FigureReader } from '../../src/labs/figureReader.ts';
+import { noRoomInMap as lab } from '../../src/labs/noRoomInMap.ts';
+import { runLab } from '../../src/labs/runLab.ts';
 
 const run = (free: number) => runLab(lab, { seed: 1, settings: [`free=${free}`] }, '');
 

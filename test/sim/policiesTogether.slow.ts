@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { RandomStream } from '../../base/prng.ts';
-import { checkInvariants } from '../../mm/index.ts';
-import { plainMachine } from '../../mm/plainMachine.ts';
-import { findPolicy, POLICIES, resolveKnobs } from '../../policy/index.ts';
-import { ZONE_NORMAL } from '../../uapi/zone.ts';
-import { findWorkload, openWorkload } from '../../workload/index.ts';
-import type { RunSpec } from '../runResult.ts';
-import { Simulation } from '../simulation.ts';
+import { RandomStream } from '../../src/base/prng.ts';
+import { checkInvariants } from '../../src/mm/index.ts';
+import { plainMachine } from '../../src/mm/plainMachine.ts';
+import { findPolicy, POLICIES, resolveKnobs } from '../../src/policy/index.ts';
+import type { RunSpec } from '../../src/sim/runResult.ts';
+import { Simulation } from '../../src/sim/simulation.ts';
+import { ZONE_NORMAL } from '../../src/uapi/zone.ts';
+import { findWorkload, openWorkload } from '../../src/workload/index.ts';
 
 /** Times that suit a run of some tens of milliseconds. */
 const QUICK: Readonly<Record<string, Record<string, number | string | boolean>>> = {
