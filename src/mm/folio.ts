@@ -47,8 +47,9 @@ export class Folios {
 
   /** folio_contain_hwpoisoned_page: some page of it has an uncorrectable error. */
   containsPoison(head: FrameId): boolean {
+    const { flags } = this.frames;
     const end = head + this.nrPages(head);
-    for (let i = head; i < end; i++) if ((this.frames.flags[i] & PG_HWPOISON) !== 0) return true;
+    for (let i = head; i < end; i++) if ((flags[i] & PG_HWPOISON) !== 0) return true;
     return false;
   }
 
