@@ -13,6 +13,8 @@ import { assert } from '../base/assert.ts';
 import { type FrameId, HPAGE_PMD_NR, HPAGE_PMD_ORDER, type Vpn } from '../base/units.ts';
 import {
   type AddressSpace,
+  allocPages,
+  clearPages,
   DeviceMigration,
   devicePageLoad,
   devicePageStore,
@@ -36,13 +38,17 @@ import {
   migrateVmaFinalize,
   migrateVmaPages,
   migrateVmaSetup,
+  mmapRegion,
   mmuIntervalInsert,
   mmuIntervalRemove,
+  munmapRange,
   TASK_SIZE_PAGES,
   type Task,
   VM_READ,
+  vmInsertPage,
 } from '../mm/index.ts';
 import { EBUSY, EFAULT, EINVAL, ENOENT, ENOMEM, EPERM } from '../uapi/errno.ts';
+import { GFP_KERNEL } from '../uapi/gfp.ts';
 import { copyToDevice, copyToSystem } from './deviceCopy.ts';
 import type { DeviceMirror, DmirrorDevice } from './dmirrorDevice.ts';
 import { mirrorRange } from './mirrorRange.ts';
@@ -96,6 +102,30 @@ export class Dmirror implements MmuListener, DeviceMirror {
     assert(ret === 0, 'a mirror of a dying address space', ret);
     device.mirrors.add(mirror);
     return mirror;
+  }
+
+  /**
+   * dmirror_fops_mmap: pages of the kernel, zeroes, put into the area one by one (vm_insert_page).
+   * The first page number, or -ENOMEM.
+   */
+  mmap(task: Task, pages: number, prot: number, flags: number): Vpn {
+    const { k } = this;
+    const file = k.newFile('/dev/hmm_dmirror', 'inserted', pages);
+    file.specialFrames = new Int32Array(0); // nothing to fault in
+    const start = mmapRegion(k, task.mm!, { addr: 0, pages, prot, flags, file, pgoff: 0 });
+    file.openCount = 0;
+    if (start < 0) return start;
+    const vma = task.mm!.findVma(start)!;
+    for (let index = 0; index < pages; index++) {
+      const page = allocPages(k.pm, 0, GFP_KERNEL, task.cpuNid, -1);
+      if (page >= 0) clearPages(k, page, 1);
+      const ret = page < 0 ? -ENOMEM : vmInsertPage(k, task, vma, start + index, page);
+      if (page >= 0) k.putFolio(page);
+      if (ret === 0) continue;
+      munmapRange(k, task.mm!, start, start + pages);
+      return ret;
+    }
+    return start;
   }
 
   /** The last close. */

@@ -78,7 +78,7 @@ export class P2pProvider implements DevPagemapOps {
     if ((flags & MAP_SHARED) === 0 || pgoff !== 0) return -EINVAL;
     if (this.isGone) return -ENODEV;
     if (pages > this.free.length) return -ENOMEM;
-    const file = k.newFile('p2pmem/allocate', 'p2pmem', pages);
+    const file = k.newFile('p2pmem/allocate', 'inserted', pages);
     file.specialFrames = new Int32Array(0); // nothing to fault in
     const start = mmapRegion(k, task.mm!, { addr: 0, pages, prot, flags, file, pgoff });
     file.openCount = 0;

@@ -1,9 +1,7 @@
 /**
  * What the kernel's own tests of this driver set up and assert
- * (tools/testing/selftests/mm/hmm-tests of 7.3, all rows but the one below), on the model;
- * userfaultfd_read and benchmark_thp_migration are in userfault.test.ts.
- *
- * Not modelled: vm_insert_page areas (mixedmap).
+ * (tools/testing/selftests/mm/hmm-tests of 7.3, all rows), on the model; userfaultfd_read and
+ * benchmark_thp_migration are in userfault.test.ts.
  */
 import { describe, expect, it } from 'vitest';
 import {
@@ -43,6 +41,7 @@ import { Dmirror } from './dmirror.ts';
 import { DmirrorDevice } from './dmirrorDevice.ts';
 
 const RW = PROT_READ | PROT_WRITE;
+const vmstat = (b: DeviceBench, name: string) => b.k.vmstat.snapshot().get(name)!;
 
 describe('hmm-tests: reading and writing through the mirror', () => {
   it('open_close: a device opens and closes, nothing is left', () => {
@@ -158,6 +157,28 @@ describe('hmm-tests: more memory of other kinds', () => {
     expect(perms()).toEqual(new Set(['PMD|READ']));
     munmapRange(b.k, b.task.mm!, start, start + 512);
     expect(b.mirror.table.size).toBe(0);
+    expect(b.end()).toEqual([]);
+  });
+
+  it('mixedmap: pages that a driver put in are told as read-only; nothing faults or stays', () => {
+    const b = new DeviceBench();
+    const free = vmstat(b, 'nr_free_pages');
+    const start = b.mirror.mmap(b.task, 2, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+    const faults = vmstat(b, 'pgfault');
+    expect(b.mirror.snapshot(b.task, start, 2)).toEqual(['READ', 'READ']);
+    expect([vmstat(b, 'pgfault') - faults, b.task.mm!.rssFile]).toEqual([0, 2]);
+    expect(b.loads(start, 2)).toEqual([0, 0]);
+    expect(b.mirror.migrateToDevice(b.task, start, 1).ret).toBe(-EINVAL); // VM_SPECIAL, DM-20
+    checkInvariants(b.k);
+    const child = b.fork();
+    expect(loadWord(b.k, child.task, start + 1)).toBe(0);
+    storeWord(b.k, b.task, start, 7);
+    expect([b.loads(start, 2), loadWord(b.k, child.task, start)]).toEqual([[7, 0], 0]);
+    checkInvariants(b.k);
+    munmapRange(b.k, child.task.mm!, start, start + 2);
+    munmapRange(b.k, b.task.mm!, start, start + 2);
+    checkInvariants(b.k);
+    expect(free - vmstat(b, 'nr_free_pages')).toBeLessThan(16); // tables and batches
     expect(b.end()).toEqual([]);
   });
 

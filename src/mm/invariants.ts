@@ -174,7 +174,9 @@ class Census {
       this.#say('OV-18', `mm ${mm.id} page ${vpn}: private mapping writes to the page cache`);
     }
     const index = f.indexOf(head) + (frame - head);
-    if (index !== vma.indexOf(vpn) && !this.#k.folios.isKsm(head)) {
+    // A driver's page is nobody's page of an index (vm_insert_page).
+    const hasIndex = f.mapping[head] !== MAPPING_NONE && !this.#k.folios.isKsm(head);
+    if (hasIndex && index !== vma.indexOf(vpn)) {
       this.#say('OV-35', `mm ${mm.id} page ${vpn}: index ${index}, VMA says ${vma.indexOf(vpn)}`);
     }
   }

@@ -20,7 +20,7 @@ export type FileKind =
   | 'devmem'
   | 'dax'
   | 'devdax'
-  | 'p2pmem'
+  | 'inserted'
   | 'vdso'
   | 'hugetlb'
   | 'bdev'
@@ -49,7 +49,7 @@ interface FileKindTraits {
   readonly unevictable: boolean;
 }
 
-/** Files whose pages are no page cache: device memory (specialFrames) and raw frames. */
+/** Files whose pages are no page cache: of devices, of drivers (vm_insert_page), raw frames. */
 const NO_CACHE: FileKindTraits = {
   swapbacked: false,
   private_: false,
@@ -146,7 +146,7 @@ const FILE_KINDS: Readonly<Record<FileKind, FileKindTraits>> = {
   },
   dax: NO_CACHE,
   devdax: NO_CACHE,
-  p2pmem: NO_CACHE,
+  inserted: NO_CACHE,
   devmem: NO_CACHE,
 };
 

@@ -105,7 +105,7 @@ function vmFlagsOf(k: Kernel, mm: AddressSpace, request: MmapRequest): number {
   if (request.file?.kind === 'devmem') vm |= VM_PFNMAP | VM_IO | VM_DONTEXPAND; // remap_pfn_range
   if (request.file?.kind === 'dax' || request.file?.kind === 'devdax') vm |= VM_DAX;
   if (request.file?.kind === 'devdax') vm |= VM_HUGEPAGE; // dax_mmap
-  if (request.file?.kind === 'p2pmem') vm |= VM_MIXEDMAP; // vm_insert_page
+  if (request.file?.kind === 'inserted') vm |= VM_MIXEDMAP; // vm_insert_page
   if (request.file?.kind === 'hugetlb') vm |= VM_HUGETLB;
   // What reclaim never takes is not locked either, and does not count as locked.
   return isLockable(vm) ? vm : vm & ~(VM_LOCKED | VM_LOCKONFAULT);
