@@ -14,16 +14,20 @@ export class PlainCounts {
   readonly #first: FrameId;
   /**
    * At OTHERS + frame - #first. The first places take the accesses to other memory, so that nobody
-   * need ask; by turns, as an addition has to wait for the one before it to the same place.
+   * need ask; by turns, as an addition has to wait for the one before it to the same place. The
+   * low 16 bits: of half the memory caches hold twice as much.
    */
-  readonly #counts: Uint32Array;
+  readonly #counts: Uint16Array;
+  /** The bits above them. */
+  readonly #high: Uint16Array;
   /** Accesses since the last clear(): no count can be larger. */
   #total = 0;
 
   /** Of frames [first, end). */
   constructor(first: FrameId, end: FrameId) {
     this.#first = first;
-    this.#counts = new Uint32Array(OTHERS + end - first);
+    this.#counts = new Uint16Array(OTHERS + end - first);
+    this.#high = new Uint16Array(OTHERS + end - first);
   }
 
   /** Whether a count might not hold `runs` more. */
@@ -31,9 +35,10 @@ export class PlainCounts {
     return this.#total + runs * WEIGHT_MAX > COUNT_MAX;
   }
 
-  /** Runs [from, to) as AccessObserver.onRuns has them. */
+  /** Runs [from, to) as AccessObserver.onRuns has them: 32768 at most. */
   add(served: Int32Array, weight: Uint16Array, from: number, to: number): void {
     const counts = this.#counts;
+    const high = this.#high;
     const first = this.#first | 0;
     // 8 is OTHERS: the loop takes 2 to 6 % longer with its name.
     const nrFrames = (counts.length - 8) | 0;
@@ -43,7 +48,10 @@ export class PlainCounts {
       const at = served[j] - first;
       const n = weight[from + j];
       const isOther = (at | (nrFrames - 1 - at)) >> 31;
-      counts[((at + 8) & ~isOther) | (isOther & j & 7)] += n;
+      const place = ((at + 8) & ~isOther) | (isOther & j & 7);
+      const next = counts[place] + n;
+      counts[place] = next;
+      if (next > 0xffff) high[place]++;
       sum = (sum + n) | 0;
     }
     this.#total += sum;
@@ -51,11 +59,13 @@ export class PlainCounts {
 
   /** Accesses to a frame since the last clear(). */
   of(frame: FrameId): number {
-    return this.#counts[OTHERS + frame - this.#first];
+    const place = OTHERS + frame - this.#first;
+    return this.#counts[place] + this.#high[place] * 2 ** 16;
   }
 
   clear(): void {
     this.#counts.fill(0);
+    this.#high.fill(0);
     this.#total = 0;
   }
 }
