@@ -140,26 +140,34 @@ function measure({ seed }: LabRun): Measurement {
     title: `${PAGES} pages of a file, ${ROUNDS} rounds`,
     columns: [
       { name: 'accesses', unit: 'a page' },
-      { name: 'link', unit: 'ms' },
-      { name: 'migrated', unit: 'ms' },
-      { name: 'gain', unit: 'times' },
-      { name: 'to device', unit: 'pages' },
+      ...COMPARED,
       { name: 'look-ups', unit: '' },
       { name: 'wrong', unit: 'pages' },
     ],
     rows,
-    drawing: {
-      kind: 'curves',
-      x: 'accesses',
-      series: [
-        { column: 'link', shade: 'before' },
-        { column: 'migrated', shade: 'after' },
-      ],
-      isLog: true,
-    } as const,
+    drawing: linkAndMigrated('accesses'),
   };
   return { figures: [figure, writtenFigure(seed, data)], published: [], data };
 }
+
+/** What both figures compare, by the density of accesses. */
+const COMPARED = [
+  { name: 'link', unit: 'ms' },
+  { name: 'migrated', unit: 'ms' },
+  { name: 'gain', unit: 'times' },
+  { name: 'to device', unit: 'pages' },
+] as const;
+
+const linkAndMigrated = (x: string) =>
+  ({
+    kind: 'curves',
+    x,
+    series: [
+      { column: 'link', shade: 'before' },
+      { column: 'migrated', shade: 'after' },
+    ],
+    isLog: true,
+  }) as const;
 
 function writtenFigure(seed: number, data: Record<string, Record<string, number>>): Figure {
   const rows = DENSITIES.map((density): Cell[] => {
@@ -182,24 +190,13 @@ function writtenFigure(seed: number, data: Record<string, Record<string, number>
     title: `CPU and device write them, fsync after each of ${ROUNDS} rounds`,
     columns: [
       { name: 'writes', unit: 'a page' },
-      { name: 'link', unit: 'ms' },
-      { name: 'migrated', unit: 'ms' },
-      { name: 'gain', unit: 'times' },
-      { name: 'to device', unit: 'pages' },
+      ...COMPARED,
       { name: 'home', unit: 'pages' },
       { name: 'fetched for writeback', unit: 'pages' },
       { name: 'wrong', unit: 'pages' },
     ],
     rows,
-    drawing: {
-      kind: 'curves',
-      x: 'writes',
-      series: [
-        { column: 'link', shade: 'before' },
-        { column: 'migrated', shade: 'after' },
-      ],
-      isLog: true,
-    } as const,
+    drawing: linkAndMigrated('writes'),
   };
 }
 
