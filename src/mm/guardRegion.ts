@@ -10,7 +10,7 @@ import { HPAGE_PMD_NR, type Vpn } from '../base/units.ts';
 import { EINVAL, ENOMEM } from '../uapi/errno.ts';
 import type { AddressSpace } from './addressSpace.ts';
 import type { Kernel } from './kernel.ts';
-import { MARKER_GUARD, PTE_KIND_MARKER, pteOther } from './pageTable.ts';
+import { MARKER_GUARD, PTE_KIND_MARKER, pteIsGuard, pteOther } from './pageTable.ts';
 import { pteAlloc } from './pteSetup.ts';
 import { VM_HUGETLB, VM_LOCKED, VM_MAYBE_GUARD, VM_SPECIAL, type Vma } from './vma.ts';
 import { zapRange } from './zap.ts';
@@ -38,7 +38,7 @@ export function removeGuards(k: Kernel, vma: Vma, start: Vpn, end: Vpn): number 
   if (vma.has(VM_SPECIAL | VM_HUGETLB)) return -EINVAL;
   for (let vpn = start; vpn < end; vpn++) {
     const at = vma.mm.pteIndex(vpn);
-    if (at >= 0 && k.ptes.words[at] === GUARD) k.ptes.set(at, 0, 0);
+    if (at >= 0 && pteIsGuard(k.ptes.words[at])) k.ptes.set(at, 0, 0);
   }
   return 0;
 }
@@ -51,7 +51,7 @@ function hasOthers(k: Kernel, mm: AddressSpace, start: Vpn, end: Vpn): boolean {
     if (mm.pmd[slot] !== 0) return true;
     if (mm.leaf[slot] < 0) continue;
     const word = k.ptes.words[mm.leaf[slot] * HPAGE_PMD_NR + (vpn - mm.slotVpn[slot])];
-    if (word !== 0 && word !== GUARD) return true;
+    if (word !== 0 && !pteIsGuard(word)) return true;
   }
   return false;
 }

@@ -68,6 +68,11 @@ export function pteIsKind(word: number, kind: number): boolean {
   return (word & (PTE_FAST | PTE_KIND_MASK)) === kind && word !== 0;
 }
 
+/** Whether a guard stands there (guardRegion.ts). */
+export function pteIsGuard(word: number): boolean {
+  return pteIsKind(word, PTE_KIND_MARKER) && ptePayload(word) === MARKER_GUARD;
+}
+
 /** A device-private or device-exclusive entry: not present, and yet mapped (OV section 6). */
 export function pteIsDevice(word: number): boolean {
   const kind = word & (PTE_FAST | PTE_KIND_MASK);

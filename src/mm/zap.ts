@@ -13,15 +13,13 @@ import type { Kernel } from './kernel.ts';
 import { munlockFolio } from './mlock.ts';
 import { MMU_NOTIFY_CLEAR, mmuNotifierInvalidate } from './mmuNotifier.ts';
 import {
-  MARKER_GUARD,
   PTE_KIND_DEVICE_EXCLUSIVE,
   PTE_KIND_DEVICE_PRIVATE,
-  PTE_KIND_MARKER,
   PTE_KIND_MIGRATION,
   PTE_KIND_SWAP,
   PTEB_SPECIAL,
   pteIsDirty,
-  pteIsKind,
+  pteIsGuard,
   pteIsPresent,
   pteIsYoung,
   pteKind,
@@ -112,14 +110,10 @@ function zapEntries(k: Kernel, vma: Vma, first: number, last: number, keepsGuard
     } else if (pteIsPresent(word)) {
       i += zapPresent(k, vma, i, last);
     } else {
-      if (!keepsGuards || !isGuard(word)) zapOther(k, vma, i);
+      if (!keepsGuards || !pteIsGuard(word)) zapOther(k, vma, i);
       i++;
     }
   }
-}
-
-function isGuard(word: number): boolean {
-  return pteIsKind(word, PTE_KIND_MARKER) && ptePayload(word) === MARKER_GUARD;
 }
 
 /** A run of entries that map consecutive pages of one folio; returns its length. */

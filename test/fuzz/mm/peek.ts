@@ -2,24 +2,21 @@
 import {
   HPAGE_PMD_NR,
   type Kernel,
-  MARKER_GUARD,
   type MappedFile,
-  PTE_KIND_MARKER,
   PTE_KIND_MIGRATION,
   PTE_KIND_SWAP,
   PTEB_SPECIAL,
   pageAt,
   pteIsDevice,
+  pteIsGuard,
   pteIsPresent,
   pteKind,
-  pteOther,
   ptePayload,
   type Task,
 } from './kernelDoor.ts';
 
 /** Nothing is mapped there. */
 export const NO_ENTRY = -1;
-const GUARD = pteOther(PTE_KIND_MARKER, MARKER_GUARD);
 
 /** The word at a virtual page; NO_ENTRY if its entry is none. */
 export function peekPage(k: Kernel, task: Task, vpn: number): number {
@@ -47,7 +44,7 @@ export function peekPage(k: Kernel, task: Task, vpn: number): number {
 /** Whether a guard stands there. */
 export function isGuard(k: Kernel, task: Task, vpn: number): boolean {
   const i = task.mm!.pteIndex(vpn);
-  return i >= 0 && k.ptes.words[i] === GUARD;
+  return i >= 0 && pteIsGuard(k.ptes.words[i]);
 }
 
 /** The frame that the entry of a page maps, a device's exclusive one too; -1 = none. */
