@@ -38,19 +38,17 @@ import {
   migrateVmaFinalize,
   migrateVmaPages,
   migrateVmaSetup,
-  mmapRegion,
   mmuIntervalInsert,
   mmuIntervalRemove,
-  munmapRange,
   TASK_SIZE_PAGES,
   type Task,
   VM_READ,
-  vmInsertPage,
 } from '../mm/index.ts';
 import { EBUSY, EFAULT, EINVAL, ENOENT, ENOMEM, EPERM } from '../uapi/errno.ts';
 import { GFP_KERNEL } from '../uapi/gfp.ts';
 import { copyToDevice, copyToSystem } from './deviceCopy.ts';
 import type { DeviceMirror, DmirrorDevice } from './dmirrorDevice.ts';
+import { mapInserted } from './insertedPages.ts';
 import { mirrorRange } from './mirrorRange.ts';
 
 /** Pages that one hmm_range_fault call of the driver asks for. */
@@ -110,22 +108,12 @@ export class Dmirror implements MmuListener, DeviceMirror {
    */
   mmap(task: Task, pages: number, prot: number, flags: number): Vpn {
     const { k } = this;
-    const file = k.newFile('/dev/hmm_dmirror', 'inserted', pages);
-    file.specialFrames = new Int32Array(0); // nothing to fault in
-    const start = mmapRegion(k, task.mm!, { addr: 0, pages, prot, flags, file, pgoff: 0 });
-    file.openCount = 0;
-    if (start < 0) return start;
-    const vma = task.mm!.findVma(start)!;
-    for (let index = 0; index < pages; index++) {
+    const area = { name: '/dev/hmm_dmirror', pages, prot, flags };
+    return mapInserted(k, task, area, () => {
       const page = allocPages(k.pm, 0, GFP_KERNEL, task.cpuNid, -1);
       if (page >= 0) clearPages(k, page, 1);
-      const ret = page < 0 ? -ENOMEM : vmInsertPage(k, task, vma, start + index, page);
-      if (page >= 0) k.putFolio(page);
-      if (ret === 0) continue;
-      munmapRange(k, task.mm!, start, start + pages);
-      return ret;
-    }
-    return start;
+      return page;
+    });
   }
 
   /** The last close. */

@@ -16,17 +16,15 @@ import {
   MEMORY_DEVICE_PCI_P2PDMA,
   memremapPages,
   memunmapPages,
-  mmapRegion,
-  munmapRange,
   PG_LOCKED,
   type Task,
   truncateFile,
-  vmInsertPage,
   zoneDevicePageInit,
 } from '../mm/index.ts';
 import { EBUSY, EINVAL, ENODEV, ENOMEM } from '../uapi/errno.ts';
 import { MAP_SHARED } from '../uapi/mman.ts';
 import type { PciPlace } from './dmaRoute.ts';
+import { mapInserted } from './insertedPages.ts';
 
 export class P2pProvider implements DevPagemapOps {
   readonly k: Kernel;
@@ -74,26 +72,14 @@ export class P2pProvider implements DevPagemapOps {
    * -EINVAL (private, or an offset), -ENODEV (gone), -ENOMEM (the pool is too small).
    */
   mmap(task: Task, pages: number, prot: number, flags: number, pgoff: number): Vpn {
-    const { k } = this;
     if ((flags & MAP_SHARED) === 0 || pgoff !== 0) return -EINVAL;
     if (this.isGone) return -ENODEV;
     if (pages > this.free.length) return -ENOMEM;
-    const file = k.newFile('p2pmem/allocate', 'inserted', pages);
-    file.specialFrames = new Int32Array(0); // nothing to fault in
-    const start = mmapRegion(k, task.mm!, { addr: 0, pages, prot, flags, file, pgoff });
-    file.openCount = 0;
-    if (start < 0) return start;
-    for (let index = 0; index < pages; index++) {
-      const ret = this.#insert(task, file, start, index);
-      if (ret === 0) continue;
-      munmapRange(k, task.mm!, start, start + pages);
-      return ret;
-    }
-    return start;
+    const area = { name: 'p2pmem/allocate', pages, prot, flags };
+    return mapInserted(this.k, task, area, (file, index) => this.#take(file, index));
   }
 
-  /** The mapping holds the only reference. 0 or -ENOMEM. */
-  #insert(task: Task, file: MappedFile, start: Vpn, index: number): number {
+  #take(file: MappedFile, index: number): FrameId {
     const { k } = this;
     const page = this.free.pop()!;
     zoneDevicePageInit(k, page, 0);
@@ -101,9 +87,7 @@ export class P2pProvider implements DevPagemapOps {
     k.folios.setFileMapping(page, file.id);
     k.frames.setIndex(page, index);
     this.lent.set(page, file);
-    const ret = vmInsertPage(k, task, task.mm!.findVma(start)!, start + index, page);
-    k.putFolio(page);
-    return ret;
+    return page;
   }
 
   /**
