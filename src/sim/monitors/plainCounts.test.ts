@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { RandomStream } from '../../base/prng.ts';
 import { PlainCounts } from './plainCounts.ts';
 
 describe('PlainCounts', () => {
@@ -12,6 +13,25 @@ describe('PlainCounts', () => {
     expect([100, 103].map((frame) => counts.of(frame))).toEqual([0, 0]);
     counts.add(served, weight, 0, 2);
     expect([100, 103].map((frame) => counts.of(frame))).toEqual([1, 65535]);
+  });
+
+  it('counts each frame of random runs as adding up one by one does', () => {
+    const random = new RandomStream(1, 'plain counts');
+    const counts = new PlainCounts(100, 110);
+    const expected = new Map<number, number>();
+    for (let n = 0; n < 300; n++) {
+      const runs = 1 + random.below(30);
+      const from = random.below(5);
+      const served = Int32Array.from({ length: runs }, () => 95 + random.below(20));
+      const weight = Uint16Array.from({ length: from + runs }, () => random.below(65536));
+      counts.add(served, weight, from, from + runs);
+      for (let i = 0; i < runs; i++) {
+        expected.set(served[i], (expected.get(served[i]) ?? 0) + weight[from + i]);
+      }
+    }
+    for (let frame = 100; frame < 110; frame++) {
+      expect([frame, counts.of(frame)]).toEqual([frame, expected.get(frame)]);
+    }
   });
 
   it('is full before a count might not fit in 32 bits', () => {
