@@ -15,6 +15,7 @@ import {
   type MappedFile,
   memoryReclaim,
   mmapRegion,
+  NO_INTERVALS_GOAL,
   newDamonContext,
   newDamonRegion,
   newDamosScheme,
@@ -225,6 +226,7 @@ function byDamon(stage: CacheStage): string {
   const attrs = {
     sampleUs: 5000,
     aggrUs: 50_000,
+    goal: NO_INTERVALS_GOAL,
     updateUs: 60_000_000,
     minNrRegions: 100,
     maxNrRegions: 1000,

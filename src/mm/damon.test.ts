@@ -11,6 +11,7 @@ import {
   type DamonRegion,
   type DamosFilter,
   type DamosScheme,
+  NO_INTERVALS_GOAL,
   newDamonContext,
   newDamonRegion,
   newDamosFilter,
@@ -33,6 +34,7 @@ const MIB = 1048576;
 const ATTRS: DamonAttrs = {
   sampleUs: 5000,
   aggrUs: 100000,
+  goal: NO_INTERVALS_GOAL,
   updateUs: 60000000,
   minNrRegions: 10,
   maxNrRegions: 1000,

@@ -5,10 +5,12 @@
 import {
   type DamonAttrs,
   type DamonContext,
+  type DamonIntervalsGoal,
   type DamonOperations,
   type DamosFilter,
   type DamosScheme,
   type DamosStat,
+  NO_INTERVALS_GOAL,
   newDamosScheme,
   newDamosStat,
   newTriedRegions,
@@ -34,8 +36,7 @@ export interface SchemeRow {
 export interface ContextRow {
   operations: DamonOperations;
   addrUnit: number;
-  readonly attrs: DamonAttrs;
-  readonly goal: { accessBp: number; aggrs: number; minSampleUs: number; maxSampleUs: number };
+  readonly attrs: DamonAttrs & { readonly goal: DamonIntervalsGoal };
   readonly targets: TargetRow[];
   readonly schemes: SchemeRow[];
 }
@@ -61,11 +62,11 @@ export function newContextRow(): ContextRow {
     attrs: {
       sampleUs: 5000,
       aggrUs: 100000,
+      goal: { ...NO_INTERVALS_GOAL },
       updateUs: 60000000,
       minNrRegions: 10,
       maxNrRegions: 1000,
     },
-    goal: { accessBp: 0, aggrs: 0, minSampleUs: 0, maxSampleUs: 0 },
     targets: [],
     schemes: [],
   };

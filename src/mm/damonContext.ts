@@ -50,9 +50,26 @@ export interface DamonTarget {
   regions: DamonRegion[];
 }
 
+/** HS-87: intervals are tuned until sampling sees this share of all accesses it could see. */
+export interface DamonIntervalsGoal {
+  accessBp: number;
+  /** Aggregations between two changes; 0 = intervals stay. */
+  aggrs: number;
+  minSampleUs: number;
+  maxSampleUs: number;
+}
+
+export const NO_INTERVALS_GOAL: Readonly<DamonIntervalsGoal> = {
+  accessBp: 0,
+  aggrs: 0,
+  minSampleUs: 0,
+  maxSampleUs: 0,
+};
+
 export interface DamonAttrs {
   sampleUs: number;
   aggrUs: number;
+  readonly goal: Readonly<DamonIntervalsGoal>;
   updateUs: number;
   minNrRegions: number;
   maxNrRegions: number;
@@ -193,6 +210,9 @@ export interface DamonContext {
   passedSamples: number;
   nextAggregationSample: number;
   nextUpdateSample: number;
+  nextTuneSample: number;
+  /** Samples of an aggregation when it was started: tuning keeps them. */
+  aggrSamples: number;
   lastNrRegions: number;
   /** Largest region that merging may make. */
   sizeLimit: number;
@@ -208,15 +228,28 @@ export interface DamonContext {
   work: DamonWork;
 }
 
-/** damon_set_attrs: HS-70. 0 or -EINVAL. */
+/** What damon_set_attrs refuses: HS-70, HS-87. 0 or -EINVAL. */
 export function checkDamonAttrs(attrs: DamonAttrs): number {
+  const { sampleUs } = attrs;
+  const { aggrs, minSampleUs, maxSampleUs } = attrs.goal;
+  if (aggrs > 0 && !(minSampleUs <= sampleUs && sampleUs <= maxSampleUs)) return -EINVAL;
   if (attrs.minNrRegions < 3 || attrs.minNrRegions > attrs.maxNrRegions) return -EINVAL;
-  return attrs.sampleUs > attrs.aggrUs ? -EINVAL : 0;
+  return sampleUs > attrs.aggrUs ? -EINVAL : 0;
+}
+
+/** Sampling intervals in `us`, at least 1. */
+export function samplesOf(attrs: DamonAttrs, us: number): number {
+  return Math.max(1, Math.floor(us / Math.max(1, attrs.sampleUs)));
 }
 
 /** Samples of one aggregation: the most accesses a region can have. */
 export function maxNrAccesses(attrs: DamonAttrs): number {
-  return Math.max(1, Math.floor(attrs.aggrUs / Math.max(1, attrs.sampleUs)));
+  return samplesOf(attrs, attrs.aggrUs);
+}
+
+/** Sampling intervals between two turns of a scheme. */
+export function applySamples(attrs: DamonAttrs, scheme: DamosScheme): number {
+  return samplesOf(attrs, scheme.applyIntervalUs === 0 ? attrs.aggrUs : scheme.applyIntervalUs);
 }
 
 export function newDamonContext(operations: DamonOperations, attrs: DamonAttrs): DamonContext {
@@ -228,6 +261,8 @@ export function newDamonContext(operations: DamonOperations, attrs: DamonAttrs):
     passedSamples: 0,
     nextAggregationSample: 0,
     nextUpdateSample: 0,
+    nextTuneSample: 0,
+    aggrSamples: 1,
     lastNrRegions: 0,
     sizeLimit: DAMON_MIN_REGION,
     lastAddr: -1,

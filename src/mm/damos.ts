@@ -9,6 +9,7 @@
 import { PAGE_SIZE } from '../base/units.ts';
 import { NR_FREE_PAGES, NR_INACTIVE_ANON } from '../uapi/vmstat.ts';
 import {
+  applySamples,
   DAMON_MIN_REGION,
   type DamonContext,
   type DamonRegion,
@@ -48,9 +49,7 @@ export function applySchemes(k: Kernel, ctx: DamonContext): void {
     }
   }
   for (const scheme of due) {
-    const intervalUs = scheme.applyIntervalUs === 0 ? ctx.attrs.aggrUs : scheme.applyIntervalUs;
-    const samples = Math.max(1, Math.floor(intervalUs / Math.max(1, ctx.attrs.sampleUs)));
-    scheme.nextApplySample = ctx.passedSamples + samples;
+    scheme.nextApplySample = ctx.passedSamples + applySamples(ctx.attrs, scheme);
     scheme.lastApplied = -1;
     const tried = ctx.tried?.[ctx.schemes.indexOf(scheme)];
     if (tried !== undefined) tried.isDone = true;

@@ -3,16 +3,15 @@
  * HS-70..HS-75.
  *
  * Order per sampling interval: check the places marked before -> at the end of an aggregation
- * merge -> apply schemes -> at the end of an aggregation reset and split -> update targets -> mark
- * new places. Who drives the kernel calls runDamon whenever time has gone by.
- *
- * Not modelled: tuning of the intervals by goals (HS-87).
+ * merge -> apply schemes -> at the end of an aggregation tune intervals, reset and split -> update
+ * targets -> mark new places. Who drives the kernel calls runDamon whenever time has gone by.
  */
 import { RandomStream } from '../base/prng.ts';
 import type { Nanoseconds } from '../base/units.ts';
 import { EBUSY, EINVAL } from '../uapi/errno.ts';
 import type { KdamondRow } from './damonAdmin.ts';
-import { checkDamonAttrs, type DamonContext } from './damonContext.ts';
+import { applySamples, checkDamonAttrs, type DamonContext, samplesOf } from './damonContext.ts';
+import { tuneIntervals } from './damonIntervals.ts';
 import {
   mergeRegions,
   regionSizeLimit,
@@ -48,11 +47,12 @@ export function startDamon(k: Kernel, ctx: DamonContext): number {
   }
   ctx.isRunning = true;
   ctx.passedSamples = 0;
-  ctx.nextAggregationSample = samplesOf(ctx, ctx.attrs.aggrUs);
-  ctx.nextUpdateSample = samplesOf(ctx, ctx.attrs.updateUs);
+  ctx.nextAggregationSample = samplesOf(ctx.attrs, ctx.attrs.aggrUs);
+  ctx.nextUpdateSample = samplesOf(ctx.attrs, ctx.attrs.updateUs);
+  ctx.aggrSamples = ctx.nextAggregationSample;
+  ctx.nextTuneSample = ctx.aggrSamples * ctx.attrs.goal.aggrs;
   for (const scheme of ctx.schemes) {
-    const us = scheme.applyIntervalUs === 0 ? ctx.attrs.aggrUs : scheme.applyIntervalUs;
-    scheme.nextApplySample = samplesOf(ctx, us);
+    scheme.nextApplySample = applySamples(ctx.attrs, scheme);
   }
   if (ctx.operations === 'vaddr') updateTargets(k, ctx, true);
   splitToMinimum(ctx);
@@ -67,10 +67,6 @@ export function stopDamon(k: Kernel, ctx: DamonContext): void {
   ctx.isRunning = false;
   const at = k.damon.contexts.indexOf(ctx);
   if (at >= 0) k.damon.contexts.splice(at, 1);
-}
-
-function samplesOf(ctx: DamonContext, us: number): number {
-  return Math.max(1, Math.floor(us / Math.max(1, ctx.attrs.sampleUs)));
 }
 
 /** When the next context wants to run; infinite if none does. */
@@ -100,15 +96,21 @@ function step(k: Kernel, ctx: DamonContext): void {
   ctx.passedSamples++;
   const highest = checkAccesses(k, ctx);
   const isAggregated = ctx.passedSamples >= ctx.nextAggregationSample;
+  const isUpdate = ctx.passedSamples >= ctx.nextUpdateSample;
   if (isAggregated) mergeRegions(ctx, highest);
   applySchemes(k, ctx);
   if (isAggregated) {
-    ctx.nextAggregationSample = ctx.passedSamples + samplesOf(ctx, ctx.attrs.aggrUs);
+    const { aggrs } = ctx.attrs.goal;
+    if (aggrs > 0 && ctx.passedSamples >= ctx.nextTuneSample) {
+      ctx.nextTuneSample += ctx.aggrSamples * aggrs;
+      tuneIntervals(ctx);
+    }
+    ctx.nextAggregationSample = ctx.passedSamples + samplesOf(ctx.attrs, ctx.attrs.aggrUs);
     resetAggregated(ctx);
     splitRegions(ctx, k.damon.random);
   }
-  if (ctx.passedSamples >= ctx.nextUpdateSample) {
-    ctx.nextUpdateSample = ctx.passedSamples + samplesOf(ctx, ctx.attrs.updateUs);
+  if (isUpdate) {
+    ctx.nextUpdateSample = ctx.passedSamples + samplesOf(ctx.attrs, ctx.attrs.updateUs);
     if (ctx.operations === 'vaddr') updateTargets(k, ctx, false);
     ctx.sizeLimit = regionSizeLimit(ctx);
   }

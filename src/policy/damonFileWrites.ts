@@ -11,10 +11,18 @@ import { type Nid, PAGE_SIZE } from '../base/units.ts';
 
 const ROOT = '/sys/kernel/mm/damon/admin/kdamonds';
 const U32_MAX = 4294967295;
+/** Between two changes of the intervals, as in the sample. */
+const GOAL_AGGREGATIONS = 3;
 
 export interface DamonTiering {
   readonly sampleUs: number;
   readonly aggrUs: number;
+  /**
+   * Intervals are tuned from sampleUs up to sampleMaxUs until sampling sees this share of accesses,
+   * 1/10000; 0 = they stay (monitoring_attrs/intervals/intervals_goal, Linux 6.15; HS-87).
+   */
+  readonly accessBp: number;
+  readonly sampleMaxUs: number;
   readonly minNrRegions: number;
   readonly maxNrRegions: number;
   readonly applyIntervalUs: number;
@@ -89,6 +97,18 @@ function goal(tiering: DamonTiering, metric: string, value: number, nid: Nid): V
   };
 }
 
+/** Files that kernels before 6.15 do not have are written only if asked for. */
+function intervalsGoal({ accessBp, sampleUs, sampleMaxUs }: DamonTiering): Values {
+  if (accessBp === 0) return {};
+  const directory = 'monitoring_attrs/intervals/intervals_goal';
+  return {
+    [`${directory}/access_bp`]: accessBp,
+    [`${directory}/aggrs`]: GOAL_AGGREGATIONS,
+    [`${directory}/min_sample_us`]: sampleUs,
+    [`${directory}/max_sample_us`]: Math.max(sampleUs, sampleMaxUs),
+  };
+}
+
 function contextWrites(
   kdamond: number,
   tiering: DamonTiering,
@@ -107,6 +127,7 @@ function contextWrites(
     operations: 'paddr',
     'monitoring_attrs/intervals/sample_us': tiering.sampleUs,
     'monitoring_attrs/intervals/aggr_us': tiering.aggrUs,
+    ...intervalsGoal(tiering),
     'monitoring_attrs/nr_regions/min': tiering.minNrRegions,
     'monitoring_attrs/nr_regions/max': tiering.maxNrRegions,
   };

@@ -1,14 +1,14 @@
 /**
  * Tiering by DAMON alone, auto-tuned (samples/damon/mtier.c, Linux 6.16; the series "DAMON-based
- * memory tiering" and its self-tuned version, node_mem_used_bp; HS-70..HS-86, field 3.2, 3.4): the
+ * memory tiering" and its self-tuned version, node_mem_used_bp; HS-70..HS-87, field 3.2, 3.4): the
  * kernel's own threads look at physical memory and migrate by schemes whose quotas follow goals.
  *
  * Decides on: access rates of regions of physical memory, and how full the fast node is. All of it
  * in kdamonds (mm/kdamond.ts, mm/damos.ts): this only sets them up through DAMON's files. The first
  * fast node and the first slow one take part.
  *
- * Deviates: intervals are given in ms of the run; the sample has 5 ms and 100 ms, quotas of
- * 200 MiB/s, all of which are the defaults here.
+ * The defaults are the sample's: 5 ms and 100 ms to begin with, tuned between 5 ms and 10 s until
+ * 4 % of accesses are seen (HS-87), quotas of 200 MiB/s. Times are ms of the run.
  */
 import type { DamonTiering } from './damonFileWrites.ts';
 import { booleanOf, integerKnob, type KnobValues, numberKnob, numberOf } from './knob.ts';
@@ -23,6 +23,15 @@ export const damonTiering: PolicyDescription = {
   knobs: [
     numberKnob('sample', 5, 0.001, 60_000, 'ms', 'between two looks at a page of each region'),
     numberKnob('aggregation', 100, 0.001, 600_000, 'ms', 'after which accesses are judged'),
+    integerKnob(
+      'accessGoal',
+      400,
+      0,
+      10_000,
+      'bp',
+      'of all accesses to be seen: sample and aggregation grow from those above; 0: they stay',
+    ),
+    numberKnob('sampleMax', 10_000, 0.001, 60_000, 'ms', 'most that sample grows to'),
     numberKnob('applyInterval', 1000, 0, 600_000, 'ms', 'between two turns of the schemes'),
     integerKnob('minRegions', 10, 3, 10_000, 'regions', 'at least, a node'),
     integerKnob('maxRegions', 1000, 3, 100_000, 'regions', 'at most, a node'),
@@ -60,6 +69,8 @@ function makeDamonTiering(values: KnobValues): Policy {
   const damon: DamonTiering = {
     sampleUs: us('sample'),
     aggrUs: us('aggregation'),
+    accessBp: numberOf(values, 'accessGoal'),
+    sampleMaxUs: us('sampleMax'),
     minNrRegions: numberOf(values, 'minRegions'),
     maxNrRegions: numberOf(values, 'maxRegions'),
     applyIntervalUs: Math.round(numberOf(values, 'applyInterval') * 1000),

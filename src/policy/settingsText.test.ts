@@ -79,4 +79,25 @@ describe('settings for a real machine', () => {
     expect(targets.map((line) => line.split(' ')[1])).toEqual(['0', '2']);
     expect(lines).toContain('# fast is node 0, slow is node 2');
   });
+
+  it('tell DAMON to tune intervals only if asked: kernels before 6.15 cannot (HS-87)', () => {
+    const lines = (params: Record<string, number>) => {
+      const { settings } = makePolicy('damon', params);
+      const all = settingsText(settings, { fast: [0], slow: [1] });
+      return all.filter(
+        (line) => line.includes('/0/contexts/0/') && line.includes('intervals_goal'),
+      );
+    };
+    const written = lines({ sample: 2 }).map((line) => [
+      line.split(' ')[1],
+      line.split('/').at(-1),
+    ]);
+    expect(written).toEqual([
+      ['400', 'access_bp'],
+      ['3', 'aggrs'],
+      ['2000', 'min_sample_us'],
+      ['10000000', 'max_sample_us'],
+    ]);
+    expect(lines({ accessGoal: 0 })).toEqual([]);
+  });
 });

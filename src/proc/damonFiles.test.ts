@@ -151,4 +151,26 @@ describe('commands (HS-111)', () => {
     expect(a.write('0/state', 'commit')).toBe(-EINVAL);
     expect(a.k.damon.contexts[0].isRunning).toBe(true);
   });
+
+  it('update_tuned_intervals shows what the goal made of the intervals (HS-87)', () => {
+    const a = new Admin();
+    a.ready();
+    const at = '0/contexts/0/monitoring_attrs/intervals';
+    for (const [file, value] of [
+      ['access_bp', '400'],
+      ['aggrs', '3'],
+      ['min_sample_us', '6000'],
+      ['max_sample_us', '20000'],
+    ]) {
+      expect(a.write(`${at}/intervals_goal/${file}`, value)).toBe(0);
+    }
+    expect(a.write('0/state', 'on')).toBe(-EINVAL);
+    a.write(`${at}/intervals_goal/min_sample_us`, '5000');
+    expect(a.write('0/state', 'on')).toBe(0);
+    a.pass(3000);
+    expect([a.read(`${at}/sample_us`), a.read(`${at}/aggr_us`)]).toEqual(['5000', '100000']);
+    expect(a.write('0/state', 'update_tuned_intervals')).toBe(0);
+    expect([a.read(`${at}/sample_us`), a.read(`${at}/aggr_us`)]).toEqual(['20000', '400000']);
+    expect(a.read(`${at}/intervals_goal/min_sample_us`)).toBe('5000');
+  });
 });

@@ -6,13 +6,14 @@
  * show there. What a context knows (statistics, tried regions) is copied into the directories by
  * the update commands, which wait for the context to come to its next point.
  *
- * Not modelled: intervals_goal and memcg_path are kept and have no effect; refresh_ms.
+ * Not modelled: memcg_path is kept and has no effect; refresh_ms.
  */
 import {
   type ContextRow,
   DAMOS_ACTIONS,
   DAMOS_FILTERS,
   DAMOS_GOAL_METRICS,
+  type DamonAttrs,
   type DamonContext,
   type DamonRegion,
   type DamonTarget,
@@ -106,7 +107,8 @@ function kdamondPid(k: Kernel, row: KdamondRow): number {
 }
 
 function contextDirectory(row: ContextRow): Directory {
-  const { attrs, goal } = row;
+  const { attrs } = row;
+  const { goal } = attrs;
   return directory(() => ({
     avail_operations: readOnly(() => OPERATIONS.join('\n')),
     operations: wordLeaf(row, 'operations', OPERATIONS),
@@ -279,7 +281,8 @@ function command(k: Kernel, row: KdamondRow, value: string, wait: WaitForDamon):
       for (const scheme of schemes) scheme.tried = newTriedRegions();
       return 0;
     case 'update_tuned_intervals':
-      Object.assign(row.contexts[0].attrs, ctx.attrs);
+      row.contexts[0].attrs.sampleUs = ctx.attrs.sampleUs;
+      row.contexts[0].attrs.aggrUs = ctx.attrs.aggrUs;
       return 0;
     default:
       return updateTried(k, ctx, schemes, value === 'update_schemes_tried_regions', wait);
@@ -301,12 +304,16 @@ const COMMANDS: readonly string[] = [
 function turnOn(k: Kernel, row: KdamondRow): number {
   if (isOn(row)) return -EBUSY;
   if (row.contexts.length !== 1) return -EINVAL;
-  const ctx = newDamonContext(row.contexts[0].operations, { ...row.contexts[0].attrs });
+  const ctx = newDamonContext(row.contexts[0].operations, copyAttrs(row.contexts[0].attrs));
   const refused = fill(ctx, row.contexts[0]);
   if (refused !== 0) return refused;
   const result = startDamon(k, ctx);
   if (result === 0) row.running = ctx;
   return result;
+}
+
+function copyAttrs(attrs: DamonAttrs): DamonAttrs {
+  return { ...attrs, goal: { ...attrs.goal } };
 }
 
 /** damon_sysfs_apply_inputs: 0 or -EINVAL. */
@@ -353,7 +360,7 @@ function copyScheme(scheme: DamosScheme, both: readonly DamosFilter[]): DamosSch
 /** damon_commit_ctx: new attributes, schemes and targets; regions and statistics are kept. */
 function commit(k: Kernel, row: KdamondRow, ctx: DamonContext): number {
   const { attrs, operations } = row.contexts[0];
-  const next = newDamonContext(operations, { ...attrs });
+  const next = newDamonContext(operations, copyAttrs(attrs));
   const refused = fill(next, row.contexts[0]);
   if (refused !== 0) return refused;
   const { targets, schemes } = ctx;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { EventQueue, VirtualClock } from '../../engine/index.ts';
 import { HeatTable } from '../../heat/index.ts';
-import { accessPage, checkInvariants, Kernel, pageAt } from '../../mm/index.ts';
+import { accessPage, checkInvariants, Kernel, NO_INTERVALS_GOAL, pageAt } from '../../mm/index.ts';
 import { plainMachine } from '../../mm/plainMachine.ts';
 import * as sys from '../../syscalls/index.ts';
 import { MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '../../uapi/mman.ts';
@@ -15,7 +15,14 @@ const BASE = AREAS[1];
 const NR_PAGES = 1024;
 const MS = 1e6;
 
-const ATTRS = { sampleUs: 100, aggrUs: 2000, updateUs: 2000, minNrRegions: 10, maxNrRegions: 200 };
+const ATTRS = {
+  sampleUs: 100,
+  aggrUs: 2000,
+  goal: NO_INTERVALS_GOAL,
+  updateUs: 2000,
+  minNrRegions: 10,
+  maxNrRegions: 200,
+};
 
 function machine(operations: 'vaddr' | 'paddr') {
   const spec = plainMachine([{ cpus: [0], zones: [{ zone: ZONE_NORMAL, pages: 32768 }] }], {

@@ -7,7 +7,7 @@ import { assert, UserError } from '../../base/assert.ts';
 import type { RandomStream } from '../../base/prng.ts';
 import type { EventQueue } from '../../engine/index.ts';
 import { CHMU_ALWAYS_ON, CHMU_EPOCH, epochNs, epochRegister } from '../../hw/index.ts';
-import { checkDamonAttrs, type Kernel } from '../../mm/index.ts';
+import { checkDamonAttrs, type Kernel, NO_INTERVALS_GOAL } from '../../mm/index.ts';
 import {
   heatSource,
   type KnobValues,
@@ -160,6 +160,7 @@ function makeDamonHeat(
   const attrs = {
     sampleUs: us('sample'),
     aggrUs: us('aggregation'),
+    goal: NO_INTERVALS_GOAL,
     updateUs: us('update'),
     minNrRegions: Math.round(numberOf(values, 'minRegions')),
     maxNrRegions: Math.round(numberOf(values, 'maxRegions')),
