@@ -59,7 +59,7 @@ export const damonTiering: PolicyDescription = {
       doc: 'demotion_enabled as well: reclaim demotes when promotion fills the fast node',
     },
   ],
-  sooner: ['aggregation', 'applyInterval', 'resetInterval'],
+  sooner: ['aggregation', 'sampleMax', 'applyInterval', 'resetInterval'],
   make: (values) => makeDamonTiering(values),
 };
 
