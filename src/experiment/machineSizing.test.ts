@@ -1,9 +1,21 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { fabricateMachine } from '../../test/experiment/fabricate.ts';
 import { GIB, MIB } from '../base/units.ts';
-import { type MachineSpec, machineFileReader, nodeManagedBytes } from '../hw/index.ts';
+import {
+  type MachineSpec,
+  machineFileReader,
+  nodeManagedBytes,
+  withNodeSize,
+} from '../hw/index.ts';
 import { NO_HEADROOM, parseRatio } from './experiment.ts';
-import { allFast, ampleBytes, fastBytes, tierNodes, withRatio } from './machineSizing.ts';
+import {
+  allFast,
+  ampleBytes,
+  fastBytes,
+  pricePerGib,
+  tierNodes,
+  withRatio,
+} from './machineSizing.ts';
 
 let one: MachineSpec;
 let four: MachineSpec;
@@ -41,6 +53,22 @@ describe('fastBytes', () => {
     expect(bytes % 4096).toBe(0);
     expect(bytes - expected * MIB).toBeGreaterThanOrEqual(-1e-6);
     expect(bytes - expected * MIB).toBeLessThan(4096);
+  });
+});
+
+describe('pricePerGib', () => {
+  const priced = (prices: readonly number[]): MachineSpec => {
+    const nodes = four.nodes.map((node, nid) => ({ ...node, costPerGib: prices[nid]! }));
+    return withNodeSize({ ...four, nodes }, 4, 3 * nodeManagedBytes(four.nodes[1]!));
+  };
+
+  it('is the mean of the nodes by their sizes, as memory is split over them', () => {
+    expect(pricePerGib(priced([4, 1, 2, 3, 5]), [0])).toBe(4);
+    expect(pricePerGib(priced([4, 1, 2, 3, 5]), [1, 2, 3, 4])).toBe((1 + 2 + 3 + 3 * 5) / 6);
+  });
+
+  it('is not known when the price of one of them is missing', () => {
+    expect(pricePerGib(priced([4, 1, 2, 0, 5]), [1, 2, 3, 4])).toBe(0);
   });
 });
 

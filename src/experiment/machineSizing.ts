@@ -46,6 +46,22 @@ export function tierNodes(spec: MachineSpec): TierNodes {
   };
 }
 
+/**
+ * What a GiB of `nids` together costs, split over them as sizing does: the mean by their sizes; in
+ * the currency of cost_per_gib, 0 = a node has no price, or there are none.
+ */
+export function pricePerGib(spec: MachineSpec, nids: readonly number[]): number {
+  let cost = 0;
+  let bytes = 0;
+  for (const nid of nids) {
+    const node = spec.nodes[nid]!;
+    if (node.costPerGib === 0) return 0;
+    cost += node.costPerGib * nodeManagedBytes(node);
+    bytes += nodeManagedBytes(node);
+  }
+  return bytes === 0 ? 0 : cost / bytes;
+}
+
 /** Memory that the program and its files cannot fill. */
 export function ampleBytes({ footprintBytes, fileBytes }: MemoryNeed): Bytes {
   return roundUpToPage((footprintBytes + fileBytes) * 1.25) + AMPLE_BYTES;

@@ -23,6 +23,7 @@ import {
   type PlannedPolicy,
   type Prices,
   pictureOf,
+  pricePerGib,
   smallestShare,
   type TriedShare,
   tierNames,
@@ -75,8 +76,8 @@ export async function planDram(
     throw new UserError(spec.name, 'has one kind of memory', 'take a machine with CXL memory');
   }
   const prices: Prices = {
-    fast: spec.nodes[tiers.fast[0]!]!.costPerGib,
-    slow: spec.nodes[tiers.slow[0]!]!.costPerGib,
+    fast: pricePerGib(spec, tiers.fast),
+    slow: pricePerGib(spec, tiers.slow),
   };
   const search = new DramSearch(question, options);
   const planned = () => plannedPolicies(search, question.bound, prices, library);
