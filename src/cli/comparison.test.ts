@@ -44,7 +44,7 @@ describe('comparisonText', () => {
     const text = comparisonText(comparison, Number.POSITIVE_INFINITY);
     expect(text).toMatch(/first-touch +1\.20× +best +1\.10–1\.30/);
     expect(text).toMatch(/oracle +failed/);
-    expect(text).toContain('  redis on DRAM:CXL 1:2, oracle, seed 3: made to fail <i>\n');
+    expect(text).toContain('  made to fail <i>\n    redis on DRAM:CXL 1:2, oracle\n');
     expect(text).not.toMatch(/NaN|undefined/);
   });
 });

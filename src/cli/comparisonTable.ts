@@ -8,7 +8,6 @@
 import {
   type Comparison,
   capacities,
-  failedRuns,
   formatBytes,
   formatCount,
   formatNs,
@@ -17,11 +16,11 @@ import {
   groupLabel,
   type PolicyOutcome,
   type RunResult,
-  runLabel,
   stallNs,
   tierName,
 } from '../experiment/index.ts';
 import { cgroupText } from './cgroupTable.ts';
+import { failureText } from './failureText.ts';
 import { paint } from './paint.ts';
 import { fitted, formatTable, type RankedColumn } from './table.ts';
 import { wrapped } from './textWidth.ts';
@@ -33,11 +32,7 @@ interface TableColumn extends RankedColumn {
 /** Everything that is printed for people. */
 export function comparisonText(comparison: Comparison, widthMax: number): string {
   const parts = comparison.groups.map((group) => groupText(comparison, group, widthMax));
-  const failed = failedRuns(comparison);
-  if (failed.length > 0) {
-    const lines = failed.map((run) => `  ${runLabel(comparison, run)}: ${run.failure!.message}`);
-    parts.push(`${paint('red', 'Failed:')}\n${lines.join('\n')}\n`);
-  }
+  parts.push(...failureText(comparison));
   for (const warning of comparison.warnings)
     parts.push(`${paint('yellow', 'Beware:')} ${warning}\n`);
   parts.push(`${paint('bold', wrapped(comparison.verdict, widthMax))}\n`);

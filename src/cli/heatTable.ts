@@ -4,15 +4,14 @@
  */
 import {
   type Comparison,
-  failedRuns,
   formatCount,
   formatNs,
   type GroupRecord,
   groupLabel,
   type HeatAccuracy,
   type RunResult,
-  runLabel,
 } from '../experiment/index.ts';
+import { failureText } from './failureText.ts';
 import { paint } from './paint.ts';
 import { type Column, formatTable } from './table.ts';
 
@@ -36,11 +35,7 @@ const COLUMNS: readonly HeatColumn[] = [
 /** Everything that is printed for people. */
 export function heatText(comparison: Comparison): string {
   const parts = comparison.groups.map((group) => groupText(comparison, group));
-  for (const run of failedRuns(comparison)) {
-    parts.push(
-      `${paint('red', 'Failed:')} ${runLabel(comparison, run)}: ${run.failure!.message}\n`,
-    );
-  }
+  parts.push(...failureText(comparison));
   const warnings = [...new Set(comparison.warnings)];
   for (const warning of warnings) parts.push(`${paint('yellow', 'Beware:')} ${warning}\n`);
   parts.push(`${comparison.verdict}\n`);

@@ -43,6 +43,20 @@ describe('heatVerdict (B7)', () => {
     );
   });
 
+  it('names no best where nothing was found', async () => {
+    expect(await saw({ pebs: [0, 8e6], mglru: [0, 0], cxl: [0, 6e7] })).toBe(
+      'No source found a hot page.',
+    );
+    expect(await saw({ pebs: [0, 8e6] })).toBe('pebs found no hot page.');
+  });
+
+  it('lists three as people do', async () => {
+    expect(await saw({ pebs: [0.9, 8e6], mglru: [0.9, 2e8], cxl: [0.9, 8e6] })).toBe(
+      'pebs, mglru and cxl find the largest share of the hot pages, 90.0 %, for 0.4 %, 10.0 % ' +
+        'and 0.4 % of a CPU.',
+    );
+  });
+
   it('leaves out what failed', async () => {
     expect(await saw({ pebs: [0.5, 2e7], cxl: null })).toBe(
       'pebs finds 50.0 % of the hot pages, for 1.0 % of a CPU.',

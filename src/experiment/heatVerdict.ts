@@ -5,6 +5,7 @@
  */
 import type { Comparison } from './comparison.ts';
 import { formatShare } from './format.ts';
+import { nameList } from './nameList.ts';
 
 const OBSERVER = 'observe';
 
@@ -26,6 +27,11 @@ export function heatVerdict(comparison: Comparison): string {
   const sights = comparison.policies.flatMap(({ label }, i) => sightOf(comparison, label, i));
   if (sights.length === 0) return 'No source finished a run.';
   const top = Math.max(...sights.map(({ recall }) => recall));
+  if (top === 0) {
+    return sights.length === 1
+      ? `${listOf(sights)} found no hot page.`
+      : 'No source found a hot page.';
+  }
   const least = Math.min(...sights.map(({ cost }) => cost));
   const best = sights.filter(({ recall }) => formatShare(recall) === formatShare(top));
   const cheap = sights.filter(({ cost }) => formatShare(cost) === formatShare(least));
@@ -34,20 +40,20 @@ export function heatVerdict(comparison: Comparison): string {
     sights.length === 1
       ? `${listOf(best)} finds ${formatShare(top)} of the hot pages`
       : `${listOf(best)} ${finds} the largest share of the hot pages, ${formatShare(top)}`;
-  const price = best.map(({ cost }) => formatShare(cost)).join(' and ');
+  const price = nameList(best.map(({ cost }) => formatShare(cost)));
   const clauses = [`${found}, for ${price} of a CPU`];
   if (best.length === 1 && cheap.length === 1 && best[0] === cheap[0]) {
     return `${clauses[0]}${sights.length === 1 ? '' : ', the least'}.`;
   }
   if (best.length === sights.length) return `${clauses[0]}.`;
   const costs = cheap.length === 1 ? 'costs' : 'cost';
-  const seen = cheap.map(({ recall }) => formatShare(recall)).join(' and ');
+  const seen = nameList(cheap.map(({ recall }) => formatShare(recall)));
   clauses.push(`${listOf(cheap)} ${costs} least, ${formatShare(least)}, for ${seen}`);
   return `${clauses.join('; ')}.`;
 }
 
 function listOf(sights: readonly Sight[]): string {
-  return sights.map(({ label }) => label).join(' and ');
+  return nameList(sights.map(({ label }) => label));
 }
 
 function sightOf({ runs }: Comparison, label: string, policy: number): Sight[] {

@@ -10,6 +10,7 @@ export * from './comparisonTables.ts';
 export * from './dramPlan.ts';
 export * from './dramSearch.ts';
 export * from './experiment.ts';
+export * from './failuresByReason.ts';
 export * from './flatTable.ts';
 export * from './format.ts';
 export * from './machinePicture.ts';

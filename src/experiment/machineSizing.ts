@@ -90,7 +90,7 @@ export function withRatio(
     throw new UserError(
       place,
       'a ratio needs fast and slow memory, and this machine has one kind',
-      'leave the ratio out, or take a machine with CXL memory',
+      'take the sizes of the machine file (--ratio none), or a machine with CXL memory',
     );
   }
   const bytes = fastBytes(footprintBytes, ratio, headroom);

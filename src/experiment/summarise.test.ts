@@ -113,6 +113,9 @@ describe('summarise', () => {
     ];
     const two = await fabricateComparison({ experiment: { machines }, machine: four });
     expect(two.machines.map(({ label }) => label)).toEqual(['four DRAM:CXL 1:2', 'four']);
+    const machine = { ...four, nodes: four.nodes.slice(0, 1) };
+    const plain = await fabricateComparison({ machine });
+    expect(plain.machines.map(({ label }) => label)).toEqual(['DRAM 1:2', 'DRAM 1:8']);
   });
 });
 

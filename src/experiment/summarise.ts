@@ -162,7 +162,9 @@ function ratioText({ ratio }: MachineChoice): string {
 function machineLabel(choice: MachineChoice, spec: MachineSpec, isOneMachine: boolean): string {
   if (choice.ratio === null) return spec.name;
   const { fast, slow } = tierNames(pictureOf(spec));
-  const ratio = `${fast}:${slow} ${ratioText(choice)}`;
+  // A machine of one kind has no ratio; what it was asked for still needs a name.
+  const kinds = [fast, slow].filter((kind) => kind !== '').join(':');
+  const ratio = `${kinds} ${ratioText(choice)}`;
   return isOneMachine ? ratio : `${spec.name} ${ratio}`;
 }
 

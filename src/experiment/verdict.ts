@@ -14,6 +14,7 @@ import {
   type PolicyRecord,
 } from './comparison.ts';
 import { formatSlowdown } from './format.ts';
+import { nameList } from './nameList.ts';
 import { geometricMean } from './statistics.ts';
 
 /** What a policy does without deciding anything: others are measured against it. */
@@ -79,7 +80,7 @@ function isDoNothing({ name, params }: PolicyRecord): boolean {
 function winnerClause(standing: Standing, isFirst: boolean, nrWorkloads: number): string {
   const { machine, scores, oracle, doNothing } = standing;
   const best = scores.filter(({ slowdown }) => isLevel(slowdown, scores[0]!.slowdown));
-  const names = listOf(best.map(({ policy }) => policy.label));
+  const names = nameList(best.map(({ policy }) => policy.label));
   const isAlone = scores.length === 1;
   let rank = 'is fastest';
   if (isAlone) rank = 'runs';
@@ -150,12 +151,12 @@ function losersText(
     const labels = losses.flatMap(([policy, times]) => (times === count ? [policy.label] : []));
     const verb = labels.length > 1 ? 'are' : 'is';
     const where = count === nrCases ? `all ${nrCases}` : String(count);
-    if (i > 0) return `${listOf(labels)} in ${where}`;
-    if (nrCases === 1) return `${listOf(labels)} ${verb} slower than ${base}`;
+    if (i > 0) return `${nameList(labels)} in ${where}`;
+    if (nrCases === 1) return `${nameList(labels)} ${verb} slower than ${base}`;
     const cases = count === nrCases ? `${where} cases` : `${where} of ${nrCases} cases`;
-    return `${listOf(labels)} ${verb} slower than ${base} in ${cases}`;
+    return `${nameList(labels)} ${verb} slower than ${base} in ${cases}`;
   });
-  return listOf(parts);
+  return nameList(parts);
 }
 
 function failureClause(comparison: Comparison): string {
@@ -165,10 +166,4 @@ function failureClause(comparison: Comparison): string {
 
 function isLevel(a: number, b: number): boolean {
   return hundredths(a) === hundredths(b);
-}
-
-/** "a", "a and b", "a, b and c". */
-function listOf(names: readonly string[]): string {
-  if (names.length < 2) return names.join('');
-  return `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
 }

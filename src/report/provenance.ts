@@ -7,6 +7,7 @@ import { PAGE_SIZE } from '../base/units.ts';
 import {
   type Comparison,
   failedRuns,
+  failuresByReason,
   formatBytes,
   formatWhole,
   type ProgramRecord,
@@ -85,13 +86,8 @@ export function failures(comparison: Comparison): Markup {
   const { warnings, runs } = comparison;
   if (failed.length === 0 && warnings.length === 0) return html``;
   const title = failed.length === 0 ? 'Beware' : `${failed.length} of ${runs.length} runs failed`;
-  const byReason = new Map<string, string[]>();
-  for (const run of failed) {
-    const reason = run.failure!.message;
-    byReason.set(reason, [...(byReason.get(reason) ?? []), runLabel(comparison, run)]);
-  }
-  const items = [...byReason].map(
-    ([reason, who]) => html`<li>${reason}<span class="sub">${who.join(' · ')}</span></li>
+  const items = failuresByReason(comparison).map(
+    ({ message, who }) => html`<li>${message}<span class="sub">${who.join(' · ')}</span></li>
 `,
   );
   return html`<section class="warning" aria-label="Failed runs and warnings">
