@@ -15,6 +15,13 @@ import type { CostSpec, SwapSpec } from './machineSpec.ts';
 const COPY_BANDWIDTH = 15.2;
 
 export const COST_DEFAULTS: CostSpec = {
+  /**
+   * 88aaa2a1d732 (2017, Xeon E5-2640 v3): 62.47 us for one page, 1987.38 us for 512 are 58.70 us a
+   * call and 3.77 us a page. A page is 1.24 us here, so that host is 3.04 times as slow. Newer
+   * kernels interrupt every CPU and wait for RCU (lru_cache_disable, 5.14), which depends on the
+   * number of CPUs in a way that nobody published: measure it where calls are small.
+   */
+  migrateCallNs: 19_300,
   /** Calibrated in migrationCost.ts on lkml 2605.1/00684. */
   migrateFolioNs: 666,
   /** The same table: slope of PTE-mapped folios minus the copy. */

@@ -280,6 +280,7 @@ function buildCosts({ costs = {} }: MachineInput): CostSpec {
     given === undefined ? standard : toNs(given);
   const { copy_bandwidth: copy } = costs;
   return {
+    migrateCallNs: ns(costs.migrate_call, COST_DEFAULTS.migrateCallNs),
     migrateFolioNs: ns(costs.migrate_folio, COST_DEFAULTS.migrateFolioNs),
     rmapEntryNs: ns(costs.rmap_entry, COST_DEFAULTS.rmapEntryNs),
     tlbShootdownNs: ns(costs.tlb_shootdown, COST_DEFAULTS.tlbShootdownNs),

@@ -173,6 +173,7 @@ export const SYSCTL_SCHEMA = closedObject({
 });
 
 const costs = closedObject({
+  migrate_call: duration().optional().describe('Per call of move_pages: lru_cache_disable.'),
   migrate_folio: duration().optional().describe('Per migrated folio: allocation, locks, switch.'),
   rmap_entry: duration().optional().describe('Per page table entry: unmap and remap.'),
   tlb_shootdown: duration().optional().describe('Per CPU interrupted by a TLB flush.'),

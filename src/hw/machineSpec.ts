@@ -133,6 +133,8 @@ export interface SwapSpec {
 
 /** What kernel work costs, in nanoseconds; every constant has its source in the preset file. */
 export interface CostSpec {
+  /** Per call of move_pages: LRU batches of all CPUs are drained and turned off (MP-11). */
+  readonly migrateCallNs: Nanoseconds;
   /** Per migrated folio: allocation, locking, mapping switch. */
   readonly migrateFolioNs: Nanoseconds;
   /** Per page table entry found by rmap: unmap and remap. */

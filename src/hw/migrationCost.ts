@@ -4,6 +4,7 @@
  * Real thing: migrate_pages_batch() of mm/migrate.c: per folio allocation, locks and the switch of
  * the mapping; per mapping an rmap step to install and one to remove a migration entry; one TLB
  * flush a batch (MC-4, MC-25), an interrupt for every other CPU that runs the program; the copy.
+ * Before them, once a call of move_pages, the LRU batches of all CPUs are drained and turned off.
  * How we model it: a sum of these (MC-95), with constants from CostSpec; the copy comes from
  * AccessCost.copyNs(), because it depends on both nodes and their load.
  *
@@ -61,7 +62,7 @@ export function migrateOverheadNs(
   );
 }
 
-/** What is migrated, for migrationNs(). */
+/** What one call of move_pages migrates, for migrationNs(). */
 export interface MigrationWork {
   readonly srcNid: Nid;
   readonly dstNid: Nid;
@@ -72,11 +73,12 @@ export interface MigrationWork {
   readonly nrCpusFlushed: number;
 }
 
-/** Time of the whole migration on one CPU, copy included, under the present load. */
+/** Time of the whole call on one CPU, copy included, under the present load. */
 export function migrationNs(cost: AccessCost, costs: CostSpec, work: MigrationWork): Nanoseconds {
   const { nrFolios, order, nrRmapEntries, nrFlushes, nrCpusFlushed } = work;
   const bytes = nrFolios * (1 << order) * PAGE_SIZE;
   return (
+    costs.migrateCallNs +
     migrateOverheadNs(costs, nrFolios, nrRmapEntries, nrFlushes, nrCpusFlushed) +
     cost.copyNs(work.srcNid, work.dstNid, bytes)
   );

@@ -219,9 +219,14 @@ describe('SimHost in virtual time', () => {
     bench.touch(0, 100);
     const heads = [0, 50, 99].map((page) => pageAt(bench.k, bench.task.mm!, BASE + page));
     bench.plan([0, 100, 1]);
+    // The call turns LRU batches off before it isolates anything (MP-11).
+    const callNs = bench.k.spec.costs.migrateCallNs;
+    bench.queue.runUntil(callNs - 1);
+    expect(pageAt(bench.k, bench.task.mm!, BASE + 50)).toBe(heads[1]);
+    bench.queue.runUntil(callNs);
     expect(handleFault(bench.k, bench.task, BASE + 50, true)).toBe(FAULT_WAIT);
     const [first, middle, last] = heads.map((head) => bench.host.completionNs(head, 0));
-    expect(first).toBeGreaterThan(0);
+    expect(first).toBeGreaterThan(callNs);
     expect(middle).toBeGreaterThan(first);
     expect(last).toBe(bench.host.backgroundNs);
     bench.queue.runUntil(middle);
@@ -239,6 +244,8 @@ describe('SimHost in virtual time', () => {
       const bench = new Bench();
       bench.touch(0, 700);
       bench.plan([0, 700, 1]);
+      bench.queue.runUntil(bench.k.spec.costs.migrateCallNs);
+      expect(bench.k.inFlight.size).toBeGreaterThan(0);
       if (leave === 'munmap') sys.munmap(bench.k, bench.task, BASE * 4096, 16384 * 4096);
       else {
         exitTask(bench.k, bench.task);
@@ -280,6 +287,22 @@ describe('SimHost in virtual time', () => {
     expect(elapsed({ workers: 4 })[0]).toBeLessThan(aloneNs * 0.3);
     // 16 MiB at 0.1 GB/s: 168 ms, the last batch of 2 MiB not waited for.
     expect(elapsed({ bandwidthLimit: 0.1 })[0]).toBeGreaterThan(0.14e9);
+  });
+
+  it('pays for each call of move_pages, of up to 512 pages (MP-11)', () => {
+    const backgroundNs = (pages: number): number => {
+      const bench = new Bench();
+      bench.touch(0, 600);
+      bench.plan([0, pages, 1]);
+      bench.run();
+      return bench.host.backgroundNs;
+    };
+    const { migrateCallNs, migrateFolioNs } = new Bench().k.spec.costs;
+    const pageNs = backgroundNs(512) - backgroundNs(511);
+    expect(pageNs).toBeGreaterThan(migrateFolioNs);
+    const nextNs = backgroundNs(513) - backgroundNs(512);
+    expect(nextNs).toBeGreaterThanOrEqual(migrateCallNs + pageNs - 1);
+    expect(nextNs).toBeLessThan(2 * migrateCallNs);
   });
 
   it('charges its walks over page tables', () => {

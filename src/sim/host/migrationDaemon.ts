@@ -5,7 +5,8 @@
  * folios take their time in the same way (folioSplitter.ts).
  *
  * Per-cpu LRU batches are off while it works, as during move_pages (MP-11), so that pages just
- * touched can be isolated.
+ * touched can be isolated. Turning them off takes time before each batch (costs.migrateCallNs), but
+ * not before transactions, which are the work of a kernel thread.
  *
  * Deviates: all pages are unmapped in the first moment of a batch, where the kernel spreads the
  * unmapping over its first part; folios that had to be split migrate at its end in no time.
@@ -46,6 +47,8 @@ export class MigrationDaemon implements EventHandler {
   readonly #batches: (MigrationBatch | null)[];
   /** Worker -> 1 while it waits for the bandwidth limit. */
   readonly #isPaused: Uint8Array;
+  /** Worker -> 1 once the time that its next call takes before it moves anything is over. */
+  readonly #isInCall: Uint8Array;
   #nrBusy = 0;
   /** The bandwidth limit allows the next batch from here on. */
   #allowedNs: Nanoseconds = 0;
@@ -68,6 +71,7 @@ export class MigrationDaemon implements EventHandler {
     this.#splitter = new FolioSplitter(k);
     this.#batches = new Array<MigrationBatch | null>(options.workers).fill(null);
     this.#isPaused = new Uint8Array(options.workers);
+    this.#isInCall = new Uint8Array(options.workers);
   }
 
   /** There may be rows to carry out: starts idle workers. */
@@ -111,7 +115,9 @@ export class MigrationDaemon implements EventHandler {
         this.#pause(worker, nowNs + ns);
         return;
       }
+      if (this.#enterCall(worker, nowNs)) return;
       const batch = this.#gather();
+      this.#isInCall[worker] = 0;
       if (batch.nrFolios === 0) continue;
       this.#run(worker, batch, nowNs);
       if (!this.#options.isFree) return;
@@ -121,6 +127,17 @@ export class MigrationDaemon implements EventHandler {
   #pause(worker: number, untilNs: Nanoseconds): void {
     this.#isPaused[worker] = 1;
     this.#events.schedule(untilNs, this, worker);
+  }
+
+  /** Whether the next batch has to wait for its call to begin. */
+  #enterCall(worker: number, nowNs: Nanoseconds): boolean {
+    const ns = this.#k.spec.costs.migrateCallNs;
+    const isCall = !this.#options.isFree && ns > 0 && !this.#isNext(ACTION_TRANSACT);
+    if (!isCall || this.#isInCall[worker] === 1) return false;
+    this.#isInCall[worker] = 1;
+    this.backgroundNs += ns;
+    this.#pause(worker, nowNs + ns);
+    return true;
   }
 
   #isNext(action: number): boolean {
