@@ -1,6 +1,7 @@
 /** Synthetic workloads: the list of them, and how one becomes a trace. */
 import { chase } from './chase.ts';
 import { coldCache } from './coldCache.ts';
+import { graph500 } from './graph500.ts';
 import { gups } from './gups.ts';
 import { hotCold } from './hotCold.ts';
 import { phases } from './phases.ts';
@@ -27,6 +28,7 @@ export const WORKLOADS: readonly WorkloadDescription[] = [
   coldCache,
   stream,
   xsbench,
+  graph500,
 ];
 
 /** The workload of that name, or null. */

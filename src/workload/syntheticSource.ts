@@ -28,6 +28,7 @@ import {
   type TraceThread,
   type TraceTotals,
 } from '../trace/index.ts';
+import { MPOL_BIND, MPOL_DEFAULT } from '../uapi/mempolicy.ts';
 import { MADV_HUGEPAGE, MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
 import type { PageStream, ProgramPlan } from './workload.ts';
 
@@ -138,7 +139,7 @@ export class SyntheticSource implements TraceSource {
     for (const [pid, program] of this.#programs.entries()) {
       const leader = workers.find((w) => w.program === pid)!;
       yield* this.#readFiles(program, leader);
-      if (program.isFilled) yield* this.#fill(program, leader);
+      if (program.isFilled) yield* this.#fillWhere(program, leader);
     }
     let running = workers.filter((worker) => worker.left > 0);
     while (running.length > 0) {
@@ -190,6 +191,14 @@ export class SyntheticSource implements TraceSource {
     }
   }
 
+  /** A policy of the task and none of the mapping, so that pages may leave the node later. */
+  *#fillWhere(program: ProgramPlan, leader: Worker): Generator<TraceItemKind, void> {
+    const { fillNid } = program;
+    if (fillNid !== undefined) yield this.#say(policyEvent(leader, MPOL_BIND, 2 ** fillNid));
+    yield* this.#fill(program, leader);
+    if (fillNid !== undefined) yield this.#say(policyEvent(leader, MPOL_DEFAULT, 0));
+  }
+
   /** The leader writes every line of every page. */
   *#fill(program: ProgramPlan, leader: Worker): Generator<TraceItemKind, void> {
     const pagesPerSlice = SLICE_ACCESSES / LINES;
@@ -225,6 +234,10 @@ export class SyntheticSource implements TraceSource {
   }
 }
 
+function policyEvent({ program: pid, tid, insn }: Worker, mode: number, nodemask: number) {
+  return { kind: 'set_mempolicy', pid, tid, insn, mode, nodemask, result: 0 } as const;
+}
+
 /** Accesses are shared evenly; the first threads take what is left over. */
 function accessesOf(program: ProgramPlan, thread: number): number {
   const share = Math.floor(program.accesses / program.nrThreads);
@@ -246,6 +259,7 @@ function totalsOf(programs: readonly ProgramPlan[]): TraceTotals {
     const { filePages = 0 } = program;
     if (filePages > 0) events += 1 + Math.ceil(filePages / READ_PAGES);
     if (program.isFilled) {
+      if (program.fillNid !== undefined) events += 2;
       accesses += program.nrPages * LINES;
       runs += program.nrPages;
       slices += Math.ceil((program.nrPages * LINES) / SLICE_ACCESSES);

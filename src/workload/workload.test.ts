@@ -24,7 +24,7 @@ function values(of: WorkloadDescription, params: Record<string, unknown> = {}): 
   const has = (name: string) => of.knobs.some((knob) => knob.name === name);
   const small = {
     ...(has('size') ? { size: 2 } : {}),
-    ...(has('scale') ? { scale: 0.01 } : {}),
+    ...(has('scale') ? { scale: has('edgefactor') ? 8 : 0.01 } : {}),
     ...(has('cold') ? { cold: 3 } : {}),
     ...(has('antagonistSize') ? { antagonistSize: 1 } : {}),
     accesses: 0.04,

@@ -57,6 +57,8 @@ export interface ProgramPlan {
   readonly insnPerAccess: number;
   /** The memory is written once from its first page to its last before the accesses begin. */
   readonly isFilled: boolean;
+  /** set_mempolicy(MPOL_BIND) to this node for the filling, MPOL_DEFAULT afterwards. */
+  readonly fillNid?: number;
   /** Pages of files that the leader reads, once and in order, before its memory is filled. */
   readonly filePages?: number;
   /** madvise(MADV_HUGEPAGE) on the mapping. */
