@@ -1,6 +1,6 @@
 /**
- * Where the arrays of Graph500's reference lie (main.c, csr_reference.c, bfs_reference.c, aml.c), in
- * the order in which it allocates them. Each begins a page.
+ * Where the arrays of Graph500's reference lie (main.c, csr_reference.c, bfs_reference.c, aml.c),
+ * in the order in which it allocates them. Each begins a page.
  *
  * Deviates: arrays of all ranks lie end to end, as if one rank had them all. The column array has
  * room for loops, which are no part of it (below 1/2000 of the edges from scale 16 on).

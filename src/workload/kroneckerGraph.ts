@@ -2,7 +2,7 @@
  * Graphs of Graph500 (generator/graph_generator.c): 2^scale vertices and `edgefactor` edges for
  * each, drawn by R-MAT: at every level of the adjacency matrix an edge falls into one quarter, with
  * 57, 19, 19 and 5 %. Then vertices are renamed, so that those with many edges do not lie together,
- * and rows are made (csr_reference.c): both directions of each edge, duplicates kept, loops left out.
+ * and rows are made (csr_reference.c): both directions of each edge, duplicates kept, no loops.
  *
  * Two levels are one draw of 16 bits, so a pair of quarters is exact to 1/65536.
  * Edges are drawn twice, once to count and once to place them: no list of them is held.
