@@ -1,8 +1,8 @@
 /**
  * Graph500 (graph500.org, version 3 of the reference): breadth-first searches over a Kronecker
- * graph. The graph is made and searched in earnest; the accesses are those of the reference's arrays
- * that miss the caches (graphSearch.ts, graphMemory.ts). Memory of the program is 406 bytes a vertex
- * at 16 edges each, scale 18 about 102 MiB.
+ * graph. The graph is made and searched in earnest; the accesses are those of the reference's
+ * arrays that miss the caches (graphSearch.ts, graphMemory.ts). Memory of the program is 406 bytes
+ * a vertex at 16 edges each, scale 18 about 102 MiB.
  *
  * Threads stand for ranks: they search together, one block of 4096 accesses each in turn, so that
  * all are at the same level. hetmem itself needs 8 bytes an edge and 12 a vertex for it.
