@@ -43,7 +43,7 @@ export interface GraphShape {
 }
 
 export function layOut({ scale, edgefactor, hasEdgeList, hasBuffers }: GraphShape): GraphMemory {
-  const nrVertices = 2 ** scale;
+  const nrVertices = 1 << scale;
   const nrEdges = nrVertices * edgefactor;
   let nrPages = 0;
   const place = (bytes: number): number => {

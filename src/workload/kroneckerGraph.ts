@@ -26,7 +26,7 @@ const EDGES_PER_BLOCK = 1024;
 
 /** Preconditions: 1 <= scale <= 24; 2 * edgefactor * 2^scale < 2^32. */
 export function makeKroneckerGraph(scale: number, edgefactor: number, seed: number): Graph {
-  const nrVertices = 2 ** scale;
+  const nrVertices = 1 << scale;
   const nrEdges = nrVertices * edgefactor;
   const rowStarts = new Uint32Array(nrVertices + 1);
   new EdgeStream(scale, seed).forEach(nrEdges, (a, b) => {
@@ -59,7 +59,7 @@ class EdgeStream {
   constructor(scale: number, seed: number) {
     this.#scale = scale;
     this.#draw = new DrawStream(seed, 'workload/graph500/edges');
-    this.#scramble = new Scatter(2 ** scale, new RandomStream(seed, 'workload/graph500/scramble'));
+    this.#scramble = new Scatter(1 << scale, new RandomStream(seed, 'workload/graph500/scramble'));
     this.#wordsPerEdge = Math.ceil(scale / 4);
     this.#drawn = new Uint32Array(EDGES_PER_BLOCK * this.#wordsPerEdge);
   }

@@ -194,7 +194,8 @@ export class SyntheticSource implements TraceSource {
   /** A policy of the task and none of the mapping, so that pages may leave the node later. */
   *#fillWhere(program: ProgramPlan, leader: Worker): Generator<TraceItemKind, void> {
     const { fillNid } = program;
-    if (fillNid !== undefined) yield this.#say(policyEvent(leader, MPOL_BIND, 2 ** fillNid));
+    if (fillNid !== undefined)
+      yield this.#say(policyEvent(leader, MPOL_BIND, (1 << fillNid) >>> 0));
     yield* this.#fill(program, leader);
     if (fillNid !== undefined) yield this.#say(policyEvent(leader, MPOL_DEFAULT, 0));
   }
