@@ -58,10 +58,10 @@ function more(text: string, before: readonly string[] = []): readonly string[] {
 }
 
 async function heat(traces: readonly string[], flags: Flags): Promise<void> {
-  const { HEAT_SOURCES } = await import('../policy/index.ts');
+  const { HEAT_SOURCES, valuesText } = await import('../policy/index.ts');
   if (flags.list === true) {
     if (flags.json === true) process.stdout.write(`${JSON.stringify(HEAT_SOURCES, null, 2)}\n`);
-    else process.stdout.write(listText(HEAT_SOURCES));
+    else process.stdout.write(listText(HEAT_SOURCES, valuesText));
     return;
   }
   if (traces.length === 0) {
@@ -117,7 +117,10 @@ function clockOf(
   throw new UserError(`--interval ${interval}`, 'is no time', 'milliseconds, such as 20');
 }
 
-function listText(sources: readonly HeatSourceDescription[]): string {
+function listText(
+  sources: readonly HeatSourceDescription[],
+  valuesText: typeof import('../policy/index.ts').valuesText,
+): string {
   const parts = sources.map(({ name, summary, addresses, knobs }) => {
     const columns = [
       { title: 'knob' },
@@ -125,12 +128,7 @@ function listText(sources: readonly HeatSourceDescription[]): string {
       { title: 'values' },
       { title: 'what it sets' },
     ];
-    const rows = knobs.map((knob) => [
-      knob.name,
-      String(knob.default),
-      `${knob.min} to ${knob.max}${knob.unit === '' ? '' : ` ${knob.unit}`}`,
-      knob.doc,
-    ]);
+    const rows = knobs.map((knob) => [knob.name, String(knob.default), valuesText(knob), knob.doc]);
     const what = addresses === 'physical' ? 'reports frames' : 'reports pages';
     return `${paint('bold', name)}: ${summary}; ${what}\n${formatTable(columns, rows)}`;
   });

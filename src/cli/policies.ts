@@ -6,7 +6,6 @@ import type { Command } from 'commander';
 import { UserError } from '../base/assert.ts';
 import { suggestion } from '../base/closestWord.ts';
 import type { KnownGenerator, KnownPolicy } from '../experiment/index.ts';
-import type { Knob } from '../policy/index.ts';
 import { paint } from './paint.ts';
 import { formatTable } from './table.ts';
 
@@ -42,7 +41,7 @@ async function policies(name: string | undefined, flags: Flags): Promise<void> {
     return;
   }
   const entry = await entryOf(name, [...known.policies, ...known.generators]);
-  print(flags.json === true ? `${JSON.stringify(entry, null, 2)}\n` : entryText(entry));
+  print(flags.json === true ? `${JSON.stringify(entry, null, 2)}\n` : await entryText(entry));
 }
 
 async function entryOf(name: string, entries: readonly Entry[]): Promise<Entry> {
@@ -65,7 +64,8 @@ function listText(known: readonly KnownPolicy[], generators: readonly KnownGener
   ].join('\n');
 }
 
-function entryText({ name, purpose, knobs }: Entry): string {
+async function entryText({ name, purpose, knobs }: Entry): Promise<string> {
+  const { valuesText } = await import('../policy/index.ts');
   const head = `${paint('bold', name)}: ${purpose}\n`;
   if (knobs.length === 0) return `${head}It has no knobs.\n`;
   const columns = [
@@ -76,12 +76,6 @@ function entryText({ name, purpose, knobs }: Entry): string {
   ];
   // Knobs of heat sources, named as pebs.period, are told once, with the policy that is for them.
   const own = name === 'observe' ? knobs : knobs.filter((knob) => !knob.name.includes('.'));
-  const rows = own.map((knob) => [knob.name, String(knob.default), valuesOf(knob), knob.doc]);
+  const rows = own.map((knob) => [knob.name, String(knob.default), valuesText(knob), knob.doc]);
   return `${head}\n${formatTable(columns, rows)}`;
-}
-
-function valuesOf(knob: Knob): string {
-  if (knob.kind === 'boolean') return 'true, false';
-  if (knob.kind === 'choice') return knob.choices.join(', ');
-  return `${knob.min} to ${knob.max}${knob.unit === '' ? '' : ` ${knob.unit}`}`;
 }

@@ -90,13 +90,20 @@ export function cheapestOf(plans: readonly DramPlan[]): number {
   return cheapest;
 }
 
-/** Values worth a try beside `value`: half and twice, the other choices. */
+/** Values worth a try beside `value`: half and twice, the next accepted ones, other choices. */
 export function knobVariants(knob: Knob, value: KnobValue): KnobValue[] {
   if (knob.kind === 'boolean') return [!value];
   if (knob.kind === 'choice') return knob.choices.filter((choice) => choice !== value);
+  if (knob.accepted !== undefined) return neighbours(knob.accepted, Number(value));
   const near = [Number(value) / 2, Number(value) * 2].map((wanted) => {
     const inside = Math.min(knob.max, Math.max(knob.min, wanted));
     return knob.kind === 'integer' ? Math.round(inside) : inside;
   });
   return [...new Set(near)].filter((variant) => variant !== value);
+}
+
+/** The accepted values right below and above; `accepted` ascends. */
+function neighbours(accepted: readonly number[], value: number): number[] {
+  const below = accepted.filter((one) => one < value).slice(-1);
+  return [...below, ...accepted.filter((one) => one > value).slice(0, 1)];
 }

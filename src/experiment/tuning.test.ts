@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { findPolicy, type Knob, resolveKnobs } from '../policy/index.ts';
+import { findPolicy, type Knob, oneOfKnob, resolveKnobs } from '../policy/index.ts';
+import { knobVariants } from './dramPlan.ts';
 import { bestTry, type TriedKnobs, tunableKnobs, variantsOf } from './tuning.ts';
 
 const KNOBS: readonly Knob[] = [
@@ -9,6 +10,12 @@ const KNOBS: readonly Knob[] = [
 ];
 
 describe('variantsOf', () => {
+  it('the next values of those that alone are accepted', () => {
+    const ways = oneOfKnob('ways', 4, [1, 2, 3, 4, 6, 8], '', '');
+    expect(knobVariants(ways, 4)).toEqual([3, 6]);
+    expect(knobVariants(ways, 8)).toEqual([6]);
+  });
+
   it('half and twice within the limits, the other choices', () => {
     const values = resolveKnobs(KNOBS, {}).values;
     expect(variantsOf(KNOBS, values, [])).toEqual([{ n: 2 }, { n: 6 }, { b: true }, { c: 'y' }]);

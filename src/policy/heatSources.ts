@@ -7,7 +7,15 @@
  * no effect.
  */
 import { assert } from '../base/assert.ts';
-import { type Knob, type KnobValues, type NumberKnob, numberKnob, numberOf } from './knob.ts';
+import {
+  integerKnob,
+  type Knob,
+  type KnobValues,
+  type NumberKnob,
+  numberKnob,
+  numberOf,
+  oneOfKnob,
+} from './knob.ts';
 
 export type HeatSource = 'none' | HeatSourceName;
 export type HeatSourceName =
@@ -47,8 +55,8 @@ const DAMON_KNOBS: readonly NumberKnob[] = [
   numberKnob('sample', 5, 0.001, 60_000, 'ms', 'between two looks at a page of each region'),
   numberKnob('aggregation', 100, 0.001, 600_000, 'ms', 'after which regions are judged'),
   numberKnob('update', 60_000, 0.001, 6e6, 'ms', 'between two looks at what is mapped'),
-  numberKnob('minRegions', 10, 3, 1e5, 'regions', 'at least, in a context'),
-  numberKnob('maxRegions', 1000, 3, 1e6, 'regions', 'at most, in a context'),
+  integerKnob('minRegions', 10, 3, 1e5, 'regions', 'at least, in a context'),
+  integerKnob('maxRegions', 1000, 3, 1e6, 'regions', 'at most, in a context'),
   numberKnob('checkNs', -1, -1, 1e6, 'ns', 'a place looked at; -1 = scanFolioNs of the machine'),
 ];
 
@@ -58,7 +66,17 @@ const DAMON_CLOCK = [
   ['update', 1],
 ] as const;
 
-const PREFETCH_AFTER = numberKnob(
+/** What a decoder interleaves by. HS-40. */
+const HDM_WAYS = [1, 2, 3, 4, 6, 8, 12, 16];
+
+/** `first`, its double and so on, up to `last`. */
+function doublings(first: number, last: number): number[] {
+  const values: number[] = [];
+  for (let value = first; value <= last; value *= 2) values.push(value);
+  return values;
+}
+
+const PREFETCH_AFTER = integerKnob(
   'prefetchAfter',
   0,
   0,
@@ -75,13 +93,13 @@ export const HEAT_SOURCES: readonly HeatSourceDescription[] = [
     clock: [],
     knobs: [
       numberKnob('period', 5000, 1, 1e9, 'accesses', 'mean accesses from sample to sample'),
-      numberKnob('bufferRecords', 2048, 1, 1 << 20, 'records', 'that the buffer of a CPU holds'),
+      integerKnob('bufferRecords', 2048, 1, 1 << 20, 'records', 'that the buffer of a CPU holds'),
       numberKnob('drainInterval', 1, 0.001, 10_000, 'ms', 'time between two drains'),
       numberKnob('programNs', -1, -1, 1e6, 'ns', 'cost of a record; -1 = sampleNs of the machine'),
       numberKnob('drainNs', 50, 0, 1e6, 'ns', 'time of the draining thread, a record (assumption)'),
-      numberKnob('skid', 0, 0, 1000, 'accesses', 'that the recorded one comes later; 0 = precise'),
+      integerKnob('skid', 0, 0, 1000, 'accesses', 'that the recorded one comes later; 0 = precise'),
       PREFETCH_AFTER,
-      numberKnob('physicalAddress', 0, 0, 1, '', '1 = records name frames instead of pages'),
+      integerKnob('physicalAddress', 0, 0, 1, '', '1 = records name frames instead of pages'),
     ],
   },
   {
@@ -91,13 +109,13 @@ export const HEAT_SOURCES: readonly HeatSourceDescription[] = [
     clock: [],
     knobs: [
       numberKnob('maxCount', 10_000, 1, 2 ** 27, 'ops', 'from tag to tag (assumption)'),
-      numberKnob('l3MissOnly', 1, 0, 1, '', '1 = only misses interrupt (from Zen 4 on)'),
-      numberKnob('bufferRecords', 2048, 1, 1 << 20, 'records', 'that the buffer of a CPU holds'),
+      integerKnob('l3MissOnly', 1, 0, 1, '', '1 = only misses interrupt (from Zen 4 on)'),
+      integerKnob('bufferRecords', 2048, 1, 1 << 20, 'records', 'that the buffer of a CPU holds'),
       numberKnob('drainInterval', 1, 0.001, 10_000, 'ms', 'time between two drains'),
       numberKnob('programNs', 1000, 0, 1e6, 'ns', 'cost of an interrupt (assumption)'),
       numberKnob('drainNs', 50, 0, 1e6, 'ns', 'time of the reading thread, a record (assumption)'),
       PREFETCH_AFTER,
-      numberKnob('physicalAddress', 1, 0, 1, '', '0 = records name pages instead of frames'),
+      integerKnob('physicalAddress', 1, 0, 1, '', '0 = records name pages instead of frames'),
     ],
   },
   {
@@ -150,17 +168,17 @@ export const HEAT_SOURCES: readonly HeatSourceDescription[] = [
     addresses: 'physical',
     clock: [['epoch', 1]],
     knobs: [
-      numberKnob('unit', 4096, 256, 2 ** 28, 'bytes', 'counted as one; a power of two'),
+      oneOfKnob('unit', 4096, doublings(256, 2 ** 28), 'bytes', 'counted as one'),
       numberKnob('epoch', 100, 0.1, 4e6, 'ms', 'after which lists are read'),
-      numberKnob('threshold', 16, 1, 2 ** 32 - 1, 'accesses', 'of a hot unit in an epoch'),
-      numberKnob('hotlist', 8192, 2, 65535, 'entries', "of a device's list, one stays empty"),
-      numberKnob('counterWidth', 16, 1, 32, 'bits', 'at which counters saturate'),
-      numberKnob('downsample', 0, 0, 15, '', 'log2: one access in so many counts'),
-      numberKnob('alwaysOn', 0, 0, 1, '', '1 = a unit is listed when it reaches the threshold'),
-      numberKnob('kinds', 3, 1, 3, '', '1 reads, 2 writes, 3 both'),
-      numberKnob('ways', 1, 1, 16, 'devices', 'interleaved behind each node'),
-      numberKnob('granularity', 256, 256, 16384, 'bytes', 'of the interleave; a power of two'),
-      numberKnob('xor', 0, 0, 1, '', '1 = XOR arithmetic instead of modulo'),
+      integerKnob('threshold', 16, 1, 2 ** 32 - 1, 'accesses', 'of a hot unit in an epoch'),
+      integerKnob('hotlist', 8192, 2, 65535, 'entries', "of a device's list, one stays empty"),
+      integerKnob('counterWidth', 16, 1, 32, 'bits', 'at which counters saturate'),
+      integerKnob('downsample', 0, 0, 15, '', 'log2: one access in so many counts'),
+      integerKnob('alwaysOn', 0, 0, 1, '', '1 = a unit is listed when it reaches the threshold'),
+      integerKnob('kinds', 3, 1, 3, '', '1 reads, 2 writes, 3 both'),
+      oneOfKnob('ways', 1, HDM_WAYS, 'devices', 'interleaved behind each node'),
+      oneOfKnob('granularity', 256, doublings(256, 16384), 'bytes', 'of the interleave'),
+      integerKnob('xor', 0, 0, 1, '', '1 = XOR arithmetic instead of modulo'),
       numberKnob('entryNs', 500, 0, 1e6, 'ns', 'an entry read (assumption: uncached reads)'),
     ],
   },

@@ -10,6 +10,8 @@ export interface NumberKnob {
   readonly default: number;
   readonly min: number;
   readonly max: number;
+  /** Nothing else is taken, ascending; omitted = all from min to max. */
+  readonly accepted?: readonly number[];
   /** '' for plain numbers and shares. */
   readonly unit: string;
   readonly doc: string;
@@ -79,7 +81,7 @@ function problemOf(knob: Knob, value: unknown): string | null {
     if (typeof value === 'string' && knob.choices.includes(value)) return null;
     return `${knob.name} is one of ${knob.choices.join(', ')}, not ${show(value)}`;
   }
-  const { name, min, max } = knob;
+  const { name, min, max, accepted } = knob;
   const unit = knob.unit === '' ? '' : ` ${knob.unit}`;
   if (typeof value !== 'number' || !Number.isFinite(value)) {
     return `${name} is a number${unit === '' ? '' : ` of${unit}`}, not ${show(value)}`;
@@ -87,8 +89,24 @@ function problemOf(knob: Knob, value: unknown): string | null {
   if (knob.kind === 'integer' && !Number.isInteger(value)) {
     return `${name} is a whole number${unit === '' ? '' : ` of${unit}`}, not ${value}`;
   }
-  if (value < min || value > max) return `${name} is ${min} to ${max}${unit}, not ${value}`;
-  return null;
+  const isTaken = accepted?.includes(value) ?? (value >= min && value <= max);
+  return isTaken ? null : `${name} is ${valuesText(knob)}, not ${value}`;
+}
+
+/** "1, 2, 3 or 6"; of more than eight powers of two the first ones and the last. */
+function acceptedText(accepted: readonly number[]): string {
+  const last = accepted[accepted.length - 1]!;
+  if (accepted.length > 8) return `${accepted.slice(0, 3).join(', ')} … ${last}`;
+  return `${accepted.slice(0, -1).join(', ')} or ${last}`;
+}
+
+/** What a knob may be, for people: "true, false", "3 to 1000 regions", "1, 2, 4 or 8 devices". */
+export function valuesText(knob: Knob): string {
+  if (knob.kind === 'boolean') return 'true, false';
+  if (knob.kind === 'choice') return knob.choices.join(', ');
+  const { min, max, unit, accepted } = knob;
+  const range = accepted === undefined ? `${min} to ${max}` : acceptedText(accepted);
+  return unit === '' ? range : `${range} ${unit}`;
 }
 
 function show(value: unknown): string {
@@ -130,4 +148,16 @@ export function numberKnob(
   doc: string,
 ): NumberKnob {
   return { kind: 'number', name, default: initial, min, max, unit, doc };
+}
+
+/** One of `accepted`, which ascend. */
+export function oneOfKnob(
+  name: string,
+  initial: number,
+  accepted: readonly number[],
+  unit: string,
+  doc: string,
+): NumberKnob {
+  const knob = integerKnob(name, initial, accepted[0]!, accepted[accepted.length - 1]!, unit, doc);
+  return { ...knob, accepted };
 }

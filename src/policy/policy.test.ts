@@ -6,6 +6,7 @@ import { HEMEM_KNOBS, hememKnobs } from './hememKnobs.ts';
 import {
   type FutureTable,
   findPolicy,
+  heatSource,
   type KnobValues,
   MigrationPlan,
   NO_SETTINGS,
@@ -82,6 +83,21 @@ describe('resolveKnobs', () => {
     [{ period: Number.NaN }, 'period is a number of ms, not NaN'],
     [{ unit: '1GiB' }, 'unit is one of 2MiB, 4KiB, not "1GiB"'],
   ])('refuses %o', (params, problem) => {
+    expect(resolveKnobs(knobs, params).problems.map((p) => p.problem)).toEqual([problem]);
+  });
+
+  // HS-40, HS-52: a half of an XOR, 5 ways or units of 300 bytes are no device.
+  it.each<[Record<string, unknown>, string]>([
+    [{ ways: 5 }, 'ways is 1, 2, 3, 4, 6, 8, 12 or 16 devices, not 5'],
+    [
+      { granularity: 300 },
+      'granularity is 256, 512, 1024, 2048, 4096, 8192 or 16384 bytes, not 300',
+    ],
+    [{ unit: 8191 }, 'unit is 256, 512, 1024 … 268435456 bytes, not 8191'],
+    [{ xor: 0.5 }, 'xor is a whole number, not 0.5'],
+    [{ counterWidth: 7.5 }, 'counterWidth is a whole number of bits, not 7.5'],
+  ])('refuses %o of a CXL device', (params, problem) => {
+    const { knobs } = heatSource('cxl');
     expect(resolveKnobs(knobs, params).problems.map((p) => p.problem)).toEqual([problem]);
   });
 
