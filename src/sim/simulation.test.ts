@@ -256,6 +256,21 @@ describe('a run', () => {
   });
 });
 
+describe('promotion by hint faults', () => {
+  it('interrupts no CPU: time does not depend on the cost of a shootdown', () => {
+    const { machine, ...rest } = spec('numa-balancing');
+    const policy = { name: 'numa-balancing', params: { scanDelay: 1, scanPeriodMin: 5 } };
+    const run = (tlbShootdownNs: number) => {
+      const costs = { ...machine.costs, tlbShootdownNs };
+      const at = { ...rest, policy, machine: { ...machine, costs } };
+      return runOne(at, hotQuarter(SECTION, 60), { hetmem: 'test' });
+    };
+    const [cheap, dear] = [run(0), run(1_000_000)];
+    expect(cheap.migration.promotedPages).toBeGreaterThan(0);
+    expect(dear.time).toEqual(cheap.time);
+  });
+});
+
 describe('a benchmark on other cores', () => {
   const alone = spec('first-touch');
   const run = (inFlightBytes: number) => {
