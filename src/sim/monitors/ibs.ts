@@ -19,37 +19,23 @@
 import { assert } from '../../base/assert.ts';
 import type { RandomStream } from '../../base/prng.ts';
 import type { FrameId, Nanoseconds, Nid, Vpn } from '../../base/units.ts';
-import type { EventHandler, EventQueue } from '../../engine/index.ts';
-import type { HeatTable } from '../../heat/index.ts';
+import type { EventQueue } from '../../engine/index.ts';
 import type { Kernel } from '../../mm/index.ts';
-import type { AccessSampler, Monitor, MonitorStats } from './monitor.ts';
-import { RecordBuffers } from './recordBuffers.ts';
+import { SamplingMonitor, type SamplingOptions } from './samplingMonitor.ts';
 
-export interface IbsOptions {
+export interface IbsOptions extends SamplingOptions {
   /** Ops from tag to tag. */
   readonly maxCount: number;
   /** Tagged ops that did not miss are dropped before they interrupt. */
   readonly isMissOnly: boolean;
-  readonly bufferRecords: number;
-  readonly drainIntervalNs: Nanoseconds;
   /** Charged to the program, an interrupt. */
   readonly programNs: Nanoseconds;
-  readonly drainNs: Nanoseconds;
-  readonly prefetchAfter: number;
-  readonly isPhysical: boolean;
 }
 
-export class IbsMonitor implements Monitor, AccessSampler, EventHandler {
+export class IbsMonitor extends SamplingMonitor {
   readonly source = 'ibs';
-  readonly observer = null;
-  readonly untilSample: Float64Array;
-  costNs: Nanoseconds = 0;
   readonly #options: IbsOptions;
-  readonly #queue: EventQueue;
   readonly #random: RandomStream;
-  readonly #buffers: RecordBuffers;
-  #samples = 0;
-  #programNs: Nanoseconds = 0;
 
   constructor(
     k: Kernel,
@@ -58,34 +44,11 @@ export class IbsMonitor implements Monitor, AccessSampler, EventHandler {
     random: RandomStream,
     options: IbsOptions,
   ) {
-    assert(options.maxCount >= 1 && options.bufferRecords >= 1, 'ibs: maxCount and buffer');
+    super(k, nrCpus, queue, options);
+    assert(options.maxCount >= 1, 'ibs: maxCount', options.maxCount);
     this.#options = options;
-    this.#queue = queue;
     this.#random = random;
-    this.#buffers = new RecordBuffers(k, nrCpus, options.bufferRecords, options.isPhysical);
-    this.untilSample = new Float64Array(nrCpus);
     for (let cpu = 0; cpu < nrCpus; cpu++) this.untilSample[cpu] = this.#gap();
-  }
-
-  get isPhysical(): boolean {
-    return this.#options.isPhysical;
-  }
-
-  get sampler(): AccessSampler {
-    return this;
-  }
-
-  get stats(): MonitorStats {
-    return {
-      samples: this.#samples,
-      lost: this.#buffers.lost,
-      programNs: this.#programNs,
-      backgroundNs: this.#buffers.nrDrained * this.#options.drainNs,
-    };
-  }
-
-  start(nowNs: Nanoseconds): void {
-    this.#queue.schedule(nowNs + this.#options.drainIntervalNs, this);
   }
 
   /** Tagged ops without a miss. */
@@ -93,7 +56,7 @@ export class IbsMonitor implements Monitor, AccessSampler, EventHandler {
     const { isMissOnly, maxCount, programNs } = this.#options;
     if (isMissOnly) return 0;
     const ns = (Math.max(0, instructions - accesses) / maxCount) * programNs;
-    this.#programNs += ns;
+    this.programNs += ns;
     return ns;
   }
 
@@ -107,36 +70,12 @@ export class IbsMonitor implements Monitor, AccessSampler, EventHandler {
     placeInRun: number,
     nowNs: Nanoseconds,
   ): number {
-    const { prefetchAfter, programNs, isMissOnly } = this.#options;
-    const isMiss = prefetchAfter === 0 || placeInRun <= prefetchAfter;
+    const { programNs, isMissOnly } = this.#options;
+    const isMiss = this.isMiss(placeInRun);
     this.costNs = isMiss || !isMissOnly ? programNs : 0;
-    this.#programNs += this.costNs;
-    if (isMiss) {
-      this.#samples++;
-      this.#buffers.push(cpu, pid, vpn, frame, nid, isWrite, nowNs);
-    }
+    this.programNs += this.costNs;
+    if (isMiss) this.record(cpu, pid, vpn, frame, nid, isWrite, nowNs);
     return this.#gap();
-  }
-
-  setUntilSample(cpu: number, until: number): void {
-    assert(until >= 1, 'ibs: countdown given back at', until);
-    this.untilSample[cpu] = until;
-  }
-
-  onHintFault(): void {}
-
-  onEvent(nowNs: Nanoseconds): void {
-    this.#buffers.drain();
-    this.#queue.schedule(nowNs + this.#options.drainIntervalNs, this);
-  }
-
-  collect(heat: HeatTable): void {
-    heat.addAll(this.#buffers.drained);
-    this.#buffers.drained.clear();
-  }
-
-  forget(pid: number): void {
-    this.#buffers.forget(pid);
   }
 
   #gap(): number {

@@ -18,51 +18,31 @@
 import { assert } from '../../base/assert.ts';
 import type { RandomStream } from '../../base/prng.ts';
 import type { FrameId, Nanoseconds, Nid, Vpn } from '../../base/units.ts';
-import type { EventHandler, EventQueue } from '../../engine/index.ts';
-import type { HeatTable } from '../../heat/index.ts';
+import type { EventQueue } from '../../engine/index.ts';
 import type { Kernel } from '../../mm/index.ts';
-import type { AccessSampler, Monitor, MonitorStats } from './monitor.ts';
-import { RecordBuffers } from './recordBuffers.ts';
+import { SamplingMonitor, type SamplingOptions } from './samplingMonitor.ts';
 
-export interface PebsOptions {
+export interface PebsOptions extends SamplingOptions {
   /** Mean accesses from sample to sample. */
   readonly period: number;
-  /** Records that a CPU's buffer holds. */
-  readonly bufferRecords: number;
-  readonly drainIntervalNs: Nanoseconds;
   /** Charged to the program, a record. */
   readonly programNs: Nanoseconds;
-  /** Time of the draining thread, a record. */
-  readonly drainNs: Nanoseconds;
   /**
    * Accesses that the recorded one may come after the counted one, as with an event that is not
    * precise; 0 = precise.
    */
   readonly skid: number;
-  /**
-   * Accesses of a run on one page that train the prefetcher. The lines that follow hit the cache
-   * and raise no event (HS-34). 0 = no prefetcher: the time that they take has none either.
-   */
-  readonly prefetchAfter: number;
-  /** Records name frames, not pages. */
-  readonly isPhysical: boolean;
 }
 
 /** Smallest period whose low bits are randomised. */
 const RANDOMISED_FROM = 16;
 
-export class PebsMonitor implements Monitor, AccessSampler, EventHandler {
+export class PebsMonitor extends SamplingMonitor {
   readonly source = 'pebs';
-  readonly observer = null;
-  readonly untilSample: Float64Array;
-  costNs: Nanoseconds = 0;
   readonly #options: PebsOptions;
-  readonly #queue: EventQueue;
   readonly #random: RandomStream;
-  readonly #buffers: RecordBuffers;
   /** CPU -> 1 while the counted access has happened and the recorded one has not. */
   readonly #isArmed: Uint8Array;
-  #samples = 0;
 
   constructor(
     k: Kernel,
@@ -71,39 +51,15 @@ export class PebsMonitor implements Monitor, AccessSampler, EventHandler {
     random: RandomStream,
     options: PebsOptions,
   ) {
-    assert(options.period >= 1 && options.bufferRecords >= 1, 'pebs: period and buffer');
+    super(k, nrCpus, queue, options);
+    assert(options.period >= 1, 'pebs: period', options.period);
     this.#options = options;
-    this.#queue = queue;
     this.#random = random;
-    this.#buffers = new RecordBuffers(k, nrCpus, options.bufferRecords, options.isPhysical);
     this.#isArmed = new Uint8Array(nrCpus);
-    this.untilSample = new Float64Array(nrCpus);
     // CPUs do not sample in step: each begins somewhere in its first period.
     for (let cpu = 0; cpu < nrCpus; cpu++) {
       this.untilSample[cpu] = 1 + this.#random.below(Math.ceil(options.period));
     }
-  }
-
-  get isPhysical(): boolean {
-    return this.#options.isPhysical;
-  }
-
-  get sampler(): AccessSampler {
-    return this;
-  }
-
-  get stats(): MonitorStats {
-    const { programNs, drainNs } = this.#options;
-    return {
-      samples: this.#samples,
-      lost: this.#buffers.lost,
-      programNs: this.#samples * programNs,
-      backgroundNs: this.#buffers.nrDrained * drainNs,
-    };
-  }
-
-  start(nowNs: Nanoseconds): void {
-    this.#queue.schedule(nowNs + this.#options.drainIntervalNs, this);
   }
 
   onInstructions(): Nanoseconds {
@@ -120,7 +76,7 @@ export class PebsMonitor implements Monitor, AccessSampler, EventHandler {
     placeInRun: number,
     nowNs: Nanoseconds,
   ): number {
-    const { skid, prefetchAfter, programNs } = this.#options;
+    const { skid, programNs } = this.#options;
     this.costNs = 0;
     if (skid > 0 && this.#isArmed[cpu] === 0) {
       const delay = this.#random.below(skid + 1);
@@ -130,34 +86,12 @@ export class PebsMonitor implements Monitor, AccessSampler, EventHandler {
       }
     }
     this.#isArmed[cpu] = 0;
-    if (prefetchAfter === 0 || placeInRun <= prefetchAfter) {
-      this.#samples++;
+    if (this.isMiss(placeInRun)) {
       this.costNs = programNs;
-      this.#buffers.push(cpu, pid, vpn, frame, nid, isWrite, nowNs);
+      this.programNs += programNs;
+      this.record(cpu, pid, vpn, frame, nid, isWrite, nowNs);
     }
     return this.#nextPeriod();
-  }
-
-  setUntilSample(cpu: number, until: number): void {
-    assert(until >= 1, 'pebs: countdown given back at', until);
-    this.untilSample[cpu] = until;
-  }
-
-  onHintFault(): void {}
-
-  /** The draining thread's turn. */
-  onEvent(nowNs: Nanoseconds): void {
-    this.#buffers.drain();
-    this.#queue.schedule(nowNs + this.#options.drainIntervalNs, this);
-  }
-
-  collect(heat: HeatTable): void {
-    heat.addAll(this.#buffers.drained);
-    this.#buffers.drained.clear();
-  }
-
-  forget(pid: number): void {
-    this.#buffers.forget(pid);
   }
 
   #nextPeriod(): number {
