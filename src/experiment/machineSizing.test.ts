@@ -109,6 +109,16 @@ describe('withRatio', () => {
     expect(sizes(allFast(plain, need(300 * MIB)))).toEqual([ampleBytes(need(300 * MIB))]);
   });
 
+  it('says which kernel has no tiers from performance, and what makes some (TI-2)', () => {
+    const old: MachineSpec = { ...one, kernel: '6.1' };
+    expect(() => withRatio(old, ratio('1:2'), NO_HEADROOM, need(GIB))).toThrow(
+      /^one 1:2: .*Linux 6\.1 has no tiers from latency and bandwidth.*abstract_distance: 2880/,
+    );
+    const [dram, cxl] = old.nodes;
+    const kmem = { ...old, nodes: [dram!, { ...cxl!, abstractDistance: 2880 }] };
+    expect(tierNodes(kmem)).toEqual({ fast: [0], slow: [1] });
+  });
+
   it('refuses fast memory that no kernel could run in, unless headroom helps', () => {
     expect(() => withRatio(one, ratio('1:8'), NO_HEADROOM, need(20 * MIB))).toThrow(
       /one 1:8: 2\.2\d MiB of fast memory for a footprint of 20\.0 MiB is less than the 4\.00 MiB/,

@@ -13,6 +13,8 @@
 import { UserError } from '../base/assert.ts';
 import { type Bytes, MIB, PAGE_SIZE } from '../base/units.ts';
 import {
+  DEFAULT_KERNEL,
+  kernelProfile,
   type MachineSpec,
   memoryNids,
   nodeManagedBytes,
@@ -73,6 +75,22 @@ export function fastBytes(footprintBytes: Bytes, ratio: Ratio, headroom: Headroo
   return roundUpToPage(share + headroom.bytes + footprintBytes * headroom.share);
 }
 
+/** What is to be said of a machine without fast or without slow nodes. TI-2, TI-6. */
+export function oneTier(spec: MachineSpec): { problem: string; remedy: string } {
+  const kinds = new Set(memoryNids(spec).map((nid) => spec.nodes[nid]!.kind));
+  if (kinds.size < 2) {
+    return { problem: 'this machine has one kind', remedy: 'take a machine with CXL memory' };
+  }
+  const kernel = spec.kernel ?? DEFAULT_KERNEL;
+  const hasPerformance = kernelProfile(kernel).performanceTiers;
+  return {
+    problem: hasPerformance
+      ? 'all nodes of this machine are in top memory tiers'
+      : `Linux ${kernel} has no tiers from latency and bandwidth: all nodes are in one`,
+    remedy: 'give the slow nodes abstract_distance: 2880, as dax/kmem does',
+  };
+}
+
 /**
  * The machine with its memory sized by `ratio`.
  * Errors: UserError when the machine has no slow nodes, or the fast ones would be too small.
@@ -87,11 +105,9 @@ export function withRatio(
   const { fast, slow } = tierNodes(spec);
   const place = `${spec.name} ${formatRatio(ratio)}`;
   if (slow.length === 0 || fast.length === 0) {
-    throw new UserError(
-      place,
-      'a ratio needs fast and slow memory, and this machine has one kind',
-      'take the sizes of the machine file (--ratio none), or a machine with CXL memory',
-    );
+    const { problem, remedy } = oneTier(spec);
+    const ratioRemedy = `take the sizes of the machine file (--ratio none), or ${remedy}`;
+    throw new UserError(place, `a ratio needs fast and slow memory: ${problem}`, ratioRemedy);
   }
   const bytes = fastBytes(footprintBytes, ratio, headroom);
   if (bytes / fast.length < FAST_BYTES_MIN) {

@@ -70,6 +70,24 @@ export const BEHAVIOURS = {
     evidence: '6.17',
     what: 'DAMOS migrates virtual memory, too, to destinations with weights (dests)',
   },
+  damosLayerFilters: {
+    since: '7.2',
+    rule: 'HS-84, HS-110',
+    evidence: '6.14',
+    what: 'core_filters, ops_filters, and allow of a filter, in the files of DAMON',
+  },
+  damonIntervalsGoal: {
+    since: '7.2',
+    rule: 'HS-87',
+    evidence: '6.15',
+    what: 'intervals_goal: DAMON tunes its intervals',
+  },
+  damosNodeGoals: {
+    since: '7.2',
+    rule: 'HS-81',
+    evidence: '6.16',
+    what: 'quota goals about memory of a node (node_mem_used_bp, node_mem_free_bp), and their nid',
+  },
   mthpSizes: {
     since: '6.12',
     rule: 'OV-31b',

@@ -20,6 +20,7 @@ export const damonTiering: PolicyDescription = {
   name: 'damon',
   summary: 'DAMON: migrate_hot and migrate_cold by the kernel, quotas tuned to fill the fast node',
   source: 'samples/damon/mtier.c (Linux 6.16); node_mem_used_bp goals',
+  requires: 'Linux 6.16',
   knobs: [
     numberKnob('sample', 5, 0.001, 60_000, 'ms', 'between two looks at a page of each region'),
     numberKnob('aggregation', 100, 0.001, 600_000, 'ms', 'after which accesses are judged'),

@@ -29,6 +29,7 @@ export const weightedInterleave: PolicyDescription = {
   name: 'weighted-interleave',
   summary: 'pages go to all nodes in proportion to their bandwidth',
   source: 'mm/mempolicy.c: MPOL_WEIGHTED_INTERLEAVE (Linux 6.9), weights of 6.16',
+  requires: 'Linux 6.9, for weights from bandwidth 6.16',
   knobs: [
     {
       kind: 'boolean',

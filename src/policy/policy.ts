@@ -94,7 +94,7 @@ export interface PolicyDescription {
   readonly summary: string;
   /** Paper, kernel function, documentation. */
   readonly source: string;
-  /** What else a real machine must have; left out = a release of Linux is enough. */
+  /** What else a real machine must have; left out = any release since 6.1 is enough. */
   readonly requires?: string;
   readonly knobs: readonly Knob[];
   /** Knobs that, made smaller, let it act in a shorter run: told when a run ends before it did. */

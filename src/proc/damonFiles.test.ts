@@ -9,9 +9,10 @@ import { kernelFileAt } from './fileTree.ts';
 class Admin {
   readonly k: Kernel;
 
-  constructor() {
+  constructor(kernel: '7.3' | '6.12' | '6.1' = '7.3') {
     const zones = [{ zone: ZONE_NORMAL, pages: 4096 }];
-    this.k = new Kernel(plainMachine([{ cpus: [0], zones }]), { seed: 1, trackContent: false });
+    const spec = { ...plainMachine([{ cpus: [0], zones }]), kernel };
+    this.k = new Kernel(spec, { seed: 1, trackContent: false });
   }
 
   write(path: string, value: string): number {
@@ -52,6 +53,48 @@ class Admin {
     }
   }
 }
+
+describe('older kernels', () => {
+  const c = '0/contexts/0';
+  const s = `${c}/schemes/0`;
+
+  // HS-81, HS-84, HS-85, HS-87: what came with 6.11, 6.14, 6.15, 6.16 and 6.17.
+  it.each<[string, string, string, number, number]>([
+    ['ops_filters, 6.14', `${s}/ops_filters/nr_filters`, '1', -ENOENT, -ENOENT],
+    ['allow, 6.14', `${s}/filters/0/allow`, 'Y', -ENOENT, -ENOENT],
+    ['matching', `${s}/filters/0/matching`, 'Y', 0, 0],
+    [
+      'intervals_goal, 6.15',
+      `${c}/monitoring_attrs/intervals/intervals_goal/aggrs`,
+      '3',
+      -ENOENT,
+      -ENOENT,
+    ],
+    [
+      'goals of nodes, 6.16',
+      `${s}/quotas/goals/0/target_metric`,
+      'node_mem_used_bp',
+      -EINVAL,
+      -EINVAL,
+    ],
+    ['goals of users', `${s}/quotas/goals/0/target_metric`, 'user_input', 0, 0],
+    ['their node, 6.16', `${s}/quotas/goals/0/nid`, '0', -ENOENT, -ENOENT],
+    ['migration, 6.11', `${s}/action`, 'migrate_hot', 0, -EINVAL],
+    ['its target, 6.11', `${s}/target_nid`, '1', 0, -ENOENT],
+    ['weighted targets, 6.17', `${s}/dests/nr_dests`, '1', -ENOENT, -ENOENT],
+  ])('have no %s', (_, path, value, on612, on61) => {
+    const written = (['7.3', '6.12', '6.1'] as const).map((kernel) => {
+      const a = new Admin(kernel);
+      a.ready();
+      expect(a.write(`${s}/filters/nr_filters`, '1')).toBe(0);
+      expect(a.write(`${s}/quotas/goals/nr_goals`, '1')).toBe(0);
+      const result = a.write(path, value);
+      if (result === -ENOENT) expect(a.read(path)).toBe(-ENOENT);
+      return result;
+    });
+    expect(written).toEqual([0, on612, on61]);
+  });
+});
 
 describe('the tree', () => {
   it('grows by nr_ files and has the defaults of Linux (HS-110)', () => {

@@ -38,7 +38,7 @@ import {
   type TargetRow,
   type TriedRegions,
 } from '../mm/index.ts';
-import { EBUSY, EINVAL } from '../uapi/errno.ts';
+import { EBUSY, EINVAL, ENOENT } from '../uapi/errno.ts';
 import {
   boolLeaf,
   type Directory,
@@ -57,20 +57,38 @@ import { lineFile, type TextFile } from './kernelFile.ts';
 export const DAMON_ROOT = '/sys/kernel/mm/damon/admin';
 const OPERATIONS = ['vaddr', 'fvaddr', 'paddr'] as const;
 
+/** Files that only newer kernels have; the others are on every version that is modelled. */
+const NEWER_FILES: readonly (readonly [RegExp, Exclude<keyof Kernel['profile'], 'version'>])[] = [
+  [/\/intervals_goal\//, 'damonIntervalsGoal'],
+  [/\/(core|ops)_filters\/|\/filters\/\d+\/allow$/, 'damosLayerFilters'],
+  [/\/goals\/\d+\/nid$/, 'damosNodeGoals'],
+  [/\/target_nid$/, 'damosMigration'],
+  [/\/dests\//, 'damosVirtualMigration'],
+];
+
 /** Lets some time go by in which DAMON and others run; changes nothing if nobody runs them. */
 export type WaitForDamon = () => void;
 
 /** Writes a file: 0 or a negative errno. Update commands wait for the context with `wait`. */
 export function writeDamonFile(k: Kernel, path: string, value: string, wait: WaitForDamon): number {
+  const { profile } = k;
+  if (!isOnVersion(k, path)) return -ENOENT;
   const migrates = path.endsWith('/action') && value.startsWith('migrate_');
-  if (migrates && !k.profile.damosMigration) return -EINVAL;
+  if (migrates && !profile.damosMigration) return -EINVAL;
+  const isNodeGoal = path.endsWith('/target_metric') && value.startsWith('node_');
+  if (isNodeGoal && !profile.damosNodeGoals) return -EINVAL;
   return writeLeaf(leafAt(rootOf(k, wait), path.slice(DAMON_ROOT.length + 1)), value);
+}
+
+function isOnVersion({ profile }: Kernel, path: string): boolean {
+  return NEWER_FILES.every(([pattern, behaviour]) => !pattern.test(path) || profile[behaviour]);
 }
 
 /** Every file that is there now. */
 export function damonFiles(k: Kernel): TextFile[] {
   const root = rootOf(k, () => {});
-  return leavesOf(root, DAMON_ROOT).map(({ path, leaf }) => lineFile(path, leaf.read));
+  const leaves = leavesOf(root, DAMON_ROOT).filter(({ path }) => isOnVersion(k, path));
+  return leaves.map(({ path, leaf }) => lineFile(path, leaf.read));
 }
 
 function rootOf(k: Kernel, wait: WaitForDamon): Directory {

@@ -20,6 +20,7 @@ import {
   memoryShare,
   NO_HEADROOM,
   nextShare,
+  oneTier,
   type PlannedPolicy,
   type Prices,
   pictureOf,
@@ -73,7 +74,8 @@ export async function planDram(
   const spec = await library.machine(question.machine);
   const tiers = tierNodes(spec);
   if (tiers.fast.length === 0 || tiers.slow.length === 0) {
-    throw new UserError(spec.name, 'has one kind of memory', 'take a machine with CXL memory');
+    const { problem, remedy } = oneTier(spec);
+    throw new UserError(spec.name, problem, remedy);
   }
   const prices: Prices = {
     fast: pricePerGib(spec, tiers.fast),

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { RandomStream } from '../base/prng.ts';
 import { plainMachine } from '../mm/plainMachine.ts';
-import { findPolicy, resolveKnobs, settingsText } from '../policy/index.ts';
+import { findPolicy, machineSettings, resolveKnobs, settingsText } from '../policy/index.ts';
 import { ZONE_NORMAL } from '../uapi/zone.ts';
 import { findWorkload, openWorkload } from '../workload/index.ts';
 import { Simulation } from './simulation.ts';
@@ -17,7 +17,11 @@ const QUICK = {
 };
 
 /** 16 MiB with a hot set on a fast node of `fastPages` and a slow one. */
-function simulate(params: Record<string, number | boolean>, fastPages = 1024, kernel?: '6.1') {
+function simulate(
+  params: Record<string, number | boolean>,
+  fastPages = 1024,
+  kernel?: '6.1' | '6.12',
+) {
   const description = findPolicy('damon')!;
   const values = resolveKnobs(description.knobs, { ...QUICK, ...params }).values;
   const policy = description.make(values, new RandomStream(1, 'policy'));
@@ -64,8 +68,17 @@ describe('policy damon', () => {
   });
 
   it('a kernel that cannot migrate by DAMON says so', () => {
-    expect(() => simulate({}, 1024, '6.1')).toThrow('does not take migrate_hot on Linux 6.1');
+    expect(() => simulate({}, 1024, '6.1')).toThrow(/Linux 6\.1 has no .*ops_filters/);
   });
+
+  it.each<Record<string, number | boolean>>([{}, { tuned: false, accessGoal: 0 }])(
+    '6.12 has not what it needs, with %o',
+    (knobs) => {
+      expect(() => simulate(knobs, 1024, '6.12')).toThrow(
+        /6\.12 has no .*the policy is that of .*6\.16/,
+      );
+    },
+  );
 
   it('prints the same setup for a real machine', () => {
     const description = findPolicy('damon')!;
@@ -75,6 +88,9 @@ describe('policy damon', () => {
       slow: [1],
     });
     const root = '/sys/kernel/mm/damon/admin/kdamonds';
+    expect(machineSettings(description, values, { fast: [0], slow: [1] })[0]).toBe(
+      '# needs Linux 6.16',
+    );
     expect(lines).toContain(`echo 2 > ${root}/nr_kdamonds`);
     expect(lines).toContain(`echo $SLOW_START > ${root}/0/contexts/0/targets/0/regions/0/start`);
     expect(lines[lines.length - 1]).toBe(`echo on > ${root}/1/state`);

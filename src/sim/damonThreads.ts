@@ -14,6 +14,7 @@ import { type Kernel, nextDamonNs, runDamon } from '../mm/index.ts';
 import type { DamonTiering, FrameRangeTable } from '../policy/index.ts';
 import { type DamonNode, damonFileWrites, fastNids, slowNids } from '../policy/index.ts';
 import { writeDamonFile } from '../proc/index.ts';
+import { ENOENT } from '../uapi/errno.ts';
 import { frameRanges } from './host/frameRanges.ts';
 import { NodeRows } from './host/nodeRows.ts';
 import type { TierMoves } from './tierMoves.ts';
@@ -44,10 +45,14 @@ export class DamonThreads implements EventHandler {
       const result = writeDamonFile(k, path, value, () => {});
       if (result === 0) continue;
       const kernel = k.spec.kernel ?? DEFAULT_KERNEL;
+      const problem =
+        result === -ENOENT
+          ? `Linux ${kernel} has no ${path}`
+          : `${path} does not take ${value} on Linux ${kernel} (errno ${-result})`;
       throw new UserError(
         `policy damon on ${k.spec.name}`,
-        `${path} does not take ${value} on Linux ${kernel} (errno ${-result})`,
-        'DAMON migrates since Linux 6.11: choose a newer kernel in the machine file',
+        problem,
+        'the policy is that of Linux 6.16: choose a newer kernel in the machine file',
       );
     }
     this.#queue.schedule(nextDamonNs(k), this);
