@@ -17,13 +17,14 @@ import {
 import { ZONE_NORMAL } from '../uapi/zone.ts';
 import { accessPage, FAULT_SIGSEGV } from './fault.ts';
 import { pinUserPages } from './gup.ts';
+import { newHugetlbFile } from './hugetlb.ts';
 import { checkInvariants } from './invariants.ts';
 import { madviseRange } from './madvise.ts';
 import { applyLockFlags } from './mlockRange.ts';
 import { munmapRange } from './mmap.ts';
 import { mremapRange } from './mremap.ts';
-import { bootNodes, TestProgram } from './testProgram.ts';
-import { VM_LOCKED } from './vma.ts';
+import { bootNodes, fillNode, TestProgram } from './testProgram.ts';
+import { VM_IO, VM_LOCKED, VM_MIXEDMAP, VM_PFNMAP } from './vma.ts';
 
 const HUGE = 512 * 1024;
 
@@ -136,6 +137,34 @@ describe('guard regions', () => {
     munmapRange(p.k, mm, a + 2, a + 3);
     expect([advise(p, a + 1, 3, MADV_GUARD_INSTALL), guards(p, a, 5)]).toEqual([-ENOMEM, '-xxx-']);
     checkInvariants(p.k);
+  });
+
+  it('-EINVAL for areas of devices and of hugetlb pages, there and back', () => {
+    const p = boot();
+    const both = (a: number) =>
+      [MADV_GUARD_INSTALL, MADV_GUARD_REMOVE].map((one) => advise(p, a, 1, one));
+    const device = p.map(2);
+    for (const flag of [VM_PFNMAP, VM_MIXEDMAP, VM_IO]) {
+      p.task.mm!.findVma(device)!.flags |= flag;
+      expect(both(device)).toEqual([-EINVAL, -EINVAL]);
+      p.task.mm!.findVma(device)!.flags &= ~flag;
+    }
+    expect(both(device)).toEqual([0, 0]);
+    p.k.hugetlb.resize(1, 0);
+    const file = newHugetlbFile(p.k, p.task, 512, false)!;
+    const a = p.map(512, { file, addr: HUGE });
+    expect(both(a)).toEqual([-EINVAL, -EINVAL]);
+  });
+
+  it('-ENOMEM where no page table can be had, what came before is done', () => {
+    const p = boot();
+    const [first, second] = [p.map(1, { addr: HUGE + 511 }), p.map(1, { addr: HUGE + 512 })];
+    expect(second).toBe(first + 1);
+    accessPage(p.k, p.task, first, false);
+    p.k.swap.allocate(64);
+    fillNode(p.k, 0, 0);
+    expect(advise(p, first, 2, MADV_GUARD_INSTALL)).toBe(-ENOMEM);
+    expect(guards(p, first, 1)).toBe('x');
   });
 
   it('areas with and without are one again', () => {
