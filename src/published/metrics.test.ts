@@ -16,6 +16,11 @@ const result = {
   series: {
     intervalNs: 1_000_000,
     accesses,
+    // Filled in the fifth; then pages are promoted.
+    residentPages: [
+      [10, 10, 10, 10, 10, 20, 50, 90, 200, 256],
+      [98, 248, 398, 548, 758, 748, 718, 678, 568, 512],
+    ],
     trafficBytes: [accesses.map((n) => n * 48), accesses.map((n, i) => (i < 5 ? 0 : n * 16))],
   },
 } as unknown as RunResult;
@@ -25,6 +30,10 @@ it('looks at the time after half of the accesses, not at how memory was filled',
   expect(programMetric('later_ns_per_access', result)).toBe(1_000_000 / 20);
   expect(programMetric('later_rate', result)).toBeCloseTo(0.02, 9);
   expect(programMetric('later_slow_share', result)).toBe(0.25);
+});
+
+it('leaves out the time in which memory was filled', () => {
+  expect(programMetric('filled_rate', result)).toBeCloseTo(((93 - 10) / (9.25e6 - 5e6)) * 1e3, 9);
 });
 
 it('sums what lies where, and what was promoted a second', () => {

@@ -2,6 +2,7 @@
  * Figures that a cell can be about, by measure: what of a run's result is read and in which unit.
  * `later_…` looks only at the time after half of the run's accesses: programs fill their memory
  * first and policies need time to find what is hot, and published figures are those of afterwards.
+ * `filled_…` looks at all time after the memory is filled, for figures that the search is part of.
  */
 import { assert } from '../base/assert.ts';
 import { MIB, PAGE_SIZE } from '../base/units.ts';
@@ -13,6 +14,8 @@ const PROGRAM_METRICS: Readonly<Record<string, (result: RunResult) => number>> =
   time: ({ time }) => time.totalNs / 1e9,
   /** Million accesses a second. */
   rate: ({ accesses, time }) => (accesses / time.totalNs) * 1e3,
+  /** The same from the interval on in which nothing of its memory was missing any more. */
+  filled_rate: filledRate,
   later_rate: (result) => 1e3 / laterNsPerAccess(result),
   /** ns */
   later_ns_per_access: laterNsPerAccess,
@@ -87,6 +90,20 @@ function laterNsPerAccess({ series }: RunResult): number {
   return ((to - from) * series.intervalNs) / sum(series.accesses, from, to);
 }
 
+function filledRate({ accesses, time, series }: RunResult): number {
+  assert(series !== null, 'a run with a series');
+  const { residentPages, intervalNs } = series;
+  const resident = series.accesses.map((_, at) =>
+    sum(
+      residentPages.map((node) => node[at]!),
+      0,
+    ),
+  );
+  const full = resident.indexOf(Math.max(...resident));
+  const before = sum(series.accesses, 0, full + 1);
+  return ((accesses - before) / (time.totalNs - (full + 1) * intervalNs)) * 1e3;
+}
+
 function laterSlowShare({ series, nodes }: RunResult): number {
   assert(series !== null, 'a run with a series');
   const { from, to } = laterIntervals(series);
@@ -95,6 +112,6 @@ function laterSlowShare({ series, nodes }: RunResult): number {
   return slow.reduce((a, b) => a + b, 0) / bytes.reduce((a, b) => a + b, 0);
 }
 
-function sum(column: readonly number[], from: number, to: number): number {
+function sum(column: readonly number[], from: number, to = column.length): number {
   return column.slice(from, to).reduce((a, b) => a + b, 0);
 }

@@ -21,12 +21,12 @@ import type { PageStream, WorkloadDescription, WorkloadValues } from './workload
 const BLOCK = 4096;
 
 /**
- * About 100 instructions a neighbour, estimated from the reference's text (send_visit, aml_send and
- * aml_send_intra some 70, process_intra and visithndl some 30), and a third of an access.
+ * A neighbour takes the reference about 100 instructions, estimated from its text: send_visit,
+ * aml_send and aml_send_intra some 70, process_intra and visithndl some 30. It makes 0.37 accesses.
  */
 const INSN_KNOB = number(
   'insnPerAccess',
-  300,
+  270,
   0,
   100_000,
   'instructions',
