@@ -1,8 +1,9 @@
-/** `hetmem why` and saved states as processes: the same answers from a case and from its state. */
+/** `hetmem why` and saved states: the same answers from a case, from its state, and a process. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { commandLine } from './commandLine.ts';
 import { BIN, hetmem } from './hetmem.ts';
 
 const CASE = 'pin_normal_node1';
@@ -20,8 +21,8 @@ describe('hetmem why', () => {
   });
   afterAll(() => rmSync(folder, { recursive: true }));
 
-  it('names the pin, its holder, the rules and what the calls would answer (MC-27, PM-22)', () => {
-    const { code, out } = hetmem('why', '--case', CASE, PINNED, '--to', '0');
+  it('names the pin, its holder, rules and what calls would answer (MC-27, PM-22)', async () => {
+    const { code, out } = await commandLine('why', '--case', CASE, PINNED, '--to', '0');
     expect(code).toBe(0);
     expect(out).toContain('refcount 1026 = 1 expected (mapcount 1)');
     expect(out).toContain(
@@ -32,16 +33,16 @@ describe('hetmem why', () => {
     expect(out).toContain('mbind MPOL_BIND MPOL_MF_STRICT|MPOL_MF_MOVE: returns -EIO (pinned)');
   });
 
-  it('says the same of the saved state, also when the file stands first', () => {
+  it('says the same of the saved state, also when the file stands first', async () => {
     const places = [PINNED, 'block:44', 'pfn:1444868'];
-    const ofCase = hetmem('why', '--case', CASE, ...places);
-    expect(hetmem('why', '--state', state, ...places)).toEqual(ofCase);
+    const ofCase = await commandLine('why', '--case', CASE, ...places);
+    expect(await commandLine('why', '--state', state, ...places)).toEqual(ofCase);
     expect(hetmem('why', state, ...places)).toEqual(ofCase);
     expect(ofCase.out).toContain('refused at once: -EBUSY');
   });
 
-  it('tells of ranges and CMA areas what alloc_contig_range and cma_alloc come to (PM-80)', () => {
-    const { code, out } = hetmem(
+  it('tells what alloc_contig_range and cma_alloc of ranges come to (PM-80)', async () => {
+    const { code, out } = await commandLine(
       'why',
       state,
       'cma:reserved+512',
@@ -56,22 +57,29 @@ describe('hetmem why', () => {
     expect(out).toContain('holder   io_uring registered buffer "pin u1" of process 100 (main)');
   });
 
-  it('without a place tells holders and blocks; --json gives objects', () => {
-    const { out } = hetmem('why', state);
+  it('without a place tells holders and blocks; --json gives objects', async () => {
+    const { out } = await commandLine('why', state);
     expect(out).toContain('io_uring registered buffer "pin u1" of process 100: 4 pages');
     expect(out).toContain('block:44 (node 1): unmovable');
-    const [page] = JSON.parse(hetmem('why', state, PINNED, '--json').out);
+    const [page] = JSON.parse((await commandLine('why', state, PINNED, '--json')).out);
     expect(page.causes[0]).toMatchObject({ name: 'pinned', rules: 'MC-27, OV-15, PM-22' });
     expect(page.would[0]).toMatchObject({ returns: 1, status: null, isCertain: true });
   });
 
-  it('asks with the rights of --by, and of an address without a page (MP-20, MP-22)', () => {
-    const { out } = hetmem('why', state, '100:0x123000', '100:0x700000003000', '--by', '1');
+  it('asks with the rights of --by, and of an address without a page (MP-20, MP-22)', async () => {
+    const { out } = await commandLine(
+      'why',
+      state,
+      '100:0x123000',
+      '100:0x700000003000',
+      '--by',
+      '1',
+    );
     expect(out).toContain('move_pages MPOL_MF_MOVE: returns 0, status -EFAULT (not-mapped)');
     expect(out).toContain('returns 1, status unchanged (pinned)');
   });
 
-  it('refuses what is no place, no process, no node, no block, with exit code 2', () => {
+  it('refuses what is no place, no process, no node, no block, with exit code 2', async () => {
     const wrong = [
       [['nonsense:1'], 'no such file'],
       [['4711:0x1000'], 'no process 4711'],
@@ -83,25 +91,25 @@ describe('hetmem why', () => {
     ] as const;
     for (const [args, problem] of wrong) {
       const source = args[0].startsWith('nonsense') ? [] : [state];
-      expect(hetmem('why', ...source, ...args)).toMatchObject({
+      expect(await commandLine('why', ...source, ...args)).toMatchObject({
         code: 2,
         err: expect.stringContaining(problem),
       });
     }
     expect(hetmem('why', 'pfn:5')).toMatchObject({ code: 2 });
-    const place = hetmem('why', '--case', 'pin_normal_node1', '100:zz');
+    const place = await commandLine('why', '--case', 'pin_normal_node1', '100:zz');
     expect([place.code, place.err]).toEqual([2, expect.stringContaining('100:zz: is no place')]);
   });
 
-  it('refuses a cut or foreign state with place and remedy, and never half-reads it', () => {
+  it('refuses a cut or foreign state with place and remedy, and never half-reads it', async () => {
     const bytes = readFileSync(state);
     const cut = join(folder, 'cut.hms');
     writeFileSync(cut, bytes.subarray(0, bytes.length - 100));
-    const { code, err } = hetmem('why', cut, PINNED);
+    const { code, err } = await commandLine('why', cut, PINNED);
     expect(code).toBe(2);
     expect(err).toMatch(/cut\.hms: byte \d+ of \d+: the saved state is cut/);
-    expect(hetmem('why', BIN, PINNED).err).toContain('is no saved state of hetmem');
-    const again = hetmem('conform', '--case', CASE, '--save-state', state);
+    expect((await commandLine('why', BIN, PINNED)).err).toContain('is no saved state of hetmem');
+    const again = await commandLine('conform', '--case', CASE, '--save-state', state);
     expect(again).toMatchObject({ code: 2, err: expect.stringContaining('exists already') });
   });
 });
