@@ -2,7 +2,7 @@
  * A policy's settings on a machine: kernel settings and interleave weights go into the machine's
  * description before it boots, the memory policy is given to programs when they start.
  */
-import { assert } from '../../base/assert.ts';
+import { assert, UserError } from '../../base/assert.ts';
 import {
   type MachineSpec,
   memoryNids,
@@ -12,6 +12,7 @@ import {
 } from '../../hw/index.ts';
 import { type Kernel, type Mempolicy, makePolicy } from '../../mm/index.ts';
 import type { HostSettings } from '../../policy/index.ts';
+import { MPOL_WEIGHTED_INTERLEAVE } from '../../uapi/mempolicy.ts';
 
 /** The machine as the policy wants it set up. Preconditions: known sysctl names (asserted). */
 export function machineWithSettings(spec: MachineSpec, settings: HostSettings): MachineSpec {
@@ -29,10 +30,20 @@ export function machineWithSettings(spec: MachineSpec, settings: HostSettings): 
   return { ...spec, sysctl, interleaveWeights };
 }
 
-/** The memory policy that programs start with; null = the default. */
+/**
+ * The memory policy that programs start with; null = the default.
+ * Errors: UserError for one that the machine's kernel does not have (MP-70: -EINVAL).
+ */
 export function programMempolicy(k: Kernel, settings: HostSettings): Mempolicy | null {
   const { mempolicy } = settings;
   if (mempolicy === null) return null;
+  if (mempolicy.mode === MPOL_WEIGHTED_INTERLEAVE && !k.profile.weightedInterleave) {
+    throw new UserError(
+      k.spec.name,
+      `Linux ${k.profile.version} has no MPOL_WEIGHTED_INTERLEAVE`,
+      'choose a newer kernel in the machine file (it came with 6.9), or policy interleave',
+    );
+  }
   let nodes = k.pm.nodesWithMemory;
   if (mempolicy.nodes === 'toptier') {
     for (let nid = 0; nid < k.pm.nodes.length; nid++) {
