@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { NODE_CAPABILITIES } from '../hw/index.ts';
 import {
   accessPage,
   checkInvariants,
@@ -211,6 +212,26 @@ describe('move_phys_pages2: sharing and shape', () => {
     ]);
   });
 
+  it('PP-67, PP-90: a tail whose folio is split under the call is not its head any more', () => {
+    const p = new PhysicalProgram();
+    const first = p.hugePage();
+    p.write(first, first + 512);
+    p.k.lru.drainAll();
+    const head = p.frame(first);
+    const gen = p.k.frames.generation[head];
+    const tail = { address: p.physical(first + 5), flags: MPE_ALLOW_TAIL };
+    p.k.frames.generation[p.frame(first + 5)] = gen + 7;
+    const meanwhile = () => {
+      if (p.k.folios.nrPages(head) > 1) splitMappedFolio(p.k, head);
+    };
+    expect(p.ext([{ ...tail, gen }], MOVE, { meanwhile }).status).toEqual([-ESTALE]);
+    expect(p.k.pm.nidOf(p.frame(first))).toBe(0);
+    // Without a generation it is the folio that the address is in now (PP-71).
+    expect(p.ext([tail], MOVE, { meanwhile }).status).toEqual([1]);
+    expect([0, 5, 6].map((n) => p.k.pm.nidOf(p.frame(first + n)))).toEqual([0, 1, 0]);
+    checkInvariants(p.k);
+  });
+
   it('S-PP-20 PP-66, PP-76: 512 samples of one huge page are one migration', () => {
     const p = new PhysicalProgram();
     const first = p.hugePage();
@@ -235,6 +256,52 @@ describe('move_phys_pages2: sharing and shape', () => {
     munmap(p.k, p.task, address, 4096);
     expect(p.ext([sample]).status).toEqual([-ENOENT]);
     expect(p.ext([sample], MOVE | MPF_UNMAPPED_CACHE).status).toEqual([1]);
+    checkInvariants(p.k);
+  });
+});
+
+describe('move_phys_pages2: rights', () => {
+  it('PP-78: page cache that nobody maps is for CAP_SYS_ADMIN, whatever else is not', () => {
+    const p = new PhysicalProgram();
+    const plain = p.k.spawn(null, 0);
+    plain.caps = 0;
+    const call = (flags: number) => p.ext([p.sample(0)], flags, { permission: 'none' }, plain).ret;
+    expect(call(MOVE | MPF_UNMAPPED_CACHE)).toBe(-EPERM);
+    expect(call(MOVE)).toBe(0);
+  });
+});
+
+describe('nodes that let nothing in or out', () => {
+  const allBut = (closed: string) => {
+    const all = threeNodes().spec.nodes[2]!.capabilities ?? NODE_CAPABILITIES;
+    return new PhysicalProgram(
+      threeNodes(
+        undefined,
+        0,
+        all.filter((one) => one !== closed),
+      ),
+    );
+  };
+
+  it('PP-7: a node that takes no migrations is none, by whichever address', () => {
+    const p = allBut('migrate_in');
+    expect(p.rfc([p.physical(0)], [2]).ret).toBe(-ENODEV);
+    expect(p.ext([{ ...p.sample(0), node: 2 }]).status).toEqual([-ENODEV]);
+    expect(p.ext([{ ...p.sample(0), node: 1 }]).status).toEqual([1]);
+  });
+
+  it('PP-18: a page of a node that lets none go stays, by whichever address', () => {
+    const p = allBut('migrate_out');
+    setMempolicy(p.k, p.task, 2, mask(2));
+    const page = (p.map(1) - p.area) / 4096;
+    p.write(page, page + 1);
+    p.k.lru.drainAll();
+    expect(p.k.pm.nidOf(p.frame(page))).toBe(2);
+    expect(p.rfc([p.physical(page)], [1]).status).toEqual([-EBUSY]);
+    expect(p.ext([p.sample(page)], MOVE | MPF_DRYRUN).status).toEqual([-EBUSY]);
+    expect(p.ext([p.sample(page)]).status).toEqual([-EBUSY]);
+    expect(p.k.pm.nidOf(p.frame(page))).toBe(2);
+    expect(p.ext([{ ...p.sample(page), node: 2 }]).status).toEqual([2]);
     checkInvariants(p.k);
   });
 });

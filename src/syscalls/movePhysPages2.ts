@@ -126,7 +126,9 @@ export function movePhysPages2(
   counts: PhysicalMoveCounts = new PhysicalMoveCounts(),
 ): number {
   if ((flags & ~CALL_FLAGS) !== 0) return -EINVAL;
-  const refused = physicalPermission(caller, options.permission, flags);
+  // PP-78: nobody's cpuset protects page cache without mappers.
+  const needed = (flags & MPF_UNMAPPED_CACHE) !== 0 ? 'sys-admin' : options.permission;
+  const refused = physicalPermission(caller, needed, flags);
   if (refused !== 0) return refused;
   if (entries.count > ENTRIES_MAX) return -E2BIG;
   k.lru.setDisabled(true);
@@ -191,12 +193,14 @@ class StaleSafeMove {
     if ((flags[i] & ~(MPE_EXACT_HEAD | MPE_ALLOW_TAIL)) !== 0) return -EINVAL;
     const page = onlineFrame(k, address[i]);
     if (page < 0) return -ENOENT;
-    const head = this.#folioMeant(i, page);
-    const before = this.#cookieVerdict(i, head);
+    const first = this.#folioMeant(i, page);
+    const before = this.#cookieVerdict(i, first);
     if (before !== 0) return before;
-    if ((k.frames.flags[head] & PG_TAIL) !== 0) return -ENOENT;
-    if (!this.#isOrderRight(i, head)) return -ESTALE;
-    this.#options.meanwhile(head);
+    if ((k.frames.flags[first] & PG_TAIL) !== 0) return -ENOENT;
+    if (!this.#isOrderRight(i, first)) return -ESTALE;
+    this.#options.meanwhile(first);
+    // With the reference: a folio that was split meanwhile is another one for its tails.
+    const head = this.#folioMeant(i, page);
     this.#head = head;
     if (this.#isolated.has(head)) return MAY_MOVE;
     const isHeld = isOnLru(k, head);
@@ -206,8 +210,11 @@ class StaleSafeMove {
     return this.#mayGo(head, node[i]);
   }
 
+  /** PP-7. */
   #isNode(node: number): boolean {
-    return node >= 0 && node < MAX_NUMNODES && (this.#k.pm.nodesWithMemory & (1 << node)) !== 0;
+    const { nodesWithMemory, capable } = this.#k.pm;
+    const nodes = nodesWithMemory & capable.migrate_in;
+    return node >= 0 && node < MAX_NUMNODES && (nodes & (1 << node)) !== 0;
   }
 
   /** PP-66: with ALLOW_TAIL a tail stands for its head, whose generation is meant. */
@@ -245,6 +252,7 @@ class StaleSafeMove {
       k.failures.record(head, CAUSE_SHARED, MR_SYSCALL, k.folios.nrPages(head));
       return -EACCES;
     }
+    if (!k.pm.isCapable('migrate_out', head)) return -EBUSY;
     return (this.#flags & MPF_DRYRUN) !== 0 ? nid : MAY_MOVE;
   }
 

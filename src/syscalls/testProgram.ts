@@ -16,13 +16,17 @@ export const UNTOUCHED = -99999;
 export const PAGES = 16;
 const SECTION_PAGES = 32768;
 
-export function threeNodes(version?: Kernel['spec']['kernel'], swapPages = 4096): Kernel {
+export function threeNodes(
+  version?: Kernel['spec']['kernel'],
+  swapPages = 4096,
+  capabilities?: Kernel['spec']['nodes'][number]['capabilities'],
+): Kernel {
   const dram = { zone: ZONE_NORMAL, pages: SECTION_PAGES } as const;
   const cxl = { zone: ZONE_MOVABLE, pages: SECTION_PAGES } as const;
   const nodes = [
     { cpus: [0, 1], zones: [dram] },
     { cpus: [2, 3], zones: [dram] },
-    { cpus: [], zones: [cxl] },
+    { cpus: [], zones: [cxl], ...(capabilities === undefined ? {} : { capabilities }) },
   ];
   const distance = [
     [10, 20, 30],
