@@ -88,10 +88,15 @@ export function machineText(spec: MachineSpec): string {
     linkSection(spec),
     distanceSection(spec),
     tierSection(spec),
-    `\n${paint('bold', 'Sources')}\n`,
-    ...spec.sources.map((source) => `  ${source}\n`),
+    ...sourceLines(spec),
   ];
   return parts.join('');
+}
+
+/** Where the figures are from; nothing of a machine that does not say. */
+function sourceLines({ sources }: MachineSpec): string[] {
+  if (sources.length === 0) return [];
+  return [`\n${paint('bold', 'Sources')}\n`, ...sources.map((source) => `  ${source}\n`)];
 }
 
 function sysctlText(spec: MachineSpec): string {

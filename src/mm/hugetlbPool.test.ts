@@ -129,6 +129,18 @@ describe('taking pages', () => {
     ]);
   });
 
+  it('PP-61: no frame of a page that changes hands keeps its generation', () => {
+    const k = boot();
+    k.hugetlb.resize(1, 0);
+    const head = k.hugetlb.take(0, -1, false);
+    const generations = () => [head, head + 511].map((frame) => k.frames.generation[frame]!);
+    const taken = generations();
+    k.putFolio(head);
+    const free = generations();
+    expect(k.hugetlb.take(0, -1, false)).toBe(head);
+    for (const i of [0, 1]) expect(new Set([taken[i], free[i], generations()[i]]).size).toBe(3);
+  });
+
   it('what is promised is for who has the promise', () => {
     const k = boot();
     k.hugetlb.resize(1, 0);

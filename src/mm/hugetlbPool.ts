@@ -18,6 +18,7 @@ import {
 } from '../uapi/gfp.ts';
 import { NR_HUGETLB, vmEvent } from '../uapi/vmstat.ts';
 import { ZONE_MOVABLE } from '../uapi/zone.ts';
+import { bumpGenerations } from './allocFastpath.ts';
 import { PG_HEAD, PG_HUGETLB, PG_HWPOISON } from './frameTable.ts';
 import type { Kernel } from './kernel.ts';
 import { allocPages, freePages } from './pageAlloc.ts';
@@ -176,7 +177,15 @@ export class HugetlbPool {
     else if (this.surplus[nid] > 0) {
       this.surplus[nid]--;
       this.#toBuddy(head);
-    } else this.#free[nid].push(head);
+    } else {
+      this.#free[nid].push(head);
+      this.#changeContent(head);
+    }
+  }
+
+  /** PP-61: a page of the pool changes hands without the buddy allocator. */
+  #changeContent(head: FrameId): void {
+    bumpGenerations(this.#k.frames, head, head + HPAGE_PMD_NR);
   }
 
   /**
@@ -297,6 +306,7 @@ export class HugetlbPool {
         if (this.#k.frames.has(head, PG_HWPOISON) || !this.#mayStay(head)) continue;
         list.splice(i, 1);
         this.#k.frames.refcount[head] = 1;
+        this.#changeContent(head);
         return head;
       }
     }

@@ -44,6 +44,17 @@ const isPoisonEntry = (p: TestProgram, vpn: number) =>
   pteIsKind(p.entry(vpn).word, PTE_KIND_HWPOISON);
 
 describe('MADV_HWPOISON (MC-82a)', () => {
+  it('PP-61: what was measured of a page is not of the bad one; its neighbours stay', () => {
+    const p = boot();
+    const a = p.mapWritten(2);
+    const [bad, good] = [p.frame(a), p.frame(a + 1)];
+    const { generation } = p.k.frames;
+    const before = [generation[bad], generation[good]];
+    injectError(p.k, p.task, a, a + 1, false);
+    expect(generation[bad]).not.toBe(before[0]);
+    expect(generation[good]).toBe(before[1]);
+  });
+
   it('leaves a hwpoison entry, signals the caller, and never frees the frame', () => {
     const p = boot();
     const a = p.mapWritten(3);

@@ -92,7 +92,7 @@ export function memoryFailure(
   }
   if (!hasRef && takeFreePage(k, page)) return 0;
   if (k.folios.isHugetlb(head)) return hugetlbFailure(k, head, page, accessor, hasRef);
-  f.set(page, PG_HWPOISON);
+  poison(k, page);
   k.poisonedPages++;
   k.lru.drainAll();
   const isUserPage = f.has(head, PG_LRU) || f.has(head, PG_WRITEBACK);
@@ -120,7 +120,7 @@ function devicePageFailure(k: Kernel, page: FrameId): number {
   if (!isDaxMemory(k, page)) return isPciP2pdma(k, page) ? -EBUSY : -ENXIO;
   const head = k.frames.headOf(page);
   if (!k.folios.hasFileMapping(head)) return -EBUSY;
-  k.frames.set(head, PG_HWPOISON);
+  poison(k, head);
   const places: [Vma, Vpn][] = [];
   const n = rmapCollect(k, head);
   for (let r = 0; r < n; r++) {
@@ -201,7 +201,7 @@ function takeFreePage(k: Kernel, page: FrameId): boolean {
     buddy.add(zone, rest, order, type, false);
     buddy.account(zone, 1 << order, type);
   }
-  k.frames.set(page, PG_HWPOISON);
+  poison(k, page);
   k.frames.refcount[page] = 1;
   k.poisonedPages++;
   return true;
@@ -272,9 +272,15 @@ function migrateAway(k: Kernel, list: FrameId[]): boolean {
   return left === 0;
 }
 
+/** Whatever the frame held is lost: heat that was measured for it is nobody's any more (PP-61). */
+function poison(k: Kernel, frame: FrameId): void {
+  k.frames.set(frame, PG_HWPOISON);
+  k.frames.bumpGeneration(frame);
+}
+
 /** page_handle_poison: the frame keeps one reference, so that it is never allocated again. */
 function keepOut(k: Kernel, page: FrameId): void {
-  k.frames.set(page, PG_HWPOISON);
+  poison(k, page);
   k.frames.refcount[page] = 1;
   k.poisonedPages++;
 }
@@ -305,7 +311,7 @@ function hugetlbFailure(
   unmapHugetlb(k, head);
   signal(k, accessor);
   if (k.folios.hasFileMapping(head)) {
-    k.frames.set(head, PG_HWPOISON);
+    poison(k, head);
     k.poisonedPages++;
     return 0;
   }
@@ -316,7 +322,7 @@ function hugetlbFailure(
 /** __page_handle_poison. Pages that somebody still pins, or that are promised, stay. */
 function dissolve(k: Kernel, head: FrameId, page: FrameId): number {
   if (k.hugetlb.dissolveFree(head) && takeFreePage(k, page)) return 0;
-  k.frames.set(head, PG_HWPOISON);
+  poison(k, head);
   k.poisonedPages++;
   return -EBUSY;
 }
