@@ -1,11 +1,11 @@
 /**
  * What each process and each control group had of the machine: accesses by tier, mapped pages by
- * tier as means over looks at page tables, one at each end of an interval of the series, and folios
- * that changed their tier (mission C6, fairness).
+ * tier as means over time, and folios that changed their tier (mission C6, fairness). Page tables
+ * are looked at when an interval of the series ends, and the rarer the longer the process has run.
  *
  * A page that several processes map counts for each of them; its migration for the first.
  */
-import { type FrameId, HPAGE_PMD_NR } from '../base/units.ts';
+import { type FrameId, HPAGE_PMD_NR, HPAGE_PMD_ORDER, type Nanoseconds } from '../base/units.ts';
 import {
   type AddressSpace,
   type Kernel,
@@ -20,11 +20,20 @@ import type { ThreadTime } from './threadClock.ts';
 import type { TraceCgroups } from './traceCgroups.ts';
 import type { TraceProcessState } from './traceProgram.ts';
 
+/** A process is looked at again when it has run so many times as long: 140 looks for a second. */
+const LOOK_AFTER = 1 + 1 / 32;
+
 class Share {
   readonly accesses: Float64Array;
+  /** Mapped pages, as last looked at. */
+  resident = 0;
+  toptier = 0;
+  /** Of them, pages times nanoseconds, and how many nanoseconds. */
   residentSum = 0;
   toptierSum = 0;
-  looks = 0;
+  livedNs: Nanoseconds = 0;
+  /** Of livedNs: when to look again. */
+  nextLookNs: Nanoseconds = 0;
   promotedPages = 0;
   demotedPages = 0;
   majorFaults = 0;
@@ -40,8 +49,10 @@ export class ProcessShares {
   readonly #cgroups: TraceCgroups;
   /** By process of the trace. */
   readonly #shares: (Share | undefined)[] = [];
-  /** By control group: looks that found one of its processes. */
-  readonly #groupLooks: number[];
+  /** By control group: time in which one of its processes ran. */
+  readonly #groupLivedNs: Nanoseconds[];
+  /** By node: 1 if it is a top tier. Of the look under way. */
+  readonly #isToptier: Uint8Array;
   readonly #processOfMm: WeakMap<AddressSpace, number> = new WeakMap();
 
   /** `processes` fills as the trace goes on. */
@@ -53,7 +64,8 @@ export class ProcessShares {
     this.#k = k;
     this.#processes = processes;
     this.#cgroups = cgroups;
-    this.#groupLooks = new Array<number>(cgroups.groups.length).fill(0);
+    this.#groupLivedNs = new Array<number>(cgroups.groups.length).fill(0);
+    this.#isToptier = new Uint8Array(k.pm.nodes.length);
   }
 
   count(process: number, nid: number, accesses: number): void {
@@ -73,18 +85,25 @@ export class ProcessShares {
     else share.demotedPages += nr;
   }
 
-  /** Looks at the page tables of the processes that run. */
-  look(): void {
+  /** `ns` have gone by: looks at the page tables of the processes whose turn it is. */
+  pass(ns: Nanoseconds): void {
+    const { tiers } = this.#k;
+    for (const nid of this.#isToptier.keys()) this.#isToptier[nid] = tiers.isToptier(nid) ? 1 : 0;
     const groups = new Set<number>();
     for (let process = 0; process < this.#processes.length; process++) {
       const state = this.#processes[process];
       if (state === null || state === undefined) continue;
       const share = this.#of(process);
-      share.looks++;
       groups.add(this.#cgroups.groupOf(process));
-      this.#count(state.mm, share);
+      share.livedNs += ns;
+      if (share.livedNs >= share.nextLookNs) {
+        this.#count(state.mm, share);
+        share.nextLookNs = share.livedNs * LOOK_AFTER;
+      }
+      share.residentSum += share.resident * ns;
+      share.toptierSum += share.toptier * ns;
     }
-    for (const group of groups) if (group >= 0) this.#groupLooks[group]++;
+    for (const group of groups) if (group >= 0) this.#groupLivedNs[group] += ns;
   }
 
   /** Processes that accessed memory, and the control groups. */
@@ -96,7 +115,7 @@ export class ProcessShares {
     const processes: ProcessResult[] = [];
     for (const [process, share] of this.#shares.entries()) {
       if (share === undefined) continue;
-      const had = this.#had([share], Math.max(1, share.looks));
+      const had = this.#had([share], Math.max(1, share.livedNs));
       if (had.accesses === 0) continue;
       const known = source.processes[process];
       const { name = '', program = '' } = known ?? {};
@@ -107,15 +126,15 @@ export class ProcessShares {
         return this.#shares[process] !== undefined && this.#cgroups.groupOf(process) === group;
       });
       const shares = members.map((process) => this.#shares[process]!);
-      const had = this.#had(shares, Math.max(1, this.#groupLooks[group]));
+      const had = this.#had(shares, Math.max(1, this.#groupLivedNs[group]));
       const endNs = Math.max(0, ...members.map((process) => ends[process] ?? 0));
       return { name, mems, processes: members.length, ...had, endNs };
     });
     return { processes, cgroups };
   }
 
-  /** Sums, and means over `looks`. */
-  #had(shares: readonly Share[], looks: number): Omit<MachineShare, 'endNs'> {
+  /** Sums, and means over `livedNs`. */
+  #had(shares: readonly Share[], livedNs: Nanoseconds): Omit<MachineShare, 'endNs'> {
     const { tiers } = this.#k;
     let accesses = 0;
     let fast = 0;
@@ -129,8 +148,8 @@ export class ProcessShares {
     return {
       accesses,
       toptierHitRatio: accesses === 0 ? 0 : fast / accesses,
-      residentPagesMean: sum(({ residentSum }) => residentSum) / looks,
-      toptierPagesMean: sum(({ toptierSum }) => toptierSum) / looks,
+      residentPagesMean: sum(({ residentSum }) => residentSum) / livedNs,
+      toptierPagesMean: sum(({ toptierSum }) => toptierSum) / livedNs,
       promotedPages: sum(({ promotedPages }) => promotedPages),
       demotedPages: sum(({ demotedPages }) => demotedPages),
       majorFaults: sum(({ majorFaults }) => majorFaults),
@@ -160,24 +179,29 @@ export class ProcessShares {
 
   #count(mm: AddressSpace, share: Share): void {
     const { words, bytes } = this.#k.ptes;
+    const { nidOfBlock } = this.#k.pm.blocks;
+    const isToptier = this.#isToptier;
+    let resident = 0;
+    let toptier = 0;
     for (let slot = 0; slot < mm.nrSlots; slot++) {
       const pmd = mm.pmd[slot];
       if (pmd !== 0) {
-        if (pteIsPresent(pmd)) this.#add(ptePayload(pmd), HPAGE_PMD_NR, share);
+        if (!pteIsPresent(pmd)) continue;
+        resident += HPAGE_PMD_NR;
+        toptier += HPAGE_PMD_NR * isToptier[nidOfBlock[ptePayload(pmd) >>> HPAGE_PMD_ORDER]];
         continue;
       }
       if (mm.leaf[slot] < 0) continue;
       const first = mm.leaf[slot] * HPAGE_PMD_NR;
       for (let i = first; i < first + HPAGE_PMD_NR; i++) {
-        if (words[i] === 0 || !pteIsPresent(words[i]) || (bytes[i] & PTEB_SPECIAL) !== 0) continue;
-        this.#add(ptePayload(words[i]), 1, share);
+        const word = words[i];
+        if (!pteIsPresent(word) || (bytes[i] & PTEB_SPECIAL) !== 0) continue;
+        resident++;
+        toptier += isToptier[nidOfBlock[ptePayload(word) >>> HPAGE_PMD_ORDER]];
       }
     }
-  }
-
-  #add(frame: number, nrPages: number, share: Share): void {
-    share.residentSum += nrPages;
-    if (this.#k.tiers.isToptier(this.#k.pm.nidOf(frame))) share.toptierSum += nrPages;
+    share.resident = resident;
+    share.toptier = toptier;
   }
 }
 

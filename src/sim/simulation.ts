@@ -128,7 +128,7 @@ export class Simulation {
     this.heatMap = spec.seriesPoints > 0 ? new HeatMap(this.k) : null;
     this.series.onClose = () => {
       this.heatMap?.close();
-      this.processShares.look();
+      this.processShares.pass(this.series.intervalNs);
     };
     this.series.onMerge = () => this.heatMap?.merge();
     this.#work = new KernelWork(this.k, costs);
