@@ -83,7 +83,8 @@ describe('hetmem run', () => {
     writeFileSync(inFolder('e.yaml'), text);
     const done = run('e.yaml', '--html', 'r.html');
     expect(done.code).toBe(2);
-    expect(done.out).toMatch(/gups.* on DRAM:CXL 1:40, hemem, seed 1: .*less than the 4\.00 MiB/);
+    expect(done.out).toMatch(/^ {2}dram-cxl-asic 1:40: .*less than the 4\.00 MiB/m);
+    expect(done.out).toMatch(/^ {4}gups .* on DRAM:CXL 1:40, all policies$/m);
     expect(done.out).toMatch(/\(2 of 5 runs failed\)\.$/m);
     expect(read('r.html')).toContain('2 of 5 runs failed');
   });
