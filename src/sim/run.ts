@@ -88,7 +88,7 @@ function resultOf(sim: Simulation, hetmem: string): RunResult {
     series,
     heatMap: sim.heatMap === null ? null : sim.heatMap.result(),
     notes: notesOf(sim),
-    warnings: idleWarnings(sim, toptierHitRatio),
+    warnings: [...policyWarnings(sim), ...idleWarnings(sim, toptierHitRatio)],
   };
 }
 
@@ -174,6 +174,13 @@ function migrationResult(sim: Simulation): MigrationResult {
     roundTrips: moves.roundTrips.histogram(),
     restless: moves.roundTrips.restless(),
   };
+}
+
+/** Pages of a program whose memory policy was refused are not where it wants them. */
+function policyWarnings({ programs }: Simulation): string[] {
+  return ['set_mempolicy', 'mbind']
+    .filter((call) => programs.refused.has(call))
+    .map((call) => `${call} of the program failed: does this machine have memory on its nodes?`);
 }
 
 function notesOf(sim: Simulation): string[] {
