@@ -328,7 +328,8 @@ function judgeStale(figures: FigureReader): Finding {
   const worst = Math.max(...figures.column('wrong', 'wrong as posted'));
   const guarded = worstGuarded(figures);
   const cured = `${decimal(guarded, 2)} % with generations`;
-  const because = `${decimal(worst)} % wrong at worst as posted, ${cured}`;
+  const last = Math.max(...figures.column('wrong', 'sample to call'));
+  const because = `${decimal(worst)} % wrong as posted after up to ${last} ms, ${cured}`;
   if (worst < WRONG_MAX) return { support: 'not supported', because };
   return { support: guarded < WRONG_MAX ? 'partly' : 'supported', because };
 }

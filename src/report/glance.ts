@@ -23,6 +23,8 @@ export function glance(comparison: Comparison): Markup {
   });
   const title = 'Slowdown against all-DRAM';
   const note = seeds.length > 1 ? `Median of ${seeds.length} seeds, least and most below it. ` : '';
+  const hasBest = groups.some(({ outcomes }) => outcomes.some(({ isBest }) => isBest));
+  const marked = hasBest ? 'The best of each column, to the hundredth, is marked.' : '';
   return html`<section id="glance"><h2>At a glance</h2>
 <h4>${title} <span class="muted">· 1.00× is the time with enough fast memory</span></h4>
 ${scrolled(
@@ -30,7 +32,7 @@ ${scrolled(
   html`<table class="glance"><thead>${headRows(comparison)}</thead>
 <tbody>${rows}</tbody></table>`,
 )}
-<p class="muted">${note}The best of each column, to the hundredth, is marked.</p></section>`;
+<p class="muted">${note}${marked}</p></section>`;
 }
 
 /** Workloads above their machines. */

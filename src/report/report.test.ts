@@ -169,6 +169,8 @@ describe('renderReport', () => {
     expect(page).not.toContain('class="card"');
     expect(page).toContain('CXL node 4');
     const failed = renderReport(await fabricateComparison({ slowdown: () => null }));
+    expect(page).toContain('The best of each column');
+    expect(failed).not.toContain('The best of each column');
     expect(failed).toContain('20 of 22 runs failed');
     expect(failed).not.toMatch(/NaN|undefined|Infinity/);
     expect(page).not.toMatch(/NaN|undefined|Infinity/);
