@@ -125,8 +125,8 @@ function listText(
     const columns = [
       { title: 'knob' },
       { title: 'default', align: 'right' as const },
-      { title: 'values' },
-      { title: 'what it sets' },
+      { title: 'values', wraps: true },
+      { title: 'what it sets', wraps: true },
     ];
     const rows = knobs.map((knob) => [knob.name, String(knob.default), valuesText(knob), knob.doc]);
     const what = addresses === 'physical' ? 'reports frames' : 'reports pages';

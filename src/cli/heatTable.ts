@@ -13,53 +13,57 @@ import {
 } from '../experiment/index.ts';
 import { failureText } from './failureText.ts';
 import { paint } from './paint.ts';
-import { type Column, formatTable } from './table.ts';
+import { fitted, formatTable, type RankedColumn } from './table.ts';
+import { wrapped } from './textWidth.ts';
 
-interface HeatColumn extends Column {
+interface HeatColumn extends RankedColumn {
   readonly cell: (heat: HeatAccuracy, result: RunResult) => string;
 }
 
 const COLUMNS: readonly HeatColumn[] = [
-  column('precision', ({ precision }) => percent(precision)),
-  column('recall', ({ recall }) => percent(recall)),
-  column('found', ({ found }) => percent(found)),
-  column('lag', ({ lagNs }) => (lagNs === null ? '–' : formatNs(lagNs))),
-  column('90 %', ({ lag90Ns }) => (lag90Ns === null ? '–' : formatNs(lag90Ns))),
-  column('samples', ({ samples }) => formatCount(samples)),
-  column('lost', ({ lost }) => orDash(lost)),
-  column('stale', ({ stale }) => orDash(stale)),
-  column('program pays', ({ programNs }, { time }) => percent(programNs / time.totalNs)),
-  column('background', ({ backgroundNs }, { time }) => percent(backgroundNs / time.totalNs)),
+  column('precision', 0, ({ precision }) => percent(precision)),
+  column('recall', 0, ({ recall }) => percent(recall)),
+  column('found', 1, ({ found }) => percent(found)),
+  column('lag', 0, ({ lagNs }) => (lagNs === null ? '–' : formatNs(lagNs))),
+  column('90 %', 5, ({ lag90Ns }) => (lag90Ns === null ? '–' : formatNs(lag90Ns))),
+  column('samples', 4, ({ samples }) => formatCount(samples)),
+  column('lost', 3, ({ lost }) => orDash(lost)),
+  column('stale', 2, ({ stale }) => orDash(stale)),
+  column('program pays', 0, ({ programNs }, { time }) => percent(programNs / time.totalNs)),
+  column('background', 0, ({ backgroundNs }, { time }) => percent(backgroundNs / time.totalNs)),
 ];
 
 /** Everything that is printed for people. */
-export function heatText(comparison: Comparison): string {
-  const parts = comparison.groups.map((group) => groupText(comparison, group));
+export function heatText(comparison: Comparison, widthMax: number): string {
+  const parts = comparison.groups.map((group) => groupText(comparison, group, widthMax));
   parts.push(...failureText(comparison));
   const warnings = [...new Set(comparison.warnings)];
   for (const warning of warnings) parts.push(`${paint('yellow', 'Beware:')} ${warning}\n`);
-  parts.push(`${comparison.verdict}\n`);
-  parts.push(
-    'Times of the program and of background CPUs are shares of the run; 100% = one CPU.\n',
-  );
+  parts.push(`${wrapped(comparison.verdict, widthMax)}\n`);
+  const shares =
+    'Times of the program and of background CPUs are shares of the run; 100% = one CPU.';
+  parts.push(`${wrapped(shares, widthMax)}\n`);
   return parts.join('\n');
 }
 
-function groupText(comparison: Comparison, group: GroupRecord): string {
+function groupText(comparison: Comparison, group: GroupRecord, widthMax: number): string {
   const { runs, policies } = comparison;
-  const rows = group.outcomes.map(({ policy, representative }) => {
-    const result = runs[representative]?.result ?? null;
-    const heat = result?.heat ?? null;
-    const label = policies[policy]!.label;
-    if (result === null || heat === null) return [label, ...COLUMNS.map(() => '')];
-    return [label, ...COLUMNS.map(({ cell }) => cell(heat, result))];
-  });
+  const rowsOf = (shown: readonly HeatColumn[]) =>
+    group.outcomes.map(({ policy, representative }) => {
+      const result = runs[representative]?.result ?? null;
+      const heat = result?.heat ?? null;
+      const label = policies[policy]!.label;
+      if (result === null || heat === null) return [label, ...shown.map(() => '')];
+      return [label, ...shown.map(({ cell }) => cell(heat, result))];
+    });
+  const build = (shown: readonly HeatColumn[]) =>
+    formatTable([{ title: 'source' }, ...shown], rowsOf(shown));
   const heading = paint('bold', groupLabel(comparison, group));
-  return `${heading}\n${formatTable([{ title: 'source' }, ...COLUMNS], rows)}`;
+  return `${heading}\n${fitted(COLUMNS, build, widthMax)}`;
 }
 
-function column(title: string, cell: HeatColumn['cell']): HeatColumn {
-  return { title, align: 'right', cell };
+function column(title: string, rank: number, cell: HeatColumn['cell']): HeatColumn {
+  return { title, rank, align: 'right', cell };
 }
 
 /** What is there but rounds to nothing is said. */

@@ -133,6 +133,6 @@ async function printList(labs: readonly Lab[], isJson: boolean): Promise<void> {
   const rows = labs.map(({ name, missions, question, experimental }) => {
     return [experimental === undefined ? name : `${name} *`, missions.join(' '), question];
   });
-  const columns = [{ title: 'lab' }, { title: 'mission' }, { title: 'question' }];
+  const columns = [{ title: 'lab' }, { title: 'mission' }, { title: 'question', wraps: true }];
   process.stdout.write(`${formatTable(columns, rows)}* with features that Linux does not have\n`);
 }

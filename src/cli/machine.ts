@@ -62,7 +62,10 @@ async function list({ json }: JsonOption): Promise<void> {
   if (json === true) return printJson(summaries);
   const rows = summaries.map(({ name, nodes, description }) => [name, nodes, description]);
   process.stdout.write(
-    formatTable([{ title: 'machine' }, { title: 'nodes' }, { title: 'what it is' }], rows),
+    formatTable(
+      [{ title: 'machine' }, { title: 'nodes' }, { title: 'what it is', wraps: true }],
+      rows,
+    ),
   );
 }
 

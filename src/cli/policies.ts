@@ -53,7 +53,7 @@ async function entryOf(name: string, entries: readonly Entry[]): Promise<Entry> 
 }
 
 function listText(known: readonly KnownPolicy[], generators: readonly KnownGenerator[]): string {
-  const columns = [{ title: 'name' }, { title: 'what it does' }];
+  const columns = [{ title: 'name' }, { title: 'what it does', wraps: true }];
   const rows = (entries: readonly Entry[]) => entries.map(({ name, purpose }) => [name, purpose]);
   return [
     paint('bold', 'Policies'),
@@ -71,8 +71,8 @@ async function entryText({ name, purpose, knobs }: Entry): Promise<string> {
   const columns = [
     { title: 'knob' },
     { title: 'default', align: 'right' as const },
-    { title: 'values' },
-    { title: 'what it sets' },
+    { title: 'values', wraps: true },
+    { title: 'what it sets', wraps: true },
   ];
   // Knobs of heat sources, named as pebs.period, are told once, with the policy that is for them.
   const own = name === 'observe' ? knobs : knobs.filter((knob) => !knob.name.includes('.'));

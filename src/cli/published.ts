@@ -153,7 +153,7 @@ async function printList(tables: readonly PublishedTable[], isJson: boolean): Pr
   }
   const { formatTable } = await import('./table.ts');
   const rows = tables.map(({ name, mark, question }) => [name, mark, question]);
-  const columns = [{ title: 'table' }, { title: 'mark' }, { title: 'question' }];
+  const columns = [{ title: 'table' }, { title: 'mark' }, { title: 'question', wraps: true }];
   const { MARKS } = await import('../published/index.ts');
   const marks = Object.entries(MARKS).map(([mark, meaning]) => `${mark} ${meaning}`);
   process.stdout.write(`${formatTable(columns, rows)}\nMarks: figures ${marks.join('; ')}.\n`);

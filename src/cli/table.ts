@@ -4,6 +4,7 @@
  */
 import CliTable from 'cli-table3';
 import { paint } from './paint.ts';
+import { terminalWidth, wrapped } from './textWidth.ts';
 
 export type Align = 'left' | 'right';
 
@@ -11,6 +12,8 @@ export interface Column {
   readonly title: string;
   /** Without it: right if every cell is a number, else left. */
   readonly align?: Align;
+  /** Text that may take several lines where the terminal is narrow. */
+  readonly wraps?: boolean;
 }
 
 export type Cell = string | number;
@@ -41,8 +44,9 @@ const NO_FRAME = {
 export function formatTable(
   columns: readonly Column[],
   rows: readonly (readonly Cell[])[],
-  options: { readonly colour?: boolean } = {},
+  options: { readonly colour?: boolean; readonly widthMax?: number } = {},
 ): string {
+  const widths = wrapWidths(columns, rows, options.widthMax ?? terminalWidth());
   const aligns = columns.map((column, i) => column.align ?? alignOf(rows, i));
   const table = new CliTable({
     chars: NO_FRAME,
@@ -51,7 +55,9 @@ export function formatTable(
   });
   const isColoured = options.colour ?? true;
   table.push(columns.map(({ title }) => (isColoured ? paint('bold', title) : title)));
-  for (const row of rows) table.push(row.map(String));
+  for (const row of rows) {
+    table.push(row.map((cell, i) => (widths[i] > 0 ? wrapped(String(cell), widths[i]) : cell)));
+  }
   const lines = table.toString().split('\n');
   const trimmed = lines.map((line) => line.trimEnd());
   const nrHeadLines = Math.max(...columns.map(({ title }) => title.split('\n').length));
@@ -59,6 +65,31 @@ export function formatTable(
   const body = trimmed.slice(nrHeadLines);
   const width = Math.max(...lines.map((line) => visibleWidth(line.trimEnd())));
   return `${[...head, '─'.repeat(width), ...body].join('\n')}\n`;
+}
+
+/** A column that wraps is not made narrower than this. */
+const WRAPPED_MIN = 16;
+
+/** Characters of each column's lines, the widest made narrower first; 0 = as long as they are. */
+function wrapWidths(
+  columns: readonly Column[],
+  rows: readonly (readonly Cell[])[],
+  widthMax: number,
+): number[] {
+  const widths = columns.map(({ title }, i) => {
+    const cells = [...title.split('\n'), ...rows.map((row) => String(row[i]))];
+    return Math.max(...cells.map(visibleWidth));
+  });
+  let over = widths.reduce((sum, width) => sum + width, 2 * (columns.length - 1)) - widthMax;
+  const wrapping = columns.flatMap(({ wraps }, i) => (wraps === true ? [i] : []));
+  const narrowed = columns.map(() => 0);
+  while (over > 0 && wrapping.length > 0) {
+    const widest = wrapping.reduce((a, b) => (widths[b] > widths[a] ? b : a));
+    if (widths[widest] <= WRAPPED_MIN) break;
+    narrowed[widest] = --widths[widest];
+    over--;
+  }
+  return narrowed;
 }
 
 function alignOf(rows: readonly (readonly Cell[])[], column: number): Align {

@@ -92,6 +92,24 @@ describe('formatTable', () => {
   });
 });
 
+describe('formatTable on a narrow terminal', () => {
+  const columns = [{ title: 'n' }, { title: 'what', wraps: true }];
+  const rows = [['x', 'one two three four five six seven']];
+
+  it('breaks the texts that may be broken, and nothing where there is room', () => {
+    expect(formatTable(columns, rows, { widthMax: 23 })).toBe(
+      'n  what\n─────────────────────\nx  one two three four\n   five six seven\n',
+    );
+    expect(formatTable(columns, rows, { widthMax: 80 }).split('\n')).toHaveLength(4);
+    expect(formatTable(columns, rows).split('\n')).toHaveLength(4);
+  });
+
+  it('leaves a column readable', () => {
+    const text = formatTable(columns, rows, { widthMax: 5 });
+    expect(text).toContain('one two three');
+  });
+});
+
 describe('paint', () => {
   afterEach(() => vi.unstubAllEnvs());
 

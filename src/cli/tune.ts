@@ -73,7 +73,7 @@ async function tune(policy: string, traces: readonly string[], flags: Flags): Pr
     flags,
   );
   process.stdout.write(
-    flags.json === true ? `${JSON.stringify(tuning)}\n` : await tuningText(tuning, traces),
+    flags.json === true ? `${JSON.stringify(tuning)}\n` : await tuningText(tuning, policy, traces),
   );
   process.exitCode = tuning.slowdown < tuning.slowdownBefore ? 0 : 1;
 }
@@ -89,7 +89,23 @@ function commandLine(policy: string, traces: readonly string[], flags: Flags): s
   return ['hetmem', 'tune', policy, ...traces, ...options.flat()].map(shellWord).join(' ');
 }
 
-async function tuningText(tuning: Tuning, traces: readonly string[]): Promise<string> {
+/** The command that compares the policy as `given` (`memtis:unit=4KiB`) with what it became. */
+export function comparing(
+  { policy, params, ratio, machine }: Pick<Tuning, 'policy' | 'params' | 'ratio' | 'machine'>,
+  given: string,
+  traces: readonly string[],
+): string {
+  const knobs = Object.entries(params).map(([name, value]) => `:${name}=${value}`);
+  const policies = `${given},${policy}${knobs.join('')}`;
+  const words = ['hetmem', 'compare', ...traces, '--ratio', ratio, '--machine', machine];
+  return [...words, '--policy', policies].map(shellWord).join(' ');
+}
+
+async function tuningText(
+  tuning: Tuning,
+  given: string,
+  traces: readonly string[],
+): Promise<string> {
   const { formatShare, formatSlowdown } = await import('../experiment/index.ts');
   const { formatTable } = await import('./table.ts');
   const { policy, machine, ratio, params, initial } = tuning;
@@ -112,10 +128,7 @@ async function tuningText(tuning: Tuning, traces: readonly string[]): Promise<st
   parts.push(...tuning.warnings.map((warning) => `Beware: ${warning}\n`));
   if (!tuning.isSettled) parts.push('The search ended at --rounds: more may be gained.\n');
   parts.push('\n', await sensitivityText(tuning));
-  const knobs = Object.entries(params).map(([name, value]) => `:${name}=${value}`);
-  const again = ['hetmem', 'compare', ...traces, '--ratio', ratio, '--machine', machine];
-  again.push('--policy', `${policy},${policy}${knobs.join('')}`);
-  parts.push(`\nTo see it:\n  ${again.map(shellWord).join(' ')}\n`);
+  if (changed.length > 0) parts.push(`\nTo see it:\n  ${comparing(tuning, given, traces)}\n`);
   if (tuning.settings.length > 0) {
     parts.push(`\nTo set a machine up so:\n${tuning.settings.join('\n')}\n`);
   }
