@@ -9,6 +9,7 @@ import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fabricateExperiment, fabricateMachine } from '../../test/experiment/fabricate.ts';
 import { traceFile } from '../../test/trace/traceFile.ts';
+import { UserError } from '../base/assert.ts';
 import { type Experiment, NO_HEADROOM } from '../experiment/index.ts';
 import { Journal } from './journal.ts';
 import { type Library, openLibrary } from './library.ts';
@@ -187,6 +188,17 @@ describe('runExperiment', () => {
       /x\.hmt: no such file \(check the name\)/,
     );
     expect(existsSync(join(folder, 'results'))).toBe(false);
+  });
+
+  it.each([
+    [{ scale: 40 }, 'scale is 8 to 22, not 40'],
+    [{ edgeList: 'yes' }, 'edgeList is true or false'],
+    [{ roots: 64 }, 'there is no knob roots'],
+  ])('refuses %j of graph500 before the first run', async (params, problem) => {
+    const workload = { name: 'graph500', trace: '', generator: 'graph500', params };
+    const refused = compare(SLOWER, { workloads: [workload] });
+    await expect(refused).rejects.toThrow(UserError);
+    await expect(refused).rejects.toThrow(problem);
   });
 });
 
