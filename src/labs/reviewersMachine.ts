@@ -310,7 +310,10 @@ function stepRow(machine: LabMachine, variant: string, step: string): Cell[] {
   return [variant, step, ...pages.map((nr) => rounded(mibOf(nr)))];
 }
 
-/** By bisection in steps of a pageblock (2 MiB); null = not even twice what is asked is enough. */
+/**
+ * In steps of a pageblock (2 MiB): sizes above what must be in the zone, the distance doubled each
+ * time, then bisection; null = not even twice what is asked is enough.
+ */
 function smallestNormal(variant: string, sizes: Sizes, seed: number): number | null {
   const isEnough = (normalMib: number): boolean => {
     const machine = boot(variant, { ...sizes, normalMib }, seed);
@@ -321,9 +324,16 @@ function smallestNormal(variant: string, sizes: Sizes, seed: number): number | n
     return first.pinLongterm(buffer, nr, PIN_BATCH).pages.length === nr;
   };
   const asked = sizes.unmovableMib + sizes.pinnedMib;
-  let low = 2 * Math.floor(sizes.unmovableMib / 2);
-  let high = low + 2 * asked + 64;
-  if (!isEnough(high)) return null;
+  const most = 2 * Math.floor(sizes.unmovableMib / 2) + 2 * asked + 64;
+  // Without reserves and page tables, so too small.
+  let low = 2 * Math.floor((variant === AFTER ? asked : sizes.unmovableMib) / 2);
+  let high = low + 2;
+  while (!isEnough(high)) {
+    if (high === most) return null;
+    const distance = high - low;
+    low = high;
+    high = Math.min(high + 2 * distance, most);
+  }
   while (high - low > 2) {
     const middle = low + 2 * Math.floor((high - low) / 4);
     if (isEnough(middle)) high = middle;
