@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { BASE, Bench, outcomeOf, residencyOf } from '../../test/sim/hostBench.ts';
 import {
   accessPage,
+  allocPages,
   attachTask,
   CAUSE_NOT_IN_CPUSET,
   checkInvariants,
@@ -19,6 +20,7 @@ import {
 import { MigrationPlan, NO_SETTINGS, REASON_DEMOTE } from '../policy/index.ts';
 import * as sys from '../syscalls/index.ts';
 import { EACCES, EBUSY, EFAULT, ENOENT, ENOMEM, ESRCH, ESTALE } from '../uapi/errno.ts';
+import { GFP_KERNEL } from '../uapi/gfp.ts';
 import type { SimHostOptions } from './simHost.ts';
 
 describe('SimHost migrates', () => {
@@ -164,6 +166,17 @@ describe('SimHost reports', () => {
     bench.plan([0, 4, 1]);
     expect(outcomeOf(bench.run())).toEqual([[1, 4]]);
     checkInvariants(bench.k);
+  });
+
+  it('PP-12: -ENOENT for a page of the kernel, which is no failure of a migration', () => {
+    const bench = new Bench();
+    bench.touch(0, 1);
+    const page = allocPages(bench.k.pm, 0, GFP_KERNEL, 0, -1);
+    const plan = new MigrationPlan(8);
+    plan.migratePhysical(bench.k.frames.pfnOf(page), 1, 0, 1, REASON_DEMOTE);
+    bench.host.apply(plan, 0);
+    expect(outcomeOf(bench.run())).toEqual([[-ENOENT, 0]]);
+    expect(bench.k.failures.pages.reduce((sum, pages) => sum + pages, 0)).toBe(0);
   });
 
   it('-EBUSY for a page with references nobody can explain, and puts it back', () => {

@@ -21,6 +21,7 @@ import {
   PAGE_SPECIAL,
   PAGE_ZERO,
   PG_HEAD,
+  PG_LRU,
   PG_TAIL,
   pageAt,
   vmaMigratable,
@@ -108,6 +109,9 @@ export class PageResolver {
     this.#cover(head, frame);
     // Unmapped page cache has nobody to ask (PP-78).
     const verdict = mappersVerdict(k, head, target, true);
+    // The kernel's own pages are on no LRU list, and nothing failed (PP-12).
+    const isOnLru = (k.frames.flags[head] & PG_LRU) !== 0;
+    if (verdict === -ENOENT && !isOnLru && !list.includes(head)) return -ENOENT;
     if (verdict === -EACCES) return this.#refuseFolio(head, verdict, CAUSE_NOT_IN_CPUSET);
     if (verdict === -EFAULT) return this.#refuseFolio(head, verdict, CAUSE_VMA_NOT_MIGRATABLE);
     return this.#queue(head, target, list);
