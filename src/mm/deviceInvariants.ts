@@ -13,6 +13,7 @@ import {
   PG_TAIL,
   PG_UPTODATE,
 } from './frameTable.ts';
+import type { CountedMaps } from './frameTally.ts';
 import type { Kernel } from './kernel.ts';
 import {
   type DevPagemap,
@@ -21,12 +22,6 @@ import {
   MEMORY_DEVICE_GENERIC,
 } from './memremap.ts';
 import { PTE_KIND_DEVICE_PRIVATE, pteIsKind, ptePayload } from './pageTable.ts';
-
-/** Mappings that the recount found, by frame. */
-export interface CountedMaps {
-  readonly pte: ReadonlyMap<FrameId, number>;
-  readonly pmd: ReadonlyMap<FrameId, number>;
-}
 
 /** DM-111: private entries lead to private memory, exclusive ones to anonymous system memory. */
 export function brokenDeviceEntry(k: Kernel, word: number): string[] {
@@ -68,11 +63,13 @@ export function brokenDeviceMemory(k: Kernel, maps: CountedMaps): string[] {
     }
     compareLive(k, pagemap, live, broken);
   }
-  for (const mapped of [...maps.pte.keys(), ...maps.pmd.keys()]) {
-    if (!k.pm.isZoneDevice(mapped)) continue;
-    if (refcount[k.frames.headOf(mapped)] > baseRefs(k.devices.pagemapOf(mapped))) continue;
+  const isInUse = (mapped: FrameId): void => {
+    if (!k.pm.isZoneDevice(mapped)) return;
+    if (refcount[k.frames.headOf(mapped)] > baseRefs(k.devices.pagemapOf(mapped))) return;
     broken.push(`DM-50: free device frame ${mapped} is mapped`);
-  }
+  };
+  maps.pte.each(isInUse);
+  maps.pmd.each(isInUse);
   return broken;
 }
 
@@ -99,9 +96,9 @@ function checkFolio(
   broken: string[],
 ): void {
   const f = k.frames;
-  let mapped = maps.pmd.get(head) ?? 0;
+  let mapped = maps.pmd.get(head);
   for (let page = head; page < head + nr; page++) {
-    const counted = maps.pte.get(page) ?? 0;
+    const counted = maps.pte.get(page);
     mapped += counted;
     if (counted !== f.mapcount[page]) {
       broken.push(`OV-50: device frame ${page}: counted ${counted}, kept ${f.mapcount[page]}`);

@@ -54,14 +54,15 @@ function checkList(pm: PhysicalMemory, zone: Zone, order: Order, type: number): 
   let length = 0;
   let previous = -1;
   for (let f = zone.freeLists[list + FREE_HEAD]; f >= 0; f = frames.lruNext[f]) {
-    assert(frames.lruPrev[f] === previous, `${name}: links of frame ${f}`);
-    assert(frames.flags[f] === PG_BUDDY && frames.orderIndexHigh[f] === order, `${name}: ${f}`);
-    assert((f & ((1 << order) - 1)) === 0, `${name}: frame ${f} is not aligned`);
+    assert(frames.lruPrev[f] === previous, 'free lists: links', f);
+    const isHead = frames.flags[f] === PG_BUDDY && frames.orderIndexHigh[f] === order;
+    assert(isHead, 'free lists: no head of a block of the order', f);
+    assert((f & ((1 << order) - 1)) === 0, 'free lists: a block is not aligned', f);
     checkRows(pm, zone, f, order, type);
     checkMerged(pm, zone, f, order, type);
     previous = f;
     length++;
-    assert(length <= zone.managedPages, `${name}: the list is a circle`);
+    assert(length <= zone.managedPages, 'free lists: a circle', f);
   }
   assert(zone.freeLists[list + FREE_TAIL] === previous, `${name}: tail`);
   assert(zone.freeLists[list + FREE_COUNT] >= length, `${name}: fewer counted than listed`);
@@ -72,12 +73,16 @@ function checkRows(pm: PhysicalMemory, zone: Zone, f: FrameId, order: Order, typ
   const { frames, blocks } = pm;
   for (let row = f; row < f + (1 << order); row++) {
     const isClean = frames.refcount[row] === 0 && frames.mapcount[row] === 0;
-    assert(isClean && frames.mapping[row] === 0, `free frame ${row} is in use`);
-    assert(row === f || frames.flags[row] === 0, `frame ${row} in a free block has flags`);
-    assert(blocks.migratetypeOf(row) === type, `free frame ${row} is on a list of type ${type}`);
-    assert(blocks.zoneOfBlock[row >>> PAGEBLOCK_ORDER] === zone.id, `frame ${row}: other zone`);
-    assert(zone.isPresent(row) && !pm.isReserved(row), `free frame ${row} is not managed`);
-    assert(!pm.isPristine(row), `pristine frame ${row} is on a list`);
+    assert(isClean && frames.mapping[row] === 0, 'a free frame is in use', row);
+    assert(row === f || frames.flags[row] === 0, 'a frame in a free block has flags', row);
+    assert(blocks.migratetypeOf(row) === type, 'a free frame is on a list of another type', row);
+    assert(
+      blocks.zoneOfBlock[row >>> PAGEBLOCK_ORDER] === zone.id,
+      'a free frame of another zone',
+      row,
+    );
+    assert(zone.isPresent(row) && !pm.isReserved(row), 'a free frame is not managed', row);
+    assert(!pm.isPristine(row), 'a pristine frame is on a list', row);
   }
 }
 
@@ -90,7 +95,8 @@ function checkMerged(pm: PhysicalMemory, zone: Zone, f: FrameId, order: Order, t
   const other = pm.blocks.migratetypeOf(buddy);
   const mayMerge = other === type || (isMergeable(other) && isMergeable(type));
   // Giving a pageblock another type can leave a pair apart until one of them is freed again.
-  assert(!mayMerge || other !== type || order === PAGEBLOCK_ORDER, `${f} and ${buddy} not merged`);
+  const isApart = other !== type || order === PAGEBLOCK_ORDER;
+  assert(!mayMerge || isApart, 'free lists: a block and its buddy are not merged', f);
 }
 
 /** Pristine order-10 blocks by type. */
@@ -101,8 +107,8 @@ function checkPristine(pm: PhysicalMemory, zone: Zone): Int32Array {
     assert(range.start > end && range.end > range.start, `${zone.name}: pristine ranges`);
     assert(((range.start | range.end) & ((1 << MAX_PAGE_ORDER) - 1)) === 0, 'pristine: alignment');
     for (let f = range.start; f < range.end; f += 1 << PAGEBLOCK_ORDER) {
-      assert(pm.isPristine(f) && !pm.blocks.isIsolated(f), `frame ${f}: pristine mark`);
-      assert(pm.blocks.migratetypeOf(f) === range.migratetype, `frame ${f}: pristine type`);
+      assert(pm.isPristine(f) && !pm.blocks.isIsolated(f), 'pristine mark', f);
+      assert(pm.blocks.migratetypeOf(f) === range.migratetype, 'pristine type', f);
     }
     counts[range.migratetype] += (range.end - range.start) >>> MAX_PAGE_ORDER;
     end = range.end - 1;

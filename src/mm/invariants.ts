@@ -36,6 +36,7 @@ import {
   PG_TAIL,
   PG_UNEVICTABLE,
 } from './frameTable.ts';
+import { eachMapped, FrameTally } from './frameTally.ts';
 import { checkFreeLists } from './freeListCheck.ts';
 import { findHotplugMismatches } from './hotplugCheck.ts';
 import type { Kernel } from './kernel.ts';
@@ -86,14 +87,13 @@ interface RssCount {
 class Census {
   readonly broken: string[] = [];
   readonly #k: Kernel;
-  readonly #pteMaps: Map<FrameId, number> = new Map();
-  readonly #pmdMaps: Map<FrameId, number> = new Map();
+  readonly #maps = { pte: new FrameTally(), pmd: new FrameTally() };
   /** Head of a large folio -> mm id -> mappings. */
   readonly #mmMaps: Map<FrameId, Map<number, number>> = new Map();
-  readonly #cacheRefs: Map<FrameId, number> = new Map();
-  readonly #onList: Map<FrameId, number> = new Map();
+  readonly #cacheRefs = new FrameTally();
+  readonly #onList = new FrameTally();
   /** Pages that a VM_LOCKED area maps. */
-  readonly #locked: Set<FrameId> = new Set();
+  readonly #locked = new FrameTally();
   readonly #swapRefs: Map<number, number> = new Map();
   #tables = 0;
   readonly #migrationSources: Set<FrameId> = new Set();
@@ -158,8 +158,8 @@ class Census {
     }
     if ((byte & PTEB_SPECIAL) !== 0) return;
     const frame = ptePayload(word);
-    const maps = huge ? this.#pmdMaps : this.#pteMaps;
-    maps.set(frame, (maps.get(frame) ?? 0) + 1);
+    const maps = huge ? this.#maps.pmd : this.#maps.pte;
+    maps.add(frame);
     if (vma.has(VM_LOCKED)) this.#locked.add(frame);
     this.#addRss(rss, frame, huge ? HPAGE_PMD_NR : 1);
     const f = this.#k.frames;
@@ -224,8 +224,8 @@ class Census {
       }
       case PTE_KIND_DEVICE_PRIVATE:
       case PTE_KIND_DEVICE_EXCLUSIVE: {
-        const maps = huge ? this.#pmdMaps : this.#pteMaps;
-        maps.set(payload, (maps.get(payload) ?? 0) + 1);
+        const maps = huge ? this.#maps.pmd : this.#maps.pte;
+        maps.add(payload);
         if (mm.findVma(vpn)?.has(VM_LOCKED)) this.#locked.add(payload);
         this.#addRss(rss, payload, huge ? HPAGE_PMD_NR : 1);
         const head = this.#k.frames.headOf(payload);
@@ -256,7 +256,7 @@ class Census {
           continue;
         }
         const head = k.frames.headOf(value);
-        this.#cacheRefs.set(head, (this.#cacheRefs.get(head) ?? 0) + 1);
+        this.#cacheRefs.add(head);
         const own = k.folios.hasFileMapping(head) && k.folios.mappingId(head) === file.id;
         if (!own || k.frames.indexOf(head) + (value - head) !== index) {
           this.#say('OV-52', `file ${file.name} index ${index}: frame ${value} points elsewhere`);
@@ -279,7 +279,7 @@ class Census {
           pages += nr;
           const zoneKey = k.pm.zoneOf(head).id * NR_LRU_LISTS + list;
           zonePages.set(zoneKey, (zonePages.get(zoneKey) ?? 0) + nr);
-          this.#onList.set(head, list);
+          this.#onList.add(head);
           if (k.pm.nidOf(head) !== node.nid)
             this.#say('OV-26', `frame ${head} on wrong node's LRU`);
           if (!k.frames.has(head, PG_LRU)) this.#say('OV-26', `frame ${head} listed, no PG_LRU`);
@@ -309,6 +309,11 @@ class Census {
     if (counted !== kept) this.#say(rule, `${what}: counted ${counted}, kept ${kept}`);
   }
 
+  /** As #equal, for what there are many of: words are made only if they are said. */
+  #same(rule: string, what: string, frame: FrameId, counted: number, kept: number): void {
+    if (counted !== kept) this.#equal(rule, `${what} of ${frame}`, counted, kept);
+  }
+
   /** OV-49, OV-50, OV-53, OV-13, OV-16 for every frame that was ever allocated. */
   compareFolios(): void {
     const k = this.#k;
@@ -329,7 +334,7 @@ class Census {
             continue;
           }
           if ((flags & PG_BUDDY) !== 0 || f.refcount[frame] === 0) {
-            const mapped = this.#pteMaps.has(frame) || this.#pmdMaps.has(frame);
+            const mapped = this.#maps.pte.has(frame) || this.#maps.pmd.has(frame);
             if (mapped) this.#say('OV-53', `free frame ${frame} is mapped`);
             if ((flags & PG_LRU) !== 0) this.#say('OV-53', `free frame ${frame} has PG_LRU`);
             continue;
@@ -348,8 +353,7 @@ class Census {
 
   /** DM-50, DM-77, DM-110: pages of devices. */
   compareDevices(): void {
-    const maps = { pte: this.#pteMaps, pmd: this.#pmdMaps };
-    this.broken.push(...brokenDeviceMemory(this.#k, maps));
+    this.broken.push(...brokenDeviceMemory(this.#k, this.#maps));
   }
 
   #compareTail(frame: FrameId): void {
@@ -359,8 +363,8 @@ class Census {
     if ((f.flags[head] & PG_HEAD) === 0 || frame <= head || frame >= head + nr) {
       this.#say('OV-11', `tail ${frame} points to ${head}, which does not hold it`);
     }
-    if (f.mapcount[frame] !== (this.#pteMaps.get(frame) ?? 0)) {
-      const counted = this.#pteMaps.get(frame) ?? 0;
+    if (f.mapcount[frame] !== this.#maps.pte.get(frame)) {
+      const counted = this.#maps.pte.get(frame);
       this.#say('OV-50', `tail ${frame}: counted ${counted}, mapcount ${f.mapcount[frame]}`);
     }
   }
@@ -369,14 +373,14 @@ class Census {
     const k = this.#k;
     const f = k.frames;
     if (f.mapcount[head] < 0) return; // typed page: never mapped
-    this.#equal('OV-50', `mapcount of ${head}`, this.#pteMaps.get(head) ?? 0, f.mapcount[head]);
+    this.#same('OV-50', 'mapcount', head, this.#maps.pte.get(head), f.mapcount[head]);
     if (k.folios.isLarge(head)) {
-      const entire = this.#pmdMaps.get(head) ?? 0;
+      const entire = this.#maps.pmd.get(head);
       let total = entire;
       const nr = k.folios.nrPages(head);
-      for (let i = 0; i < nr; i++) total += this.#pteMaps.get(head + i) ?? 0;
-      this.#equal('OV-14', `entire_mapcount of ${head}`, entire, k.folios.entireMapcount(head));
-      this.#equal('OV-13', `large_mapcount of ${head}`, total, k.folios.mapcount(head));
+      for (let i = 0; i < nr; i++) total += this.#maps.pte.get(head + i);
+      this.#same('OV-14', 'entire_mapcount', head, entire, k.folios.entireMapcount(head));
+      this.#same('OV-13', 'large_mapcount', head, total, k.folios.mapcount(head));
       this.#compareMmSlots(head);
     }
     const expected = k.folios.expectedRefs(head);
@@ -389,9 +393,9 @@ class Census {
       this.#say('OV-24', `frame ${head} is on a list and in a batch`);
     }
     this.#compareLocks(head);
-    const cached = this.#cacheRefs.get(head) ?? 0;
+    const cached = this.#cacheRefs.get(head);
     if (k.folios.hasFileMapping(head)) {
-      this.#equal('OV-52', `cache entries of ${head}`, cached, k.folios.nrPages(head));
+      this.#same('OV-52', 'cache entries', head, cached, k.folios.nrPages(head));
     } else if (cached > 0) {
       this.#say('OV-52', `frame ${head} is cached but has no file mapping`);
     }
@@ -428,23 +432,19 @@ class Census {
     const k = this.#k;
     const quiet = k.inFlight.size === 0;
     const perNode = k.pm.nodes.map(() => ({ anon: 0, file: 0, cache: 0, shmem: 0, swap: 0 }));
-    const mapped = new Set([...this.#pteMaps.keys()]);
-    for (const head of this.#pmdMaps.keys()) {
-      for (let i = 0; i < HPAGE_PMD_NR; i++) mapped.add(head + i);
-    }
-    for (const page of mapped) {
+    eachMapped(this.#maps, (page) => {
       const head = k.frames.headOf(page);
-      if (k.folios.isHugetlb(head)) continue;
+      if (k.folios.isHugetlb(head)) return;
       const row = perNode[k.pm.nidOf(page)];
       if (k.folios.isAnon(head)) row.anon++;
       else row.file++;
-    }
-    for (const [head, n] of this.#cacheRefs) {
-      if (k.folios.isHugetlb(head)) continue;
+    });
+    this.#cacheRefs.each((head, n) => {
+      if (k.folios.isHugetlb(head)) return;
       const row = perNode[k.pm.nidOf(head)];
       row.cache += n;
       if (k.frames.has(head, PG_SWAPBACKED)) row.shmem += n;
-    }
+    });
     for (let slot = 0; slot < k.swap.nrSlots; slot++) {
       const cached = k.swap.cachedFrame(slot);
       if (cached < 0) continue;

@@ -344,6 +344,7 @@ export const SHORT_LIVED: readonly string[] = [
   'HmmRange',
   'CompactScanners',
   'Census', // a check of the invariants
+  'FrameTally', // counts of such a check
   'CompactionTrace', // who listens is no state
   'KernelTrace',
   'NoReclaim', // before a kernel exists
