@@ -1,6 +1,7 @@
 /**
  * `hetmem compare TRACE…`: an experiment from the command line, without a file.
  */
+import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { UserError } from '../base/assert.ts';
 import type {
@@ -87,6 +88,7 @@ export async function experimentOf(
   traces: readonly string[],
   flags: Flags,
   library: Library,
+  command = 'hetmem compare',
 ): Promise<Experiment> {
   const { experimentFileReader } = await import('../experiment/index.ts');
   const { checkExperiment, parseHeadroom, SERIES_POINTS_DEFAULT } = await experimentFileReader();
@@ -99,7 +101,7 @@ export async function experimentOf(
     question: questionOf(traces, flags),
     machines: await machinesOf(flags, headroom),
     policies: await policiesOf(flags.policy, library),
-    workloads: await workloadsOf(traces, library),
+    workloads: await workloadsOf(traces, library, command),
     seeds: flags.seed.map((text) => wholeNumber('--seed', text, 0, 0xffffffff)),
     seriesPoints:
       flags.series === undefined
@@ -107,7 +109,7 @@ export async function experimentOf(
         : wholeNumber('--series', flags.series, 0, 2000),
   };
   checkExperiment(experiment, library.catalogue, (path, message, remedy) => {
-    throw new UserError(optionOf(String(path[0])), message, remedy);
+    throw new UserError(optionOf(String(path[0])) ?? command, message, remedy);
   });
   return experiment;
 }
@@ -120,14 +122,13 @@ function questionOf(traces: readonly string[], { policy }: Flags): string {
 }
 
 /** The option (or argument) that a part of the experiment comes from. */
-function optionOf(part: string): string {
+function optionOf(part: string): string | undefined {
   const options: Record<string, string> = {
     machines: '--machine',
     policies: '--policy',
-    workloads: 'hetmem compare',
     seeds: '--seed',
   };
-  return options[part] ?? part;
+  return options[part];
 }
 
 async function machinesOf(flags: Flags, headroom: Headroom): Promise<MachineChoice[]> {
@@ -150,25 +151,30 @@ async function policiesOf(words: readonly string[], library: Library): Promise<L
   });
 }
 
-async function workloadsOf(words: readonly string[], library: Library): Promise<WorkloadSpec[]> {
+async function workloadsOf(
+  words: readonly string[],
+  library: Library,
+  command: string,
+): Promise<WorkloadSpec[]> {
   const { defaultLabel, experimentFileReader, splitCgroup } = await import(
     '../experiment/index.ts'
   );
   const { inCgroup, namedWorkload, runTogether } = await experimentFileReader();
   const workloadOf = (word: string): WorkloadSpec => {
-    if (word.includes('+') && !word.includes('/') && !word.endsWith('.hmt')) {
-      return runTogether(word.split('+').map(workloadOf));
+    const programs = word.split('+');
+    if (programs.length > 1 && !programs.includes('') && !existsSync(word)) {
+      return runTogether(programs.map(workloadOf));
     }
     const { program, group } = splitCgroup(word);
     if (typeof group === 'string') {
       const remedy = 'PROGRAM@NAME, or PROGRAM@NAME:mems=NODES, such as gups@batch:mems=1';
       const problem = `no control group behind the @: ${group}`;
-      throw new UserError(`hetmem compare ${word}`, problem, remedy);
+      throw new UserError(`${command} ${word}`, problem, remedy);
     }
     if (group !== null) return inCgroup(workloadOf(program), group);
     const isTrace = word.endsWith('.hmt') || word.includes('/');
     if (isTrace || !word.includes(':')) return namedWorkload(word, library.catalogue);
-    const { name, params } = withKnobs('hetmem compare', word);
+    const { name, params } = withKnobs(command, word);
     return { name: defaultLabel({ name, params }), trace: '', generator: name, params };
   };
   return words.map(workloadOf);
@@ -190,7 +196,7 @@ export function withKnobs(place: string, word: string) {
 
 function knobValue(text: string): number | string | boolean {
   if (text === 'true' || text === 'false') return text === 'true';
-  return /^-?\d+(\.\d+)?(e\d+)?$/i.test(text) ? Number(text) : text;
+  return /^-?\d+(\.\d+)?(e[-+]?\d+)?$/i.test(text) ? Number(text) : text;
 }
 
 /** The command line that makes the same comparison, whatever the defaults will be. */

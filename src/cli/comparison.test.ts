@@ -1,4 +1,7 @@
 /** Tables of comparisons, exit codes, and what a command line means. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { CATALOGUE, fabricateComparison, withCgroups } from '../../test/experiment/fabricate.ts';
 import { UserError } from '../base/assert.ts';
@@ -132,6 +135,33 @@ describe('hetmem compare', () => {
     expect(workloads[1]!.together![0]!.cgroup).toBeUndefined();
   });
 
+  it('takes traces of files together, and a file with a + in its name alone', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'hetmem-plus-'));
+    try {
+      const file = join(folder, 'a+b.hmt');
+      writeFileSync(file, '');
+      const { workloads } = await experiment([
+        'gups:hot=false+./x/my.hmt@web',
+        'my.hmt+other.hmt',
+        file,
+      ]);
+      expect(workloads.map(({ name }) => name)).toEqual([
+        'gups (hot=false)+my@web',
+        'my+other',
+        'a+b',
+      ]);
+      expect(workloads[1]!.together!.map(({ trace }) => trace)).toEqual(['my.hmt', 'other.hmt']);
+      expect(workloads[2]).toMatchObject({ trace: file });
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('names the command that was given', async () => {
+    const made = experimentOf(['rediss'], flags, library, 'hetmem plan');
+    await expect(made).rejects.toThrow('hetmem plan: no trace rediss');
+  });
+
   it.each([
     [['rediss'], {}, /^hetmem compare: no trace rediss \(did you mean redis\?\)$/],
     [['redis'], { machine: ['test-mashine'] }, /^--machine: no machine test-mashine \(did you/],
@@ -163,6 +193,7 @@ describe('hetmem compare', () => {
       d: '2MiB',
       e: -0.5,
     });
+    expect(withKnobs('x', 'a:b=1e-3').params).toEqual({ b: 0.001 });
   });
 
   it('quotes words as a shell wants them', () => {

@@ -81,6 +81,7 @@ async function heat(traces: readonly string[], flags: Flags): Promise<void> {
       series: '0',
     },
     library,
+    'hetmem heat',
   );
   const policies = experiment.policies.map((entry, i) => ({ ...entry, label: words[i]! }));
   const question = `What do ${words.length} heat sources see of ${traces.join(', ')}?`;

@@ -31,6 +31,14 @@ describe('values of options', () => {
     expect(() => parseCount('--n', '0', 1)).toThrow('--n 0: is no number');
   });
 
+  it('are shares, of which nobody has to guess whether 5 is 5 % or 500 %', () => {
+    const isFit = (share: number) => share > 0 && share <= 10;
+    expect(() => shareOf('--slowdown', '5', isFit)).toThrow(
+      '--slowdown 5: is a share above 1 without its % (5% or, if it is meant, 500%)',
+    );
+    expect(['5%', '500%', '1'].map((text) => shareOf('--s', text, isFit))).toEqual([0.05, 5, 1]);
+  });
+
   it('are shares', () => {
     const isFit = (share: number) => share > 0 && share < 1;
     expect(['5%', '0.05', '12.5%'].map((text) => shareOf('--s', text, isFit))).toEqual([

@@ -37,6 +37,10 @@ export function parseCount(option: string, text: string, min = 0): number {
 export function shareOf(option: string, text: string, isFit: (share: number) => boolean): number {
   const match = /^(\d+(?:\.\d+)?)(%?)$/.exec(text);
   const share = match === null ? Number.NaN : Number(match[1]) / (match[2] === '%' ? 100 : 1);
+  if (match !== null && match[2] === '' && share > 1) {
+    const remedy = `${text}% or, if it is meant, ${100 * share}%`;
+    throw new UserError(`${option} ${text}`, 'is a share above 1 without its %', remedy);
+  }
   if (isFit(share)) return share;
   throw new UserError(`${option} ${text}`, 'is no share', 'such as 5% or 0.05');
 }

@@ -108,7 +108,7 @@ async function questionOf(
 ): Promise<DramQuestion> {
   const { policy, seed } = flags;
   const like = { machine: [machine], ratio: ['1:1'], policy, seed, headroom: '0', series: '0' };
-  const { policies, workloads, seeds } = await experimentOf(traces, like, library);
+  const { policies, workloads, seeds } = await experimentOf(traces, like, library, 'hetmem plan');
   const isFit = (share: number) => share > 0 && share <= 10;
   const bound = 1 + shareOf('--slowdown', flags.slowdown, isFit);
   const resolution = shareOf('--resolution', flags.resolution, isFit);

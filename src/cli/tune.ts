@@ -56,7 +56,7 @@ async function tune(policy: string, traces: readonly string[], flags: Flags): Pr
     headroom: '0',
     series: '0',
   };
-  const experiment = await experimentOf(traces, like, library);
+  const experiment = await experimentOf(traces, like, library, 'hetmem tune');
   const question = {
     machine: experiment.machines[0]!,
     ratio,

@@ -79,7 +79,10 @@ export function fastBytes(footprintBytes: Bytes, ratio: Ratio, headroom: Headroo
 export function oneTier(spec: MachineSpec): { problem: string; remedy: string } {
   const kinds = new Set(memoryNids(spec).map((nid) => spec.nodes[nid]!.kind));
   if (kinds.size < 2) {
-    return { problem: 'this machine has one kind', remedy: 'take a machine with CXL memory' };
+    return {
+      problem: 'this machine has one kind of memory',
+      remedy: 'take a machine with CXL memory',
+    };
   }
   const kernel = spec.kernel ?? DEFAULT_KERNEL;
   const hasPerformance = kernelProfile(kernel).performanceTiers;
