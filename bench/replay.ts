@@ -8,7 +8,6 @@
  *
  * Against a C loop (bench/replay.c, gcc -O3) doing the same look-ups, bits and counters.
  */
-import { spawnSync } from 'node:child_process';
 import { RandomStream } from '../src/base/prng.ts';
 import { EventQueue, VirtualClock } from '../src/engine/index.ts';
 import { accessPage, Kernel, mmapRegion } from '../src/mm/index.ts';
@@ -19,10 +18,9 @@ import { makeMonitor } from '../src/sim/monitors/monitorList.ts';
 import { ReplayBatch, replayRuns, STOP_FAULT } from '../src/sim/replayLoop.ts';
 import { MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '../src/uapi/mman.ts';
 import { ZONE_NORMAL } from '../src/uapi/zone.ts';
-import { cProgram, NO_GCC } from './support/cProgram.ts';
 import { type Figure, figure } from './support/figure.ts';
+import { cLoop, pageWords, RUNS } from './support/replayLoad.ts';
 
-const RUNS = 1 << 22;
 const STEP = 512;
 const ROUNDS = 9;
 /** Accesses between two samples: HeMem's period. */
@@ -47,36 +45,6 @@ function mappedKernel(pages: number) {
   const slots = new Int32Array(pages / 512);
   for (let r = 0; r < slots.length; r++) slots[r] = mm.ensureSlot(start + r * 512);
   return { k, mm, slots };
-}
-
-/** Page words: scrambled zipf 0.99 (by inversion of the cumulative weights) or uniform. */
-function pageWords(pages: number, zipf: boolean): Uint32Array {
-  const random = new RandomStream(7, `replay ${pages} ${zipf}`);
-  const words = new Uint32Array(RUNS);
-  const cumulative = zipf ? new Float64Array(pages) : null;
-  let sum = 0;
-  if (cumulative !== null) {
-    for (let rank = 0; rank < pages; rank++) {
-      sum += 1 / (rank + 1) ** 0.99;
-      cumulative[rank] = sum;
-    }
-  }
-  for (let i = 0; i < RUNS; i++) {
-    let page = random.below(pages);
-    if (cumulative !== null) {
-      const target = random.unit() * sum;
-      let low = 0;
-      let high = pages - 1;
-      while (low < high) {
-        const middle = (low + high) >>> 1;
-        if (cumulative[middle] < target) low = middle + 1;
-        else high = middle;
-      }
-      page = (Math.imul(low, 0x9e3779b1) >>> 0) % pages;
-    }
-    words[i] = ((page << 1) | (random.below(4) === 0 ? 1 : 0)) >>> 0;
-  }
-  return words;
 }
 
 /** The heat source with the most work: a device that counts three quarters of all accesses. */
@@ -119,21 +87,13 @@ function secondsOfLoop(
 }
 
 export async function* figures(): AsyncIterable<Figure> {
-  const program = cProgram('replay', ['-O3']);
   for (const log of [20, 24]) {
     const pages = 2 ** log;
     const kernel = mappedKernel(pages);
     for (const kind of ['zipf', 'uniform']) {
       const words = pageWords(pages, kind === 'zipf');
       const seconds = secondsOfLoop(kernel, words, null);
-      const other = { what: NO_GCC, value: null as number | null };
-      if (program !== null) {
-        const input = Buffer.from(words.buffer);
-        const run = spawnSync(program, [String(pages), String(RUNS)], { input, encoding: 'utf8' });
-        if (run.status !== 0) throw new Error(`C loop: exit ${run.status}`);
-        other.what = 'C loop, gcc -O3';
-        other.value = RUNS / Number(run.stdout);
-      }
+      const other = cLoop(pages, words);
       yield figure(`replay/${kind}-2^${log}-pages`, RUNS / seconds, 'accesses/s', other);
       const counted = secondsOfLoop(kernel, words, cxlObserver(kernel.k));
       yield figure(`replay/cxl-${kind}-2^${log}-pages`, RUNS / counted, 'accesses/s', other);

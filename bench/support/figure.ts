@@ -1,7 +1,7 @@
 /** One measured figure: a line of `npm run bench -- --json`. */
 
 export interface Figure {
-  /** `area/what`; the areas are replay, migrate, frame, trace and cli. */
+  /** `area/what`; the areas are replay, run, migrate, frame, trace and cli. */
   readonly name: string;
   readonly value: number;
   /** `accesses/s`, `s CPU`, `bytes`. */

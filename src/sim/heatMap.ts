@@ -8,70 +8,128 @@ import type { HeatMapResult } from './runResult.ts';
 
 /** Rows of the result at most: regions next to each other are joined beyond. */
 const ROWS_MAX = 128;
-/** Entries of a table looked at to tell where a region is: every so many. */
-const SAMPLE_STEP = 16;
+/**
+ * Entries of a table looked at to tell where a region is: every so many. Odd, so that pages which
+ * are interleaved do not all come from one node.
+ */
+const SAMPLE_STEP = 37;
+/** Regions looked at in an interval, about; of more, each in its turn. */
+const LOOKS = 512;
+/** Of accesses before they are carried: room is left for the slice that an interval ends in. */
+const OPEN_MAX = 2 ** 30;
 
 interface RegionRow {
   readonly mm: AddressSpace;
   readonly slot: number;
   readonly vpn: number;
-  readonly order: number;
   readonly counts: number[];
   readonly homes: number[];
-  open: number;
+}
+
+/** A process of the trace, while it has the same address space. */
+interface ProcessRegions {
+  readonly mm: AddressSpace;
+  /** Trace region -> its row. */
+  readonly rows: RegionRow[];
+  /** Trace region -> accesses in the open interval: since the last carry(), and before. */
+  open: Int32Array;
+  carried: Float64Array;
 }
 
 export class HeatMap {
   readonly #k: Kernel;
   readonly #rows: RegionRow[] = [];
-  /** By trace process: trace region -> row. */
-  readonly #rowOf: (RegionRow | undefined)[][] = [];
+  /** By trace process. */
+  readonly #processes: ProcessRegions[] = [];
+  /** What processes were before they got another address space in the open interval. */
+  readonly #left: ProcessRegions[] = [];
   #columns = 0;
-  #seen = 0;
+  /** In `open` arrays at most. */
+  #accesses = 0;
 
   constructor(k: Kernel) {
     this.#k = k;
   }
 
-  /** Counts a slice's runs [from, to). `slotOfRegion` belongs to process `pid`. */
-  count(
+  /**
+   * Where the next `accesses` of a process are to be added by region of the trace (for
+   * ReplayBatch.ofRegion); it has `nrRegions`, in `slotOfRegion`.
+   */
+  openOf(
     pid: number,
     mm: AddressSpace,
     slotOfRegion: Int32Array,
-    page: Uint32Array,
-    weight: Uint16Array,
-    from: number,
-    to: number,
-  ): void {
-    this.#rowOf[pid] ??= [];
-    const rows = this.#rowOf[pid];
-    for (let i = from; i < to; i++) {
-      const region = page[i] >>> 10;
-      const row = rows[region];
-      if (row !== undefined && row.mm === mm) row.open += weight[i];
-      else {
-        rows[region] = this.#add(mm, slotOfRegion[region]);
-        rows[region].open += weight[i];
-      }
-    }
+    nrRegions: number,
+    accesses: number,
+  ): Int32Array {
+    this.#accesses += accesses;
+    if (this.#accesses > OPEN_MAX) this.#carry(accesses);
+    const known = this.#processes[pid];
+    const isKnown = known !== undefined && known.mm === mm && known.rows.length >= nrRegions;
+    return (isKnown ? known : this.#learn(pid, mm, slotOfRegion, nrRegions)).open;
   }
 
-  #add(mm: AddressSpace, slot: number): RegionRow {
-    const homes = new Array<number>(this.#columns).fill(-1);
-    const counts = new Array<number>(this.#columns).fill(0);
-    const row = { mm, slot, vpn: mm.slotVpn[slot], order: this.#seen++, counts, homes, open: 0 };
-    this.#rows.push(row);
-    return row;
+  /** Before counts could overflow; `accesses` are to come. */
+  #carry(accesses: number): void {
+    for (const process of [...this.#left, ...this.#processes]) {
+      if (process === undefined) continue;
+      for (const [region, n] of process.open.entries()) process.carried[region] += n;
+      process.open.fill(0);
+    }
+    this.#accesses = accesses;
+  }
+
+  /** Rows for regions that are new, all of them if the address space is. */
+  #learn(
+    pid: number,
+    mm: AddressSpace,
+    slotOfRegion: Int32Array,
+    nrRegions: number,
+  ): ProcessRegions {
+    let process = this.#processes[pid];
+    if (process === undefined || process.mm !== mm) {
+      if (process !== undefined) this.#left.push(process);
+      process = { mm, rows: [], open: new Int32Array(0), carried: new Float64Array(0) };
+      this.#processes[pid] = process;
+    }
+    if (process.open.length < nrRegions) {
+      const { open, carried } = process;
+      const length = Math.max(nrRegions, 2 * open.length);
+      process.open = new Int32Array(length);
+      process.open.set(open);
+      process.carried = new Float64Array(length);
+      process.carried.set(carried);
+    }
+    for (let region = process.rows.length; region < nrRegions; region++) {
+      const slot = slotOfRegion[region];
+      const homes = new Array<number>(this.#columns).fill(-1);
+      const counts = new Array<number>(this.#columns).fill(0);
+      const row = { mm, slot, vpn: mm.slotVpn[slot], counts, homes };
+      process.rows.push(row);
+      this.#rows.push(row);
+    }
+    return process;
   }
 
   /** The interval of the series ended. */
   close(): void {
     this.#columns++;
-    for (const row of this.#rows) {
-      row.counts.push(row.open);
-      row.open = 0;
-      row.homes.push(this.#nodeOf(row));
+    const turns = Math.ceil(this.#rows.length / LOOKS);
+    for (const [n, row] of this.#rows.entries()) {
+      row.counts.push(0);
+      const isItsTurn = (n + this.#columns) % turns === 0;
+      row.homes.push(isItsTurn ? this.#nodeOf(row) : (row.homes.at(-1) ?? -1));
     }
+    for (const process of [...this.#left, ...this.#processes]) {
+      if (process === undefined) continue;
+      for (const [region, { counts }] of process.rows.entries()) {
+        counts[this.#columns - 1] = process.carried[region] + process.open[region];
+      }
+      process.open.fill(0);
+      process.carried.fill(0);
+    }
+    this.#left.length = 0;
+    this.#accesses = 0;
   }
 
   /** Two neighbouring intervals became one. */
@@ -111,7 +169,8 @@ export class HeatMap {
 
   /** Rows in address order, processes one after the other; neighbours joined to ROWS_MAX rows. */
   result(): HeatMapResult {
-    const sorted = [...this.#rows].sort((a, b) => a.mm.id - b.mm.id || a.vpn - b.vpn);
+    const accessed = this.#rows.filter(({ counts }) => counts.some((n) => n > 0));
+    const sorted = accessed.sort((a, b) => a.mm.id - b.mm.id || a.vpn - b.vpn);
     const perRow = Math.max(1, Math.ceil(sorted.length / ROWS_MAX));
     const rows = Math.ceil(sorted.length / perRow);
     const columns = this.#columns;

@@ -81,7 +81,7 @@ describe('ProcessShares', () => {
     expect(stage.means(process)[0]).toBeCloseTo(200, 5);
   });
 
-  it('looks at old processes now and then: a change is seen within a 32nd of their time', () => {
+  it('looks at old processes now and then: a change is seen within a 16th of their time', () => {
     const stage = new Stage();
     const { task, process } = stage.start();
     const start = stage.map(task, 400);
@@ -90,7 +90,7 @@ describe('ProcessShares', () => {
     stage.pass(1000, 1);
     const [mean] = stage.means(process);
     expect(mean).toBeGreaterThanOrEqual(200);
-    expect(mean).toBeLessThan(200 * (1 + 1 / 32) + 1);
+    expect(mean).toBeLessThan(200 * (1 + 1 / 16) + 1);
   });
 
   it('looks at a new process at once, and counts its own time only', () => {

@@ -31,6 +31,8 @@ export class ReplayBatch {
    * tells who counts every access where it went.
    */
   served: Int32Array | null = null;
+  /** If set: region of the trace -> its accesses, which are added. */
+  ofRegion: Int32Array | null = null;
 }
 
 /**
@@ -53,6 +55,7 @@ export function replayRuns(
   const pmd = mm.pmd;
   const counts = batch.counts;
   const served = batch.served;
+  const ofRegion = batch.ofRegion;
   const start = batch.at;
   let i = start;
   let accesses = 0;
@@ -125,6 +128,16 @@ export function replayRuns(
         served[i - start + 6] = e6 >>> 4;
         served[i - start + 7] = e7 >>> 4;
       }
+      if (ofRegion !== null) {
+        ofRegion[w0 >>> 10] += n0;
+        ofRegion[w1 >>> 10] += n1;
+        ofRegion[w2 >>> 10] += n2;
+        ofRegion[w3 >>> 10] += n3;
+        ofRegion[w4 >>> 10] += n4;
+        ofRegion[w5 >>> 10] += n5;
+        ofRegion[w6 >>> 10] += n6;
+        ofRegion[w7 >>> 10] += n7;
+      }
       accesses += n0 + n1 + n2 + n3 + n4 + n5 + n6 + n7;
       i += 8;
       if (accesses >= limit) return stopAt(batch, i, accesses, STOP_LIMIT);
@@ -151,6 +164,7 @@ export function replayRuns(
       served[i - start] = (entry >>> 4) + (table >= 0 ? 0 : (word >>> 1) & 511);
     }
     const n = weight[i];
+    if (ofRegion !== null) ofRegion[word >>> 10] += n;
     counts[(nidOfBlock[entry >>> 13] << 1) | write] += n;
     accesses += n;
     i++;

@@ -218,21 +218,17 @@ export class Simulation {
     let until = sampler === null ? NO_LIMIT : sampler.untilSample[task.cpu];
     const batch = this.#batch;
     batch.at = 0;
+    const { mm, slotOfRegion } = state;
+    const { pid, accesses } = slice;
+    const open = this.heatMap?.openOf(pid, mm, slotOfRegion, nrRegions, accesses);
+    batch.ofRegion = open ?? null;
     while (batch.at < slice.count) {
       const from = batch.at;
       const end = Math.min(slice.count, from + RUNS_PER_STEP);
-      const stop = replayRuns(
-        this.k,
-        state.mm,
-        state.slotOfRegion,
-        slice.page,
-        slice.weight,
-        end,
-        until,
-        batch,
-      );
-      this.#chargeAccesses(slice.pid, thread, task, batch, computePerAccess);
-      this.#countAccesses(state, slice, nrRegions, from);
+      const { page, weight } = slice;
+      const stop = replayRuns(this.k, mm, slotOfRegion, page, weight, end, until, batch);
+      this.#chargeAccesses(pid, thread, task, batch, computePerAccess);
+      this.#countAccesses(slice, nrRegions, from);
       if (sampler !== null) {
         until -= batch.accesses;
         while (until <= 0) until += this.#sample(thread, task, state, slice, until);
@@ -248,19 +244,13 @@ export class Simulation {
   }
 
   /** What only the model knows of runs [from, batch.at). */
-  #countAccesses(
-    state: TraceProcessState,
-    slice: AccessSlice,
-    nrRegions: number,
-    from: number,
-  ): void {
+  #countAccesses(slice: AccessSlice, nrRegions: number, from: number): void {
     const { at } = this.#batch;
     if (at === from) return;
     const { pid, page, weight } = slice;
     this.truth.count(pid, nrRegions, page, weight, from, at, this.clock.nowNs);
     const { served } = this.#batch;
     if (served !== null) this.driver.observer?.onRuns(served, page, weight, from, at);
-    this.heatMap?.count(pid, state.mm, state.slotOfRegion, page, weight, from, at);
   }
 
   /** Compute and stall of the accesses in batch.counts; clears them. */

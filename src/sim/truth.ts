@@ -4,19 +4,18 @@
  */
 import { HPAGE_PMD_NR, type Nanoseconds } from '../base/units.ts';
 import { HeatTable } from '../heat/index.ts';
+import { CountedPages, type PageCounts, SeenPages } from './pageCounts.ts';
 
 export class Truth {
-  /** By process of the trace: accesses by region * 512 + page. */
-  readonly #counts: Uint32Array[] = [];
-  /** By process of the trace, in the same order: when the page was accessed first. */
-  readonly #firstNs: Float64Array[] = [];
-  readonly #hasTimes: boolean;
+  /** By process of the trace; places are region * 512 + page. */
+  readonly #pages: PageCounts[] = [];
+  readonly #hasCounts: boolean;
   /** Distinct pages accessed. */
   pages = 0;
 
-  /** `hasTimes`: keep the time of first accesses, which a heat source's lag is measured from. */
-  constructor(hasTimes: boolean) {
-    this.#hasTimes = hasTimes;
+  /** `hasCounts`: not only which pages were accessed, but how often, and when first. */
+  constructor(hasCounts: boolean) {
+    this.#hasCounts = hasCounts;
   }
 
   /** Counts runs [from, to) of a slice of process `pid`, which has `nrRegions` regions. */
@@ -29,32 +28,10 @@ export class Truth {
     to: number,
     nowNs: Nanoseconds,
   ): void {
-    const counts = this.#countsOf(pid, nrRegions * HPAGE_PMD_NR);
-    const firstNs = this.#firstNs[pid];
-    let fresh = 0;
-    for (let i = from; i < to; i++) {
-      const at = page[i] >>> 1;
-      if (counts[at] === 0) {
-        fresh++;
-        if (firstNs !== undefined) firstNs[at] = nowNs;
-      }
-      counts[at] += weight[i];
-    }
-    this.pages += fresh;
-  }
-
-  #countsOf(pid: number, pages: number): Uint32Array {
-    const known = this.#counts[pid];
-    if (known !== undefined && known.length >= pages) return known;
-    const larger = new Uint32Array(Math.max(pages, 2 * (known?.length ?? 0)));
-    if (known !== undefined) larger.set(known);
-    this.#counts[pid] = larger;
-    if (this.#hasTimes) {
-      const times = new Float64Array(larger.length);
-      times.set(this.#firstNs[pid] ?? []);
-      this.#firstNs[pid] = times;
-    }
-    return larger;
+    this.#pages[pid] ??= this.#hasCounts ? new CountedPages() : new SeenPages();
+    const pages = this.#pages[pid];
+    pages.grow(nrRegions * HPAGE_PMD_NR);
+    this.pages += pages.count(page, weight, from, to, nowNs);
   }
 
   /**
@@ -63,16 +40,15 @@ export class Truth {
    */
   table(locate: (pid: number, region: number) => { tgid: number; vpn: number } | null): HeatTable {
     const table = new HeatTable();
-    for (const [pid, counts] of this.#counts.entries()) {
-      if (counts === undefined) continue;
-      for (let region = 0; region * HPAGE_PMD_NR < counts.length; region++) {
+    for (const [pid, pages] of this.#pages.entries()) {
+      if (pages === undefined) continue;
+      for (let region = 0; region * HPAGE_PMD_NR < pages.length; region++) {
         const place = locate(pid, region);
         if (place === null) continue;
         for (let p = 0; p < HPAGE_PMD_NR; p++) {
-          const n = counts[region * HPAGE_PMD_NR + p];
-          if (n === 0) continue;
-          const firstNs = this.#firstNs[pid]?.[region * HPAGE_PMD_NR + p] ?? 0;
-          table.see(place.tgid, place.vpn + p, 1, n, 0, -1, firstNs);
+          const at = region * HPAGE_PMD_NR + p;
+          const n = pages.of(at);
+          if (n > 0) table.see(place.tgid, place.vpn + p, 1, n, 0, -1, pages.firstNs(at));
         }
       }
     }
