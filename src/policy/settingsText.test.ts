@@ -49,7 +49,7 @@ describe('settings for a real machine', () => {
     const hemem = findPolicy('hemem')!;
     const { values } = resolveKnobs(hemem.knobs, {});
     const lines = machineSettings(hemem, values, { fast: [0], slow: [1] });
-    expect(lines.at(-1)).toBe(`# what decides is no part of Linux: ${hemem.source}`);
+    expect(lines.at(-1)).toBe(`# not set up by these lines, what decides: ${hemem.source}`);
     const tpp = findPolicy('tpp')!;
     const own = resolveKnobs(tpp.knobs, {}).values;
     const settings = machineSettings(tpp, own, { fast: [0], slow: [1] });

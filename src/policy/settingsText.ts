@@ -40,7 +40,7 @@ export function machineSettings(
     return [...lines, ...description.configuration(values, nodes)];
   }
   if (policy.periodNs === 0) return lines;
-  return [...lines, `# what decides is no part of Linux: ${description.source}`];
+  return [...lines, `# not set up by these lines, what decides: ${description.source}`];
 }
 
 /** Lines for a root shell. Errors: none; a setting without a file has a line that says so. */
