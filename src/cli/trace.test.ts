@@ -64,6 +64,17 @@ describe('hetmem trace info', () => {
     expect(out).toMatch(/every checksum is right/);
   });
 
+  it('tells what a recorder counted in words, and nothing of what it has not to say', async () => {
+    const lackey = join(folder, 'lackey.txt');
+    writeFileSync(lackey, ' L 10000000,8\n S 10001000,8\n');
+    const made = join(folder, 'lackey.hmt');
+    await hetmem('import', lackey, '-o', made);
+    out = '';
+    await hetmem('info', made);
+    expect(out).toMatch(/^skipped kernel +0$/m);
+    expect(out).not.toMatch(/skippedKernel|^\S.*\S {2,}$/m);
+  });
+
   it('gives the same as JSON, read from the end or from the whole', async () => {
     await hetmem('info', '--json', file('a.hmt', traceFile(ITEMS)));
     const fromEnd = JSON.parse(out);

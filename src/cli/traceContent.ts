@@ -112,13 +112,21 @@ function textOf(
     ],
     ['touched', `${sizeText(touched * PAGE_BYTES)}, written ${sizeText(written * PAGE_BYTES)}`],
   ];
-  for (const [name, value] of Object.entries(summary.recorder)) rows.push([name, String(value)]);
+  for (const [name, value] of Object.entries(summary.recorder)) {
+    const text = typeof value === 'number' ? countText(value) : String(value);
+    if (text !== '') rows.push([wordsOf(name), text]);
+  }
   for (const note of header.notes) rows.push(['note', note]);
   for (const step of header.history) rows.push(['history', step]);
   if (isVerified && reader.damage === null) rows.push(['verified', 'every checksum is right']);
   const width = Math.max(...rows.map(([name]) => name.length));
   const lines = rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`);
   return [...lines, ...tablesOf(reader, summary)].join('\n').trimEnd();
+}
+
+/** What recorders call their counts, in words: skippedKernel is "skipped kernel". */
+function wordsOf(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 }
 
 function tablesOf(reader: TraceReader, summary: TraceSummary): string[] {
