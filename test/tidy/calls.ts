@@ -6,7 +6,7 @@
  */
 import ts from 'typescript';
 import { PURE } from './importTable.ts';
-import { type Finding, type ProjectFile, walk } from './project.ts';
+import type { Finding, ProjectFile } from './project.ts';
 
 /** Folders whose numbers end up in simulated state. */
 const SIMULATED: ReadonlySet<string> = new Set(['mm', 'sim', 'hw', 'heat', 'policy', 'workload']);
@@ -31,7 +31,7 @@ export function checkCalls(file: ProjectFile): Finding[] {
   if (folder === null || !PURE.has(folder) || !file.isScript || file.isTest) return [];
   const declared = namesDeclared(file);
   const findings: Finding[] = [];
-  walk(file.tree, (node) => {
+  file.eachNode((node) => {
     const problem = problemOf(node, declared, SIMULATED.has(folder));
     if (problem !== null) findings.push(file.findingAt(node, problem));
   });
@@ -80,7 +80,7 @@ function isWholeLiteral(node: ts.Expression): boolean {
 
 function namesDeclared(file: ProjectFile): Set<string> {
   const names = new Set<string>();
-  walk(file.tree, (node) => {
+  file.eachNode((node) => {
     const isDeclaring = ts.isVariableDeclaration(node) || ts.isParameter(node);
     if (isDeclaring && ts.isIdentifier(node.name)) names.add(node.name.text);
   });

@@ -3,7 +3,7 @@
  * them, or call the owner's methods.
  */
 import ts from 'typescript';
-import { type Finding, type Project, type ProjectFile, walk } from './project.ts';
+import type { Finding, Project, ProjectFile } from './project.ts';
 
 const COLUMN_TYPE = /^(Uint8|Uint16|Uint32|Int8|Int16|Int32|Float32|Float64)Array\b/;
 const WRITING_METHODS: ReadonlySet<string> = new Set(['fill', 'set', 'copyWithin']);
@@ -13,7 +13,7 @@ export function checkColumnWrites(project: Project): Finding[] {
   const owners = columnOwners(sources);
   return sources.flatMap((file) => {
     const findings: Finding[] = [];
-    walk(file.tree, (node) => {
+    file.eachNode((node) => {
       const column = columnWrittenBy(node);
       const folders = column === null ? undefined : owners.get(column);
       if (folders === undefined || folders.has(file.folder ?? '')) return;
@@ -34,7 +34,7 @@ function isSource(file: ProjectFile): boolean {
 function columnOwners(sources: readonly ProjectFile[]): Map<string, Set<string>> {
   const owners = new Map<string, Set<string>>();
   for (const file of sources) {
-    walk(file.tree, (node) => {
+    file.eachNode((node) => {
       if (!ts.isPropertyDeclaration(node) || !ts.isIdentifier(node.name)) return;
       if (!COLUMN_TYPE.test(node.type?.getText() ?? '')) return;
       const folders = owners.get(node.name.text) ?? new Set();

@@ -2,7 +2,7 @@
 import { dirname, posix } from 'node:path';
 import ts from 'typescript';
 import { IMPORT_TABLE, OPEN_FOLDERS } from './importTable.ts';
-import { type Finding, type ProjectFile, walk } from './project.ts';
+import type { Finding, ProjectFile } from './project.ts';
 
 export interface Import {
   readonly specifier: string;
@@ -12,7 +12,7 @@ export interface Import {
 /** All modules that a file names: import, export from, import(), and new URL('./worker.ts', …). */
 export function importsOf(file: ProjectFile): Import[] {
   const found: Import[] = [];
-  walk(file.tree, (node) => {
+  file.eachNode((node) => {
     const named = moduleNamedBy(node);
     if (named !== undefined && ts.isStringLiteralLike(named)) {
       found.push({ specifier: named.text, node });

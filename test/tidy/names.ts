@@ -3,7 +3,7 @@
  * functions, classes, types, methods, properties, variables.
  */
 import ts from 'typescript';
-import { type Finding, type ProjectFile, walk } from './project.ts';
+import type { Finding, ProjectFile } from './project.ts';
 
 /** Wherever they stand in a name. */
 const BANNED_WORDS: ReadonlySet<string> = new Set([
@@ -24,7 +24,7 @@ export function checkNames(file: ProjectFile): Finding[] {
   if (problem === null && !/^[a-z][A-Za-z0-9]*(\.[a-z]+)*$/.test(stem)) {
     findings.push(file.finding(1, `file name ${stem} is not camelCase: rename it`));
   }
-  walk(file.tree, (node) => {
+  file.eachNode((node) => {
     const name = nameGivenBy(node);
     if (name === null) return;
     const given = problemOf(name);

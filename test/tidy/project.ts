@@ -39,6 +39,7 @@ export class ProjectFile {
   readonly text: string;
   readonly lines: readonly string[];
   #tree: ts.SourceFile | null = null;
+  #nodes: readonly ts.Node[] | null = null;
 
   constructor(path: string, text: string) {
     this.path = path;
@@ -70,6 +71,12 @@ export class ProjectFile {
   get tree(): ts.SourceFile {
     this.#tree ??= ts.createSourceFile(this.path, this.text, ts.ScriptTarget.ES2023, true);
     return this.#tree;
+  }
+
+  /** Calls `visit` for every node of the tree; most rules look at all of them. */
+  eachNode(visit: (node: ts.Node) => void): void {
+    this.#nodes ??= nodesOf(this.tree);
+    for (const node of this.#nodes) visit(node);
   }
 
   lineOf(position: number): number {
@@ -142,6 +149,12 @@ function pathsUnder(root: string, folder: string): string[] {
 export function walk(node: ts.Node, visit: (node: ts.Node) => void): void {
   visit(node);
   ts.forEachChild(node, (child) => walk(child, visit));
+}
+
+function nodesOf(tree: ts.SourceFile): ts.Node[] {
+  const nodes: ts.Node[] = [];
+  walk(tree, (node) => nodes.push(node));
+  return nodes;
 }
 
 /** `path:line: message`, a line each. */

@@ -54,7 +54,7 @@ function fieldsOf(one: ts.ClassDeclaration): ts.PropertyDeclaration[] {
 /** Class -> saved and wired fields, from the calls of savedClass. */
 function savedFields(table: ProjectFile): Map<string, Set<string>> {
   const saved = new Map<string, Set<string>>();
-  walk(table.tree, (node) => {
+  table.eachNode((node) => {
     if (!ts.isCallExpression(node) || node.expression.getText() !== 'savedClass') return;
     const texts = node.arguments.filter((argument) => ts.isStringLiteralLike(argument));
     const words = texts.flatMap(({ text }) => text.split(/\s+/));
@@ -65,7 +65,7 @@ function savedFields(table: ProjectFile): Map<string, Set<string>> {
 
 function wordsOfArray(table: ProjectFile, name: string): string[] {
   const words: string[] = [];
-  walk(table.tree, (node) => {
+  table.eachNode((node) => {
     if (!ts.isVariableDeclaration(node) || node.name.getText() !== name) return;
     walk(node, (part) => {
       if (ts.isStringLiteral(part)) words.push(part.text);

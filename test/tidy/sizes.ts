@@ -1,6 +1,6 @@
 /** small-pieces: a file, a function and a line that fit a screen and a head. */
 import ts from 'typescript';
-import { type Finding, type ProjectFile, walk } from './project.ts';
+import type { Finding, ProjectFile } from './project.ts';
 
 export const FILE_LINES_MAX = 500;
 export const FUNCTION_LINES_MAX = 70;
@@ -26,7 +26,7 @@ export function checkLineLength(file: ProjectFile): Finding[] {
 export function checkFunctionLength(file: ProjectFile): Finding[] {
   if (!file.isScript) return [];
   const findings: Finding[] = [];
-  walk(file.tree, (node) => {
+  file.eachNode((node) => {
     if (!ts.isFunctionLike(node) || !('body' in node) || node.body === undefined) return;
     if (isDescribeCallback(node)) return;
     const first = file.lineOf(node.getStart(file.tree));

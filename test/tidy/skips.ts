@@ -3,7 +3,7 @@
  * reason in its name (`… (needs gcc)`, `… (skipped: …)`) or in `context.skip('reason')`.
  */
 import ts from 'typescript';
-import { type Finding, type ProjectFile, walk } from './project.ts';
+import type { Finding, ProjectFile } from './project.ts';
 
 const TESTS: ReadonlySet<string> = new Set(['it', 'test', 'describe', 'suite']);
 const REASON = /\((needs|skipped:) [^)]+\)/;
@@ -11,7 +11,7 @@ const REASON = /\((needs|skipped:) [^)]+\)/;
 export function checkSkips(file: ProjectFile): Finding[] {
   if (!file.isTest || !file.isScript) return [];
   const findings: Finding[] = [];
-  walk(file.tree, (node) => {
+  file.eachNode((node) => {
     if (!ts.isPropertyAccessExpression(node)) return;
     const problem = problemOf(node);
     if (problem !== null) findings.push(file.findingAt(node, problem));
