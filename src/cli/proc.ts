@@ -22,7 +22,8 @@ interface Flags {
 }
 
 const EXAMPLES = `
-Paths are those of Linux; a folder stands for all files below it. Binary files (pagemap, kpageflags,
+Paths are those of Linux, but for /proc/kpagegen (generations of frames, 32 bits each, for
+move_phys_pages2); a folder stands for all files below it. Binary files (pagemap, kpageflags,
 kpagecount, kpagecgroup, page_idle) are 64-bit words, little-endian, at Linux's offsets. Below --out
 they are sparse: a pagemap is up to 256 GiB long and takes what is mapped.
 

@@ -18,6 +18,7 @@ import {
   maxDumpPfn,
   maxPfn,
 } from './kpageFile.ts';
+import { KpagegenFile } from './kpagegenFile.ts';
 import { formatMeminfo, meminfoOf } from './meminfo.ts';
 import { memoryBlockFiles } from './memoryBlockFiles.ts';
 import { nodeFiles } from './nodeFiles.ts';
@@ -73,6 +74,7 @@ function machineFiles(k: Kernel): KernelFile[] {
     kpageFile(k, '/proc/kpagecgroup', kpagecgroupOf),
     kpageFile(k, '/proc/kpagecount', kpagecountOf),
     kpageFile(k, '/proc/kpageflags', kpageflagsOf),
+    kpagegenFile(k),
     textFile('/proc/meminfo', () => formatMeminfo(meminfoOf(k))),
     textFile('/proc/pagetypeinfo', () => formatPagetypeinfo(pagetypeinfoOf(k))),
     textFile('/proc/swaps', () => formatSwaps(swapsOf(k))),
@@ -88,6 +90,18 @@ function kpageFile(k: Kernel, path: string, wordAt: (k: Kernel, pfn: number) => 
   return {
     kind: 'words',
     path,
+    sizeBytes,
+    extents: () => [{ offset: 0, length: sizeBytes }],
+    read: (offset, length) => file.read(offset, length),
+  };
+}
+
+function kpagegenFile(k: Kernel): WordsFile {
+  const file = new KpagegenFile(k);
+  const { sizeBytes } = file;
+  return {
+    kind: 'words',
+    path: '/proc/kpagegen',
     sizeBytes,
     extents: () => [{ offset: 0, length: sizeBytes }],
     read: (offset, length) => file.read(offset, length),

@@ -5,6 +5,7 @@ export { DAMON_ROOT, writeDamonFile } from './damonFiles.ts';
 export * from './fileTree.ts';
 export * from './kernelFile.ts';
 export * from './kpageFile.ts';
+export * from './kpagegenFile.ts';
 export * from './maps.ts';
 export * from './meminfo.ts';
 export * from './numaMaps.ts';

@@ -14,6 +14,7 @@ import { KPF_BUDDY, KPF_NOPAGE, KPF_RESERVED } from '../uapi/kernelPageFlags.ts'
 import { MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '../uapi/mman.ts';
 import { ZONE_NORMAL } from '../uapi/zone.ts';
 import { kpageflagsOf, openKpagecgroup, openKpagecount, openKpageflags } from './kpageFile.ts';
+import { openKpagegen } from './kpagegenFile.ts';
 import { openPageIdle } from './pageIdleFile.ts';
 import { openPagemap, PagemapFile } from './pagemapFile.ts';
 import { readProcessFile } from './processFile.ts';
@@ -156,6 +157,35 @@ describe('kpageflags and kpagecount', () => {
   it('HS-15 holes are 0; NOPAGE on 6.12', () => {
     expect(kpageflagsOf(new Setup().k, 5)).toBe(0);
     expect(kpageflagsOf(new Setup('6.12').k, 5)).toBe(2 ** KPF_NOPAGE);
+  });
+});
+
+describe('kpagegen', () => {
+  it('PP-73: for CAP_SYS_ADMIN; -EINVAL off 8; ends with the last section', () => {
+    const s = new Setup();
+    const plain = s.other(0);
+    plain.caps = 0;
+    expect(openKpagegen(s.k, plain)).toBe(-EACCES);
+    const file = opened(openKpagegen(s.k, s.task));
+    expect(file.read(4, 8)).toBe(-EINVAL);
+    expect(file.read(0, 4)).toBe(-EINVAL);
+    expect(wordsOf(file.read(2 * START_PFN * 4 - 8, 80)).length).toBe(2);
+    expect(wordsOf(file.read(2 * START_PFN * 4, 80)).length).toBe(0);
+  });
+
+  it('PP-60, PP-61: what move_phys_pages2 compares; 0 in a hole, another one once freed', () => {
+    const s = new Setup();
+    const file = opened(openKpagegen(s.k, s.task));
+    const generationOf = (pfn: number) => {
+      return wordsOf(file.read(Math.floor(pfn / 2) * 8, 8))[pfn % 2];
+    };
+    const pfn = s.pfn(0);
+    const before = generationOf(pfn);
+    expect(before).toBe(s.k.frames.generation[s.k.frames.frameOfPfn(pfn)]);
+    expect(before).toBeGreaterThan(0);
+    expect(generationOf(5)).toBe(0);
+    s.k.frames.bumpGeneration(s.k.frames.frameOfPfn(pfn));
+    expect(generationOf(pfn)).toBe(before! + 1);
   });
 });
 
