@@ -5,7 +5,7 @@
  * Order: folios of the region in address order; a large folio once; what could not be isolated,
  * moved or written out stays where it was.
  */
-import { type FrameId, type Nid, PAGE_SIZE, type Vpn } from '../base/units.ts';
+import { type FrameId, type Nid, PAGE_SIZE, PAGEBLOCK_NR, type Vpn } from '../base/units.ts';
 import {
   __GFP_NOMEMALLOC,
   __GFP_NOWARN,
@@ -79,7 +79,7 @@ function applyPhysical(
   for (let addr = region.start; addr < region.end; ) {
     const head = damonFolio(k, addr);
     if (head < 0 || head === scheme.lastApplied) {
-      addr += PAGE_SIZE;
+      addr += PAGE_SIZE * pagesToPass(k, addr);
       continue;
     }
     ctx.work.schemeFolios++;
@@ -98,6 +98,12 @@ function applyPhysical(
     outcome.applied = damonMigratePages(k, list, scheme.targetNid) * PAGE_SIZE;
   }
   return outcome;
+}
+
+/** Pages from `addr` on to pass over: what is left of a pageblock that was never used, or one. */
+function pagesToPass(k: Kernel, addr: number): number {
+  const page = k.frames.frameOfPfn(Math.floor(addr / PAGE_SIZE));
+  return page >= 0 && k.pm.isPristine(page) ? PAGEBLOCK_NR - (page & (PAGEBLOCK_NR - 1)) : 1;
 }
 
 function isMigration(action: DamosAction): boolean {
