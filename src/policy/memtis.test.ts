@@ -39,6 +39,17 @@ describe('memtis', () => {
     expect(policy.idleReason).toBeNull();
   });
 
+  it('TI-53: cooling moves no threshold that was never set', () => {
+    const host = new NaiveHost(4, 64);
+    const policy = makePolicy('memtis', { ...knobs, adaptSamples: 1000, coolingSamples: 2 });
+    host.touch(0, 8);
+    for (let round = 0; round < 40; round++) {
+      host.sample(7, 2, 0);
+      expect(host.round(policy)).toEqual([]);
+    }
+    expect(policy.idleReason).toContain('no threshold was set');
+  });
+
   it('TI-53: cooling halves the counts', () => {
     const host = new NaiveHost(1, 64);
     const policy = makePolicy('memtis', { ...knobs, coolingSamples: 20 });

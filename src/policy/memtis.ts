@@ -157,12 +157,12 @@ class Memtis implements Policy {
     }
   }
 
-  /** TI-53: counts halve, and the threshold moves one bin down with them. */
+  /** TI-53: counts halve, and the threshold, once there is one, moves one bin down with them. */
   #coolIfDue(): void {
     if (this.#pages.samples - this.#cooledAt < this.#coolingSamples) return;
     this.#cooledAt = this.#pages.samples;
     this.#pages.cool();
-    this.#hot = Math.max(0, this.#hot - 1);
+    if (this.#adaptedAt > 0) this.#hot = Math.max(0, this.#hot - 1);
   }
 
   /** TI-52, TI-55: what is hot from now on, and which huge pages are to be split. */
