@@ -5,7 +5,8 @@
  * Columns double when full, so owners keep their own columns as long as `capacity`.
  * A key may stand for more than a base page (a 2 MiB range by its first page): the owner decides.
  *
- * Order: rows are given out in the order of insertion, so walking rows is deterministic.
+ * Order: rows are given out in the order of insertion, so walking rows is deterministic. Walks over
+ * memory come by in one order: where the row after the last one is asked for, nothing is hashed.
  */
 import { assert } from '../base/assert.ts';
 import type { Vpn } from '../base/units.ts';
@@ -31,6 +32,8 @@ export class PageIndex {
   /** Free row -> next free row | -1. */
   #nextFree: Int32Array;
   #firstFree = -1;
+  /** Row that was asked for last. */
+  #last = 0;
 
   /** `capacity` rows to begin with, a power of two. */
   constructor(capacity = ROWS_INITIAL) {
@@ -49,11 +52,26 @@ export class PageIndex {
 
   /** The row of a page, or -1. */
   find(pid: number, vpn: Vpn): number {
+    const near = this.#near(pid, vpn);
+    if (near >= 0) return near;
     for (let slot = hashPage(pid, vpn) & this.#mask; ; slot = (slot + 1) & this.#mask) {
       const row = this.#slots[slot];
       if (row < 0) return -1;
-      if (this.vpn[row] === vpn && this.pid[row] === pid) return row;
+      if (this.vpn[row] === vpn && this.pid[row] === pid) return this.#asked(row);
     }
+  }
+
+  /** The row of a page if it is the last one that was asked for, or the one after it; or -1. */
+  #near(pid: number, vpn: Vpn): number {
+    for (let row = this.#last; row < this.#last + 2 && row < this.nrRows; row++) {
+      if (this.vpn[row] === vpn && this.pid[row] === pid) return this.#asked(row);
+    }
+    return -1;
+  }
+
+  #asked(row: number): number {
+    this.#last = row;
+    return row;
   }
 
   /**
@@ -61,11 +79,13 @@ export class PageIndex {
    * double `capacity`.
    */
   insert(pid: number, vpn: Vpn): number {
+    const near = this.#near(pid, vpn);
+    if (near >= 0) return near;
     let slot = hashPage(pid, vpn) & this.#mask;
     for (; ; slot = (slot + 1) & this.#mask) {
       const row = this.#slots[slot];
       if (row < 0) break;
-      if (this.vpn[row] === vpn && this.pid[row] === pid) return row;
+      if (this.vpn[row] === vpn && this.pid[row] === pid) return this.#asked(row);
     }
     let row = this.#firstFree;
     if (row >= 0) {
@@ -81,7 +101,7 @@ export class PageIndex {
     this.pid[row] = pid;
     this.vpn[row] = vpn;
     this.nrPages++;
-    return row;
+    return this.#asked(row);
   }
 
   /** Forgets the page of a row. Preconditions: the row is in use. */

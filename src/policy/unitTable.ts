@@ -64,6 +64,7 @@ export class UnitTable {
    * forgotten, `found(row)` for the others.
    */
   takeWalk(walk: ResidencyTable, rows: UnitRows): void {
+    const { nrNodes } = this;
     const number = ++this.#nrWalks;
     for (let run = 0; run < walk.nrRows; run++) {
       if (rows.accepts?.(walk.folioPages[run]) === false) continue;
@@ -73,9 +74,9 @@ export class UnitTable {
         const row = this.#open(walk.pid[run], this.unitOf(vpn), rows);
         if (this.#walk[row] !== number) {
           this.#walk[row] = number;
-          this.resident.fill(0, row * this.nrNodes, (row + 1) * this.nrNodes);
+          for (let nid = 0; nid < nrNodes; nid++) this.resident[row * nrNodes + nid] = 0;
         }
-        this.resident[row * this.nrNodes + walk.nid[run]] += unitEnd - vpn;
+        this.resident[row * nrNodes + walk.nid[run]] += unitEnd - vpn;
         vpn = unitEnd;
       }
     }
