@@ -1,6 +1,7 @@
 /**
  * Address x time: how often each 2 MiB of the programs' memory was accessed in each interval of
- * the series, and which node held most of it then. The truth that only the model knows.
+ * the series, and which node served most of that; where nothing was accessed, which one held most
+ * of it. The truth that only the model knows.
  */
 import { HPAGE_PMD_NR } from '../base/units.ts';
 import { type AddressSpace, type Kernel, pteIsPresent, ptePayload } from '../mm/index.ts';
@@ -31,12 +32,14 @@ interface ProcessRegions {
   readonly mm: AddressSpace;
   /** Trace region -> its row. */
   readonly rows: RegionRow[];
-  /** Trace region -> accesses in the open interval: since the last carry(), and before. */
+  /** (Trace region << nodeBits) | nid -> accesses in the open interval: since carry(), before. */
   open: Int32Array;
   carried: Float64Array;
 }
 
 export class HeatMap {
+  /** For ReplayBatch.nodeBits. */
+  readonly nodeBits: number;
   readonly #k: Kernel;
   readonly #rows: RegionRow[] = [];
   /** By trace process. */
@@ -49,6 +52,7 @@ export class HeatMap {
 
   constructor(k: Kernel) {
     this.#k = k;
+    this.nodeBits = 32 - Math.clz32(k.pm.nodes.length - 1);
   }
 
   /**
@@ -92,9 +96,9 @@ export class HeatMap {
       process = { mm, rows: [], open: new Int32Array(0), carried: new Float64Array(0) };
       this.#processes[pid] = process;
     }
-    if (process.open.length < nrRegions) {
+    if (process.open.length < nrRegions << this.nodeBits) {
       const { open, carried } = process;
-      const length = Math.max(nrRegions, 2 * open.length);
+      const length = Math.max(nrRegions << this.nodeBits, 2 * open.length);
       process.open = new Int32Array(length);
       process.open.set(open);
       process.carried = new Float64Array(length);
@@ -122,9 +126,7 @@ export class HeatMap {
     }
     for (const process of [...this.#left, ...this.#processes]) {
       if (process === undefined) continue;
-      for (const [region, { counts }] of process.rows.entries()) {
-        counts[this.#columns - 1] = process.carried[region] + process.open[region];
-      }
+      for (const [region, row] of process.rows.entries()) this.#settle(process, region, row);
       process.open.fill(0);
       process.carried.fill(0);
     }
@@ -132,13 +134,29 @@ export class HeatMap {
     this.#accesses = 0;
   }
 
+  /** The open column of a row: its accesses, and who served most of them. */
+  #settle({ open, carried }: ProcessRegions, region: number, row: RegionRow): void {
+    let sum = 0;
+    let most = 0;
+    for (let nid = 0; nid < this.#k.pm.nodes.length; nid++) {
+      const at = (region << this.nodeBits) | nid;
+      const n = carried[at] + open[at];
+      sum += n;
+      if (n <= most) continue;
+      most = n;
+      row.homes[this.#columns - 1] = nid;
+    }
+    row.counts[this.#columns - 1] = sum;
+  }
+
   /** Two neighbouring intervals became one. */
   merge(): void {
     this.#columns /= 2;
     for (const row of this.#rows) {
       for (let c = 0; c < this.#columns; c++) {
-        row.counts[c] = row.counts[2 * c] + row.counts[2 * c + 1];
-        row.homes[c] = row.homes[2 * c + 1];
+        const [first, second] = [row.counts[2 * c], row.counts[2 * c + 1]];
+        row.homes[c] = row.homes[first > second ? 2 * c : 2 * c + 1];
+        row.counts[c] = first + second;
       }
       row.counts.length = this.#columns;
       row.homes.length = this.#columns;

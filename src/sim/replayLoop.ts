@@ -31,8 +31,9 @@ export class ReplayBatch {
    * tells who counts every access where it went.
    */
   served: Int32Array | null = null;
-  /** If set: region of the trace -> its accesses, which are added. */
+  /** If set: (region of the trace << nodeBits) | nid that served -> accesses, which are added. */
   ofRegion: Int32Array | null = null;
+  nodeBits = 0;
 }
 
 /**
@@ -56,6 +57,7 @@ export function replayRuns(
   const counts = batch.counts;
   const served = batch.served;
   const ofRegion = batch.ofRegion;
+  const nodeBits = batch.nodeBits;
   const start = batch.at;
   let i = start;
   let accesses = 0;
@@ -110,14 +112,22 @@ export function replayRuns(
       const n5 = weight[i + 5];
       const n6 = weight[i + 6];
       const n7 = weight[i + 7];
-      counts[(nidOfBlock[e0 >>> 13] << 1) | (w0 & 1)] += n0;
-      counts[(nidOfBlock[e1 >>> 13] << 1) | (w1 & 1)] += n1;
-      counts[(nidOfBlock[e2 >>> 13] << 1) | (w2 & 1)] += n2;
-      counts[(nidOfBlock[e3 >>> 13] << 1) | (w3 & 1)] += n3;
-      counts[(nidOfBlock[e4 >>> 13] << 1) | (w4 & 1)] += n4;
-      counts[(nidOfBlock[e5 >>> 13] << 1) | (w5 & 1)] += n5;
-      counts[(nidOfBlock[e6 >>> 13] << 1) | (w6 & 1)] += n6;
-      counts[(nidOfBlock[e7 >>> 13] << 1) | (w7 & 1)] += n7;
+      const nid0 = nidOfBlock[e0 >>> 13];
+      counts[(nid0 << 1) | (w0 & 1)] += n0;
+      const nid1 = nidOfBlock[e1 >>> 13];
+      counts[(nid1 << 1) | (w1 & 1)] += n1;
+      const nid2 = nidOfBlock[e2 >>> 13];
+      counts[(nid2 << 1) | (w2 & 1)] += n2;
+      const nid3 = nidOfBlock[e3 >>> 13];
+      counts[(nid3 << 1) | (w3 & 1)] += n3;
+      const nid4 = nidOfBlock[e4 >>> 13];
+      counts[(nid4 << 1) | (w4 & 1)] += n4;
+      const nid5 = nidOfBlock[e5 >>> 13];
+      counts[(nid5 << 1) | (w5 & 1)] += n5;
+      const nid6 = nidOfBlock[e6 >>> 13];
+      counts[(nid6 << 1) | (w6 & 1)] += n6;
+      const nid7 = nidOfBlock[e7 >>> 13];
+      counts[(nid7 << 1) | (w7 & 1)] += n7;
       if (served !== null) {
         served[i - start + 0] = e0 >>> 4;
         served[i - start + 1] = e1 >>> 4;
@@ -129,14 +139,14 @@ export function replayRuns(
         served[i - start + 7] = e7 >>> 4;
       }
       if (ofRegion !== null) {
-        ofRegion[w0 >>> 10] += n0;
-        ofRegion[w1 >>> 10] += n1;
-        ofRegion[w2 >>> 10] += n2;
-        ofRegion[w3 >>> 10] += n3;
-        ofRegion[w4 >>> 10] += n4;
-        ofRegion[w5 >>> 10] += n5;
-        ofRegion[w6 >>> 10] += n6;
-        ofRegion[w7 >>> 10] += n7;
+        ofRegion[((w0 >>> 10) << nodeBits) | nid0] += n0;
+        ofRegion[((w1 >>> 10) << nodeBits) | nid1] += n1;
+        ofRegion[((w2 >>> 10) << nodeBits) | nid2] += n2;
+        ofRegion[((w3 >>> 10) << nodeBits) | nid3] += n3;
+        ofRegion[((w4 >>> 10) << nodeBits) | nid4] += n4;
+        ofRegion[((w5 >>> 10) << nodeBits) | nid5] += n5;
+        ofRegion[((w6 >>> 10) << nodeBits) | nid6] += n6;
+        ofRegion[((w7 >>> 10) << nodeBits) | nid7] += n7;
       }
       accesses += n0 + n1 + n2 + n3 + n4 + n5 + n6 + n7;
       i += 8;
@@ -164,8 +174,9 @@ export function replayRuns(
       served[i - start] = (entry >>> 4) + (table >= 0 ? 0 : (word >>> 1) & 511);
     }
     const n = weight[i];
-    if (ofRegion !== null) ofRegion[word >>> 10] += n;
-    counts[(nidOfBlock[entry >>> 13] << 1) | write] += n;
+    const nid = nidOfBlock[entry >>> 13];
+    if (ofRegion !== null) ofRegion[((word >>> 10) << nodeBits) | nid] += n;
+    counts[(nid << 1) | write] += n;
     accesses += n;
     i++;
     if (accesses >= limit) return stopAt(batch, i, accesses, STOP_LIMIT);

@@ -237,6 +237,6 @@ export interface HeatMapResult {
   readonly rowVpn: readonly number[];
   /** Row-major: accesses in the cell. */
   readonly accesses: readonly number[];
-  /** Row-major: node that holds most of the row's pages at that time, -1 = nothing resident. */
+  /** Row-major: node that served most accesses, or else holds most of the row; -1 = none. */
   readonly node: readonly number[];
 }

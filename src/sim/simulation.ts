@@ -222,6 +222,7 @@ export class Simulation {
     const { pid, accesses } = slice;
     const open = this.heatMap?.openOf(pid, mm, slotOfRegion, nrRegions, accesses);
     batch.ofRegion = open ?? null;
+    batch.nodeBits = this.heatMap?.nodeBits ?? 0;
     while (batch.at < slice.count) {
       const from = batch.at;
       const end = Math.min(slice.count, from + RUNS_PER_STEP);
